@@ -1,0 +1,1 @@
+"""Measures, judges, records and shows solvers, which it knows by name only."""

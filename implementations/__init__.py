@@ -1,0 +1,1 @@
+"""Solvers of DEMREG behind one contract: one strategy, one file."""

@@ -1,0 +1,255 @@
+"""What a solver is given and what it must return.
+
+P pixels, F channels, T temperature bins; the pixel axis comes first; float64 unless a strategy's name says otherwise.
+Units: dn, edn in DN s-1 px-1; rmatrix in 1e-15 DN cm5 K s-1 px-1 (response times the bin's width in K, times 1e15);
+logt, dlogt in log10 K; dem, edem in 1e15 cm-5 K-1; elogt in dex (full half-maximum width, see `maths.uncertainty`).
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+class Status(IntEnum):
+    """How the inversion of one pixel ended."""
+
+    OK = 0
+    HIT_MAX_ITER = 1
+    """Negative temperature bins remain after `max_iter` solves; the last attempt is kept."""
+    INVALID = 2
+    """Some channel is not finite or <= 0, or an error is not finite: all outputs of the pixel are 0."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The algorithm's settings, in the names of the published code.
+
+    Raises ValueError when a value is outside its range.
+    """
+
+    reg_tweak: float = 1.0
+    """Chi-squared per channel aimed at (Morozov's discrepancy)."""
+    max_iter: int = 10
+    """Most solves of one pixel's positivity loop."""
+    rgt_fact: float = 1.5
+    """Factor on the chi-squared target at each further pass of the positivity loop."""
+    nmu: int = 42
+    """Points of the regularisation grid."""
+    gloci: int | tuple[int, ...] = 0
+    """Shape of the constraint: 0 self-normalised, 1 EM loci of all channels, or a 0/1 mask of length F."""
+    l_emd: bool = False
+    """Constrain the emission measure distribution (L = 1/|w|) instead of the DEM."""
+
+    def __post_init__(self) -> None:
+        for name in ("reg_tweak", "rgt_fact"):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value > 0):
+                raise ValueError(f"{name} must be finite and > 0, got {value}")
+        if self.max_iter < 1:
+            raise ValueError(f"max_iter must be at least 1, got {self.max_iter}")
+        if self.nmu < 2:
+            raise ValueError(f"nmu must be at least 2 (both ends of the regularisation grid), got {self.nmu}")
+        if not isinstance(self.gloci, int):
+            object.__setattr__(self, "gloci", tuple(int(g) for g in self.gloci))
+        mask = (self.gloci,) if isinstance(self.gloci, int) else self.gloci
+        if any(g not in (0, 1) for g in mask):
+            raise ValueError(f"gloci must be 0, 1 or a mask of zeros and ones, got {self.gloci}")
+
+    def loci_mask(self, channels: int) -> NDArray[np.bool_] | None:
+        """The channels (F,) whose EM loci shape the constraint, or None for self-normalised weights.
+
+        Raises ValueError when a mask's length is not `channels`.
+        """
+        if isinstance(self.gloci, int):
+            mask = np.full(channels, bool(self.gloci))
+        else:
+            mask = np.array(self.gloci, dtype=bool)
+        if mask.shape != (channels,):
+            raise ValueError(f"gloci is a mask of {mask.size} channels, expected {channels}")
+        return mask if mask.any() else None
+
+
+def _frozen(name: str, value: Any, shape: tuple[int | None, ...], expected: str) -> Array:
+    """`value` as a read-only C-ordered float64 array; ValueError unless its shape fits `shape` (None: any length)."""
+    array = np.ascontiguousarray(value, dtype=np.float64)
+    if np.ndim(value) != len(shape) or any(s is not None and s != n for s, n in zip(shape, array.shape, strict=True)):
+        raise ValueError(f"{name} has shape {np.shape(value)}, expected {expected}")
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """P pixels to invert; arrays are read-only float64, C-ordered.
+
+    A pixel whose counts are not finite and > 0 in every channel, or which has a NaN or infinite error, is *invalid*:
+    that never raises, it is the pixel's status. An error that is <= 0 is no measurement but a mistake in the call and
+    does raise; the drop-in calls in `implementations.api`, which take instrument files as they are, mark such errors NaN.
+
+    Raises ValueError, naming the argument, its shape and the expected one, on wrong shapes, errors <= 0, responses that
+    are not finite or all zero in a channel, and temperature bins that are not finite, increasing and of positive width.
+    """
+
+    dn: Array
+    """Counts (P, F), DN s-1 px-1."""
+    edn: Array
+    """Their standard errors (P, F)."""
+    rmatrix: Array
+    """Response times bin width times 1e15 (T, F)."""
+    logt: Array
+    """Bin centres (T,), log10 K."""
+    dlogt: Array
+    """Bin widths (T,), dex."""
+    options: Options = field(default_factory=Options)
+    dem_norm0: Array | None = None
+    """User weights (P, T). A pixel's row that is all ones or starts with 0 counts as not given."""
+
+    def __post_init__(self) -> None:
+        if np.ndim(self.dn) != 2:
+            raise ValueError(f"dn has shape {np.shape(self.dn)}, expected (pixels, channels)")
+        if np.ndim(self.rmatrix) != 2:
+            raise ValueError(f"rmatrix has shape {np.shape(self.rmatrix)}, expected (bins, channels)")
+        p, f, t = np.shape(self.dn)[0], np.shape(self.dn)[1], np.shape(self.rmatrix)[0]
+        shapes: dict[str, tuple[tuple[int, ...], str]] = {
+            "dn": ((p, f), f"(pixels, channels) = ({p}, {f})"),
+            "edn": ((p, f), f"the shape of dn, ({p}, {f})"),
+            "rmatrix": ((t, f), f"(bins, channels) = ({t}, {f})"),
+            "logt": ((t,), f"(bins,) = ({t},)"),
+            "dlogt": ((t,), f"(bins,) = ({t},)"),
+            "dem_norm0": ((p, t), f"(pixels, bins) = ({p}, {t})"),
+        }
+        for name, (shape, expected) in shapes.items():
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, _frozen(name, getattr(self, name), shape, expected))
+        self.options.loci_mask(f)
+        self._check_values()
+
+    def _check_values(self) -> None:
+        _, f, t = self.sizes
+        if f < 1 or t < 3:
+            raise ValueError(f"rmatrix has shape {self.rmatrix.shape}, expected at least 3 bins and 1 channel")
+        if not np.isfinite(self.rmatrix).all():
+            raise ValueError(f"rmatrix has values that are not finite, shape {self.rmatrix.shape}, expected all finite")
+        if not (np.abs(self.rmatrix).max(axis=0) > 0).all():
+            raise ValueError(f"rmatrix has a channel that is all zero, shape {self.rmatrix.shape}")
+        if not (np.isfinite(self.logt).all() and (np.diff(self.logt) > 0).all()):
+            raise ValueError(f"logt must be finite and increasing, shape {self.logt.shape}")
+        if not (np.isfinite(self.dlogt).all() and (self.dlogt > 0).all()):
+            raise ValueError(f"dlogt must be finite and > 0, shape {self.dlogt.shape}")
+        bad = self.edn <= 0
+        if bad.any():
+            pixel, channel = np.argwhere(bad)[0]
+            raise ValueError(
+                f"edn has {np.count_nonzero(bad)} errors <= 0 in shape {self.edn.shape} (first: pixel {pixel}, channel "
+                f"{channel}), expected > 0; NaN marks a measurement that is missing"
+            )
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """(P, F, T): pixels, channels, temperature bins."""
+        return self.dn.shape[0], self.dn.shape[1], self.rmatrix.shape[0]
+
+    def valid(self) -> NDArray[np.bool_]:
+        """Which pixels (P,) can be inverted: every count finite and > 0, every error finite (and > 0)."""
+        return (np.isfinite(self.dn) & (self.dn > 0) & np.isfinite(self.edn) & (self.edn > 0)).all(axis=1)
+
+    def take(self, pixels: NDArray[np.intp] | slice) -> "Problem":
+        """The same problem for some of its pixels."""
+        norm = None if self.dem_norm0 is None else self.dem_norm0[pixels]
+        return Problem(self.dn[pixels], self.edn[pixels], self.rmatrix, self.logt, self.dlogt, self.options, norm)
+
+
+OUTPUTS = ("dem", "edem", "elogt", "chisq", "dn_reg")
+"""The five published outputs, the ones that parity is judged on."""
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """What a solver returns, as NumPy arrays. Invalid pixels are zero in every output."""
+
+    dem: Array
+    """(P, T), 1e15 cm-5 K-1."""
+    edem: Array
+    """(P, T), standard error of dem, propagated through the inverse."""
+    elogt: Array
+    """(P, T), temperature resolution, dex."""
+    chisq: Array
+    """(P,), squared normalised residuals per channel."""
+    dn_reg: Array
+    """(P, F), counts of the recovered dem, DN s-1 px-1."""
+    iterations: NDArray[np.int32]
+    """(P,), solves that the positivity loop took; 0 where invalid."""
+    status: NDArray[np.int8]
+    """(P,), a `Status` each."""
+
+    def check(self, problem: Problem) -> None:
+        """Raise ValueError, naming the output, unless every shape is what `problem` calls for."""
+        p, f, t = problem.sizes
+        expected = {"dem": (p, t), "edem": (p, t), "elogt": (p, t), "chisq": (p,), "dn_reg": (p, f)}
+        for name, shape in {**expected, "iterations": (p,), "status": (p,)}.items():
+            got = np.shape(getattr(self, name))
+            if got != shape:
+                raise ValueError(f"solution's {name} has shape {got}, expected {shape}")
+
+    @classmethod
+    def empty(cls, problem: Problem) -> "Solution":
+        """Zeros of the shapes that `problem` calls for, every pixel invalid until it is filled in."""
+        p, f, t = problem.sizes
+        return cls(
+            np.zeros((p, t)), np.zeros((p, t)), np.zeros((p, t)), np.zeros(p), np.zeros((p, f)),
+            np.zeros(p, np.int32), np.full(p, Status.INVALID, np.int8),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What an approximate solver promises, relative to the baseline on the same pixels: (lowest, highest) ratios."""
+
+    chisq_median: tuple[float, float]
+    chisq_iqr: tuple[float, float]
+    chisq_p95: tuple[float, float]
+    truth_dem_error: float
+    """Highest ratio of its DEM error against the truth to the baseline's."""
+    negative_pixels: float
+    """Highest share of valid pixels with a negative temperature bin in excess of the baseline's share."""
+
+
+class Solver(ABC):
+    """A strategy. Keyword tunables go to the constructor; state is passed on explicitly, never kept on the solver."""
+
+    name: ClassVar[str]
+    device: ClassVar[str]
+    """"cpu", "gpu" or "cluster"."""
+    accuracy: ClassVar[str]
+    """"exact" (held to the baseline's outputs) or "approximate" (held to its own `bounds`)."""
+    bounds: ClassVar[Bounds | None] = None
+    """What an approximate solver promises; None for an exact one."""
+
+    @classmethod
+    def available(cls) -> tuple[bool, str]:
+        """Whether this machine can run the solver, and why not ("" when it can). Never raises."""
+        return True, ""
+
+    @abstractmethod
+    def prepare(self, problem: Problem) -> Any:
+        """Stage the problem (upload, chunk plan, pool of workers) and return the state that `solve` takes."""
+
+    @abstractmethod
+    def solve(self, state: Any) -> Any:
+        """Invert every pixel and return the solution where it was computed, complete when this returns."""
+
+    @abstractmethod
+    def collect(self, state: Any, solution: Any) -> Solution:
+        """Bring the solution to the host and release what `prepare` acquired."""
+
+    def run(self, problem: Problem) -> Solution:
+        """prepare, solve and collect in one call, for callers that do not time them."""
+        state = self.prepare(problem)
+        return self.collect(state, self.solve(state))

@@ -1,0 +1,1 @@
+"""The algorithm's steps, once: array-API style, pixel axis first, namespace inferred from the arguments."""
