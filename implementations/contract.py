@@ -66,10 +66,8 @@ class Options:
 
         Raises ValueError when a mask's length is not `channels`.
         """
-        if isinstance(self.gloci, int):
-            mask = np.full(channels, bool(self.gloci))
-        else:
-            mask = np.array(self.gloci, dtype=bool)
+        gloci = (self.gloci,) * channels if isinstance(self.gloci, int) else self.gloci
+        mask = np.array(gloci, dtype=bool)
         if mask.shape != (channels,):
             raise ValueError(f"gloci is a mask of {mask.size} channels, expected {channels}")
         return mask if mask.any() else None
@@ -91,7 +89,7 @@ class Problem:
 
     A pixel whose counts are not finite and > 0 in every channel, or which has a NaN or infinite error, is *invalid*:
     that never raises, it is the pixel's status. An error that is <= 0 is no measurement but a mistake in the call and
-    does raise; the drop-in calls in `implementations.api`, which take instrument files as they are, mark such errors NaN.
+    does raise; the drop-in calls in `implementations.api` take instrument files as they are and mark such errors NaN.
 
     Raises ValueError, naming the argument, its shape and the expected one, on wrong shapes, errors <= 0, responses that
     are not finite or all zero in a channel, and temperature bins that are not finite, increasing and of positive width.
@@ -157,8 +155,9 @@ class Problem:
         return self.dn.shape[0], self.dn.shape[1], self.rmatrix.shape[0]
 
     def valid(self) -> NDArray[np.bool_]:
-        """Which pixels (P,) can be inverted: every count finite and > 0, every error finite (and > 0)."""
-        return (np.isfinite(self.dn) & (self.dn > 0) & np.isfinite(self.edn) & (self.edn > 0)).all(axis=1)
+        """Which pixels (P,) can be inverted: every count finite and > 0, every error finite."""
+        good = np.isfinite(self.dn) & (self.dn > 0) & np.isfinite(self.edn)
+        return np.asarray(good.all(axis=1))
 
     def take(self, pixels: NDArray[np.intp] | slice) -> "Problem":
         """The same problem for some of its pixels."""
