@@ -1,0 +1,116 @@
+"""One solver in one cell: its process, its samples, and what became of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness import clock, quality, stats
+from harness.clock import Phases
+from harness.quality import Summary
+from harness.supervisor import Supervisor, WorkerEnded
+
+HANG_FACTOR, HANG_FLOOR_S = 20.0, 60.0
+"""An answer is waited for so many times the cell's budget, and at least so long (a first run compiles)."""
+
+
+@dataclass
+class Lane:
+    """A solver's turn-taking in a cell. Once `ended` is set, its process is gone and it takes no further turns."""
+
+    spec: str
+    threads: int
+    budget_s: float
+    worker: Supervisor | None = None
+    hello: dict[str, Any] = field(default_factory=dict)
+    first: Phases | None = None
+    """The warm-up."""
+    summary: Summary | None = None
+    turns: dict[int, list[Phases]] = field(default_factory=dict)
+    """Round -> the timed runs of that turn."""
+    repeats: int = 0
+    """Runs per turn; 0 until calibrated."""
+    peak_rss_mb: float = 0.0
+    ended: WorkerEnded | None = None
+    satisfied: bool = False
+    """Its interval is narrow enough, or it has had the one run that the budget allows."""
+
+    @property
+    def timeout_s(self) -> float:
+        """How long an answer is waited for."""
+        return max(HANG_FACTOR * self.budget_s, HANG_FLOOR_S)
+
+    def start(self, folder: Path, plugins: Sequence[Path], limit_mb: int) -> None:
+        """Start the process and let it stage the problem."""
+        self.worker = Supervisor(folder, self.spec, plugins, self.threads, limit_mb)
+        self.hello = self._contained(lambda w: w.reply(self.timeout_s)) or {}
+
+    def warm_up(self, folder: Path) -> None:
+        """The first run; its solution is kept for the gates. One that outlasts the budget is the only one."""
+        file = f"{id(self)}.npz"
+        answer = self._contained(lambda w: w.ask(self.timeout_s, do="warmup", save=file))
+        if answer is None:
+            return
+        self.first = Phases(*answer["phases"])
+        self._note_memory(answer)
+        self.summary = quality.load(folder / file)
+        (folder / file).unlink()
+        if self.first.total > self.budget_s:
+            self.turns[0], self.satisfied = [self.first], True
+
+    def take_turn(self, round_number: int) -> None:
+        """Run the solver long enough to be timed well, and keep every run's time. A first call only calibrates."""
+        answer = self._contained(lambda w: w.ask(self.timeout_s, do="run", repeats=self.repeats or 1))
+        if answer is None:
+            return
+        samples = [Phases(*s) for s in answer["samples"]]
+        self._note_memory(answer)
+        if not self.repeats:
+            self.repeats = clock.repeats_for(samples[0].total)
+            if self.repeats > 1:
+                self.take_turn(round_number)
+                return
+        self.turns[round_number] = samples
+
+    def stop(self) -> None:
+        """End the process; harmless when it has ended."""
+        if self.worker is not None:
+            self.worker.end()
+
+    def _contained(self, action: Any) -> dict[str, Any] | None:
+        if self.ended is not None:
+            return None
+        try:
+            return action(self.worker)
+        except WorkerEnded as end:
+            self.ended = end
+            return None
+
+    def _note_memory(self, answer: dict[str, Any]) -> None:
+        tree = self.worker.peak_tree_mb if self.worker else 0.0
+        self.peak_rss_mb = max(self.peak_rss_mb, answer["peak_rss_mb"], tree)
+
+    def turn_seconds(self) -> dict[int, float]:
+        """Round -> the turn's median run, the sample that statistics are made of: runs in a row aren't independent."""
+        return {r: float(np.median([p.total for p in runs])) for r, runs in self.turns.items()}
+
+    def phase_medians(self) -> Phases:
+        """Median seconds of each phase over all runs."""
+        runs = np.array([run for runs in self.turns.values() for run in runs])
+        return Phases(*(float(x) for x in np.median(runs, axis=0)))
+
+    def seconds(self) -> stats.Estimate:
+        """Median headline time with its interval."""
+        return stats.median(list(self.turn_seconds().values()))
+
+    def speedup(self, baseline: "Lane") -> stats.Estimate:
+        """Ratio to the baseline over shared rounds; of the medians, without interval, if they share fewer than two."""
+        if baseline is self:
+            return stats.Estimate(1.0, 1.0, 1.0)
+        ours, theirs = self.turn_seconds(), baseline.turn_seconds()
+        shared = sorted(ours.keys() & theirs.keys())
+        if len(shared) < 2:
+            return stats.Estimate(baseline.seconds().value / self.seconds().value, np.nan, np.nan)
+        return stats.paired_ratio([theirs[r] for r in shared], [ours[r] for r in shared])

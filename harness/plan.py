@@ -1,0 +1,87 @@
+"""What a sweep is asked to do: the grid, the limits, the presets; checked before anything starts."""
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from harness import workload
+from harness.record import Cell, solver_slug
+from harness.registry import Registry
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A grid of cells and how long each may be measured. Raises ValueError, in one line, when it can't be run."""
+
+    datasets: tuple[str, ...] = ("random-response",)
+    pixels: tuple[int, ...] = (50, 200)
+    bins: tuple[int, ...] = (34, 100)
+    solvers: tuple[str, ...] = ()
+    """Solver specs; none means all that are registered."""
+    threads: int = 1
+    seed: int | None = None
+    """None means each dataset's own."""
+    repeats: int | None = None
+    """Rounds of every cell; None means as many as `rel_ci` asks for."""
+    max_seconds: float = 12.0
+    """Time budget of one cell's rounds."""
+    rel_ci: float = 0.03
+    """Rounds end when every interval's half width, relative to its ratio, is below this."""
+    plugins: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("datasets", "pixels", "bins", "solvers"):
+            values = getattr(self, name)
+            if len(set(values)) != len(values):
+                raise ValueError(f"{name} names something twice: {', '.join(map(str, values))}")
+        for name, low, high in (("threads", 1, 4096), ("repeats", 1, 10000), ("seed", 0, 2**63 - 1)):
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise ValueError(f"--{name} must be from {low} to {high}, got {value}")
+        if not 0 < self.max_seconds <= 1e6:
+            raise ValueError(f"--max-seconds must be > 0 and at most 1e6, got {self.max_seconds:g}")
+        if not 0 < self.rel_ci < 1:
+            raise ValueError(f"--rel-ci must be between 0 and 1, got {self.rel_ci:g}")
+
+    def resolved(self, registry: Registry) -> "Plan":
+        """The same plan with every solver and dataset looked up and every size checked."""
+        solvers = self.solvers or tuple(registry.names())
+        for spec in solvers:
+            registry.create(spec)
+        slugs = [solver_slug(spec) for spec in solvers]
+        if len(set(slugs)) != len(slugs):
+            raise ValueError(f"--solvers names something twice: {', '.join(solvers)}")
+        for name in self.datasets:
+            specification = workload.load(name)
+            for pixels in self.pixels:
+                for bins in self.bins:
+                    workload.check_sizes(specification, pixels, bins)
+        return replace(self, solvers=solvers)
+
+    def cells(self) -> list[Cell]:
+        """The grid, the cheapest cells first."""
+        grid = [
+            Cell(name, pixels, bins, workload.load(name).seed if self.seed is None else self.seed)
+            for name in self.datasets
+            for bins in self.bins
+            for pixels in self.pixels
+        ]
+        return sorted(grid, key=lambda cell: (cell.pixels * cell.bins, cell))
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Plan":
+        """The plan that `to_json` wrote."""
+        known = {f.name for f in fields(cls)}
+        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
+        return cls(**given)
+
+
+PRESETS = {
+    "quick": Plan(),
+    "report": Plan(pixels=(200, 1000, 2000, 5000), bins=(200, 400), repeats=5, max_seconds=180.0),
+    "scaling": Plan(pixels=(1, 10, 100, 1000, 10000), bins=(20, 34, 100, 200), max_seconds=60.0),
+}
+"""`quick` is the main job; `report` is the prior study's grid; `scaling` shows where overheads end and work begins."""

@@ -1,0 +1,177 @@
+"""Solver names -> lazily imported solver classes, and whether this machine can run them.
+
+Three sources, one table: the rows below, entry points in the group `demreg_bench.solvers` of installed packages, and
+plugin files given by the user. Nothing is imported until a solver is asked for; the strategy modules themselves import
+CuPy, Dask and Numba only when they run, so that listing solvers imports none of these.
+"""
+
+import ast
+import difflib
+import importlib
+import importlib.util
+import inspect
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from implementations.contract import Solver
+
+GROUP = "demreg_bench.solvers"
+IN_REPO = {
+    "baseline": "implementations.baseline:Baseline",
+    "vectorized": "implementations.vectorized:Vectorized",
+}
+
+
+class UnknownNameError(ValueError):
+    """A name that nothing is registered under; the message names the nearest known ones."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]):
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or known
+        super().__init__(f"unknown {kind} '{name}'; nearest known: {', '.join(near)}")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the table: where a solver's class is found."""
+
+    name: str
+    target: str
+    """"module:Class", or "FILE.py:Class" for a plugin file."""
+    external: bool = False
+
+    def load(self) -> type[Solver]:
+        """Import the module and return the class."""
+        module_name, _, class_name = self.target.rpartition(":")
+        if self.target.rpartition(":")[0].endswith(".py"):
+            module = _module_of(Path(module_name))
+        else:
+            module = importlib.import_module(module_name)
+        return getattr(module, class_name)
+
+
+def _module_of(path: Path) -> Any:
+    """A plugin file as a module, registered under a name of its own so that its worker pools can import it too."""
+    name = "demreg_bench_plugin_" + re.sub(r"\W", "_", path.stem)
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            raise ValueError(f"plugin {path} can't be imported as Python")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]
+
+
+def _plugin_entries(path: Path) -> list[Entry]:
+    """The solvers that a plugin file defines. ValueError, in one line, when it can't be read or defines none."""
+    if not path.is_file():
+        raise ValueError(f"plugin {path} is not a file")
+    try:
+        module = _module_of(path)
+    except Exception as error:
+        raise ValueError(f"plugin {path} can't be imported: {type(error).__name__}: {error}") from error
+    classes = [c for _, c in inspect.getmembers(module, inspect.isclass) if c.__module__ == module.__name__]
+    solvers = [c for c in classes if issubclass(c, Solver) and not inspect.isabstract(c)]
+    if not solvers:
+        raise ValueError(f"plugin {path} defines no complete subclass of implementations.contract.Solver")
+    return [Entry(c.name, f"{path}:{c.__name__}", external=True) for c in solvers]
+
+
+class Registry:
+    """The table of solvers known to one command."""
+
+    def __init__(self, plugins: Iterable[str | Path] = ()):
+        self.plugins = [Path(p) for p in plugins]
+        rows = [Entry(name, target) for name, target in IN_REPO.items()]
+        rows += [Entry(point.name, point.value, external=True) for point in entry_points(group=GROUP)]
+        for path in self.plugins:
+            rows += _plugin_entries(path)
+        self.entries: dict[str, Entry] = {}
+        for row in rows:
+            if row.name in self.entries:
+                raise ValueError(f"two solvers are named '{row.name}': {self.entries[row.name].target}, {row.target}")
+            self.entries[row.name] = row
+
+    def names(self) -> list[str]:
+        """Every registered name, in table order."""
+        return list(self.entries)
+
+    def load(self, spec: str) -> type[Solver]:
+        """The class of `name` or `name[key=value,...]`. ValueError for an unknown name."""
+        name, _ = parse(spec)
+        if name not in self.entries:
+            raise UnknownNameError("solver", name, self.entries)
+        return self.entries[name].load()
+
+    def create(self, spec: str) -> Solver:
+        """The solver that `name[key=value,...]` addresses. ValueError for an unknown name, tunable or value."""
+        cls = self.load(spec)
+        name, given = parse(spec)
+        known = tunables(cls)
+        for key in given:
+            if key not in known:
+                raise UnknownNameError(f"tunable of solver '{name}'", key, known or ["(it has none)"])
+        try:
+            return cls(**given)
+        except TypeError as error:
+            raise ValueError(f"solver '{spec}': {error}") from error
+
+    def describe(self, name: str) -> dict[str, Any]:
+        """What `--list` says of a solver; one that can't be imported is unavailable for that reason."""
+        entry = self.entries[name]
+        row: dict[str, Any] = {"name": name, "device": "", "accuracy": "", "external": entry.external}
+        try:
+            cls = entry.load()
+            available, reason = cls.available()
+            row |= {"device": cls.device, "accuracy": cls.accuracy, "available": available, "reason": reason}
+            return row | {"tunables": tunables(cls)}
+        except Exception as error:  # a broken plugin is a row with its reason, not a traceback
+            return row | {"available": False, "reason": f"{type(error).__name__}: {error}", "tunables": {}}
+
+
+def tunables(cls: type[Solver]) -> dict[str, Any]:
+    """The constructor's keywords and their defaults."""
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    keywords = [p for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return {p.name: None if p.default is p.empty else p.default for p in keywords}
+
+
+def parse(spec: str) -> tuple[str, dict[str, Any]]:
+    """`name[key=value,...]` -> (name, {key: value}); values are Python literals, or else strings.
+
+    Raises ValueError when the brackets or a pair are malformed.
+    """
+    match = re.fullmatch(r"\s*([\w.-]+)\s*(?:\[(.*)\])?\s*", spec)
+    if match is None:
+        raise ValueError(f"solver '{spec}' is not of the form name or name[key=value,...]")
+    given: dict[str, Any] = {}
+    for pair in filter(None, (match[2] or "").split(",")):
+        key, equals, value = (part.strip() for part in pair.partition("="))
+        if not equals or not key or key in given:
+            raise ValueError(f"solver '{spec}': '{pair}' is not a key=value given once")
+        given[key] = _literal(value)
+    return match[1], given
+
+
+def _literal(text: str) -> Any:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def split(text: str) -> list[str]:
+    """A comma-separated list of solver specs, commas inside brackets left alone."""
+    return [part.strip() for part in re.split(r",(?![^\[]*\])", text) if part.strip()]

@@ -1,0 +1,82 @@
+"""Turns what was measured of a cell into records: the table's row, and the raw figures behind it."""
+
+from typing import Any
+
+from harness import gates, quality
+from harness.lane import Lane
+from harness.record import Cell
+from harness.runner import Measured
+from implementations.contract import Bounds
+
+
+def row_of(lane: Lane, measured: Measured) -> dict[str, Any]:
+    """Time, memory, quality and verdict of one solver in one cell."""
+    row: dict[str, Any] = {"threads": lane.threads, "channels": measured.problem.sizes[1]}
+    if lane.ended is not None:
+        return row | {"status": lane.ended.status, "reason": lane.ended.reason, "gate": "none"}
+    return row | {"status": "ok"} | _times(lane, measured) | _quality(lane, measured)
+
+
+def _times(lane: Lane, measured: Measured) -> dict[str, Any]:
+    phases, headline = lane.phase_medians(), lane.seconds()
+    assert lane.first is not None
+    figures: dict[str, Any] = {
+        "oneoff_s": lane.hello["import_s"] + max(0.0, lane.first.total - headline.value),
+        "prepare_s": phases.prepare,
+        "solve_s": phases.solve,
+        "collect_s": phases.collect,
+        "median_s": headline.value,
+        "ci_low_s": headline.low,
+        "ci_high_s": headline.high,
+        "n": len(lane.turns),
+        "pixels_per_s": measured.problem.sizes[0] / headline.value,
+        "peak_rss_mb": lane.peak_rss_mb,
+    }
+    if measured.baseline is not None:
+        figures["speedup"], figures["speedup_low"], figures["speedup_high"] = lane.speedup(measured.baseline)
+    return figures
+
+
+def _quality(lane: Lane, measured: Measured) -> dict[str, Any]:
+    summary, problem, reference = lane.summary, measured.problem, measured.reference
+    assert summary is not None
+    accuracy, bounds = lane.hello["accuracy"], lane.hello["bounds"]
+    bounds = None if bounds is None else Bounds(**bounds)
+    figures: dict[str, Any] = quality.chisq_figures(summary.chisq[problem.valid()])
+    figures |= quality.counts(summary, problem) | quality.against_truth(summary, problem, measured.true_dem)
+    if reference is None:
+        verdict = gates.judge(accuracy, bounds, {}, None)
+    else:
+        same = summary.at(reference.sample)
+        truth = measured.true_dem[: len(same.sample)]
+        compared = quality.parity(same, reference, problem)
+        figures |= {k: v for k, v in compared.items() if k.startswith("parity") or k.endswith("_pixels")}
+        ours = quality.judged_figures(same, problem, truth) | compared
+        verdict = gates.judge(accuracy, bounds, ours, quality.judged_figures(reference, problem, truth))
+    return figures | {"gate": verdict.gate, "gate_reasons": "; ".join(verdict.reasons)}
+
+
+def detail_of(lane: Lane, measured: Measured) -> dict[str, Any]:
+    """What a record keeps beside its row: every raw time, the warm-up, threads as the libraries saw them, traceback."""
+    return {
+        "warm_up": lane.first,
+        "turns": {str(number): runs for number, runs in lane.turns.items()},
+        "hello": lane.hello,
+        "traceback": lane.ended.traceback if lane.ended else "",
+        "cell_setup_s": measured.setup_s,
+        "cell_rounds_s": measured.rounds_s,
+        "cell_solves_s": measured.solves_s,
+    }
+
+
+def skipped(reason: str, threads: int) -> dict[str, Any]:
+    """The row of a solver that wasn't run."""
+    return {"threads": threads, "status": "skipped", "reason": reason, "gate": "none"}
+
+
+def dominated(cell: Cell, ended: list[tuple[Cell, str]]) -> str:
+    """Why a cell needn't be tried, "" if it should: the solver ran out of time or memory on one no larger."""
+    for other, status in ended:
+        if other.dataset == cell.dataset and other.pixels <= cell.pixels and other.bins <= cell.bins:
+            return f"{status} at {other.pixels} pixels x {other.bins} bins already"
+    return ""

@@ -1,0 +1,136 @@
+"""Measures one cell: every solver's process warmed up, then rounds over them in shuffled order until it is known well.
+
+A machine drifts: it warms up, throttles, is shared. Solvers that take turns, in an order drawn anew for each round, are
+all hit alike, and ratios within a round cancel what is left.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from harness import quality, registry, workload
+from harness.environment import available_memory_mb
+from harness.lane import Lane
+from harness.plan import Plan
+from harness.quality import Summary
+from harness.record import Cell
+from implementations.contract import Array, Problem
+
+REFERENCE = "baseline"
+FEWEST_ROUNDS = 5
+MEMORY_SHARE = 0.8
+"""Share of the memory available at a cell's start that one worker may hold."""
+Say = Callable[[str], None]
+
+
+@dataclass
+class Measured:
+    """What came of one cell."""
+
+    problem: Problem
+    true_dem: Array
+    """(S, T) of the sampled pixels."""
+    lanes: list[Lane]
+    reference: Summary | None
+    """The baseline's solution, of all sampled pixels or the first few; None where it failed."""
+    setup_s: float
+    """Making the problem, starting the processes and warming them up."""
+    rounds_s: float
+    """Wall time of the rounds; what exceeds the solves in them is the harness's own."""
+
+    @property
+    def baseline(self) -> Lane | None:
+        """The baseline's lane, if it was in the cell and was timed."""
+        timed = [lane for lane in self.lanes if lane.spec == REFERENCE and lane.turns and lane.ended is None]
+        return timed[0] if timed else None
+
+    @property
+    def solves_s(self) -> float:
+        """Seconds inside timed solves during the rounds."""
+        return sum(run.total for lane in self.lanes for r, runs in lane.turns.items() if r > 0 for run in runs)
+
+
+def measure(cell: Cell, specs: Sequence[str], plan: Plan, say: Say) -> Measured:
+    """Measure the solvers `specs` on one cell. What goes wrong in a solver is in its lane, and nowhere else."""
+    start = time.perf_counter()
+    plugins = [Path(p) for p in plan.plugins]
+    limit_mb = int(available_memory_mb() * MEMORY_SHARE)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="demreg-bench-")))
+        say("generating the problem")
+        sample = quality.sample_of(cell.pixels)
+        workload.write(workload.load(cell.dataset), cell.pixels, cell.bins, cell.seed, folder, sample)
+        lanes = [Lane(spec, threads_of(spec, plan.threads), plan.max_seconds) for spec in specs]
+        for lane in lanes:
+            stack.callback(lane.stop)
+            say(f"{lane.spec}: warming up")
+            lane.start(folder, plugins, limit_mb)
+            lane.warm_up(folder)
+        problem, true_dem = workload.read(folder), np.load(folder / workload.TRUE_DEM)
+        reference = _reference(lanes, problem, plan, folder, limit_mb, say)
+        ready = time.perf_counter()
+        _rounds(lanes, plan, np.random.default_rng([cell.seed, cell.pixels, cell.bins]), say)
+        return Measured(problem, true_dem, lanes, reference, ready - start, time.perf_counter() - ready)
+
+
+def threads_of(spec: str, threads: int) -> int:
+    """Threads of a worker: the solver's own tunable where it names one, else those of the sweep."""
+    return int(registry.parse(spec)[1].get("threads") or threads)
+
+
+def _reference(
+    lanes: list[Lane], problem: Problem, plan: Plan, folder: Path, limit_mb: int, say: Say
+) -> Summary | None:
+    """The baseline's solution: of all sampled pixels where it is in the cell, else of the first of them."""
+    inside = [lane for lane in lanes if lane.spec == REFERENCE]
+    if inside:
+        return inside[0].summary
+    say("baseline: solving a sample for the gates")
+    pixels = quality.sample_of(problem.sizes[0])[: quality.REFERENCE_PIXELS]
+    few = folder / "reference"
+    few.mkdir()
+    workload.save(problem.take(pixels), few)
+    lane = Lane(REFERENCE, 1, plan.max_seconds)
+    try:
+        lane.start(few, [], limit_mb)
+        lane.warm_up(few)
+    finally:
+        lane.stop()
+    return None if lane.summary is None else quality.placed(lane.summary, pixels, problem.sizes[0])
+
+
+def _rounds(lanes: list[Lane], plan: Plan, rng: np.random.Generator, say: Say) -> None:
+    """Let the lanes take turns until all are satisfied, the asked rounds are done, or the budget is spent."""
+    start, number, check = time.perf_counter(), 0, FEWEST_ROUNDS
+    last_round = 0.0
+    while any(lane.ended is None and not lane.satisfied for lane in lanes):
+        elapsed = time.perf_counter() - start
+        if number and (elapsed + last_round > plan.max_seconds or number == plan.repeats):
+            break
+        number += 1
+        say(f"round {number}, {elapsed:.0f} of at most {plan.max_seconds:g} s")
+        for i in rng.permutation(len(lanes)):
+            if not lanes[i].satisfied and lanes[i].ended is None:
+                lanes[i].take_turn(number)
+        last_round = time.perf_counter() - start - elapsed
+        if plan.repeats is None and number == check:
+            _satisfy(lanes, plan.rel_ci)
+            check += max(1, check // 4)
+
+
+def _satisfy(lanes: list[Lane], rel_ci: float) -> None:
+    """Let those rest whose interval is narrow enough; the baseline goes on until all others rest."""
+    baseline = next((lane for lane in lanes if lane.spec == REFERENCE and lane.ended is None and lane.turns), None)
+    for lane in lanes:
+        if lane is baseline or lane.ended is not None or not lane.turns or lane.satisfied:
+            continue
+        compare = baseline is not None and len(baseline.turns) > 1
+        estimate = lane.speedup(baseline) if compare and baseline else lane.seconds()
+        lane.satisfied = estimate.half_width <= rel_ci
+    if baseline is not None and all(lane.satisfied or lane.ended for lane in lanes if lane is not baseline):
+        baseline.satisfied = len(lanes) > 1 or baseline.seconds().half_width <= rel_ci

@@ -1,0 +1,52 @@
+"""Medians, bootstrap intervals and paired ratios."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import bootstrap
+
+LEVEL = 0.99
+"""Confidence of every interval. Percentile bootstrap intervals of a median of few values are narrower than they claim;
+`python -m harness.selfcheck` shows what this level attains."""
+FEWEST = 3
+"""Fewest samples that an interval is given for."""
+RESAMPLES = 1999
+
+
+class Estimate(NamedTuple):
+    """A median with its interval; the interval is NaN where there are too few samples for one."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def half_width(self) -> float:
+        """Half the interval's width relative to the value; infinite where there is no interval."""
+        width = (self.high - self.low) / (2 * self.value) if self.value else np.nan
+        return float(width) if np.isfinite(width) else np.inf
+
+
+def median(samples: Sequence[float] | NDArray[np.float64], seed: int = 0) -> Estimate:
+    """The median of `samples` and its bootstrap interval."""
+    values = np.asarray(samples, dtype=float)
+    middle = float(np.median(values))
+    if values.size < FEWEST or np.ptp(values) == 0:
+        low = high = middle if values.size >= FEWEST else np.nan
+        return Estimate(middle, low, high)
+    interval = bootstrap(
+        (values,), np.median, confidence_level=LEVEL, n_resamples=RESAMPLES, method="percentile",
+        rng=np.random.default_rng(seed), vectorized=True,
+    ).confidence_interval  # fmt: skip
+    return Estimate(middle, float(interval.low), float(interval.high))
+
+
+def paired_ratio(numerator: Sequence[float], denominator: Sequence[float]) -> Estimate:
+    """Median of numerator/denominator, paired by round, with its bootstrap interval.
+
+    Pairing cancels what slows a whole round down; the logarithm makes "twice as fast" and "half as fast" symmetric.
+    """
+    middle = median(np.log(np.asarray(numerator) / np.asarray(denominator)))
+    return Estimate(*(float(x) for x in np.exp(middle)))

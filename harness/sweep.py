@@ -1,0 +1,225 @@
+"""The main job: every solver over pixels x temperature bins, time beside quality.
+
+`python -m harness.sweep --help` lists the options. A run is a folder under results/; see `harness.record`.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from harness import cli, display, environment, figures, registry, rows, runner
+from harness.plan import PRESETS, Plan
+from harness.record import Cell, Run
+
+RESULTS = Path("results")
+GRID_OPTIONS = (
+    "datasets",
+    "pixels",
+    "bins",
+    "solvers",
+    "threads",
+    "seed",
+    "repeats",
+    "max_seconds",
+    "rel_ci",
+    "plugins",
+)
+
+
+def _parser() -> cli.Parser:
+    parser = cli.Parser("harness.sweep", description=__doc__, epilog=cli.EXIT_CODES, allow_abbrev=False)
+    add = parser.add_argument
+    add("--preset", choices=sorted(PRESETS), default=None, help="grid and limits to start from (quick)")
+    add("--solvers", type=lambda s: tuple(registry.split(s)), help="names or name[key=value,...], by commas (all)")
+    add("--dataset", dest="datasets", type=cli.words, help="specifications in datasets/, by commas")
+    add("--pixels", type=cli.whole_numbers, help="map sizes, by commas")
+    add("--bins", type=cli.whole_numbers, help="numbers of temperature bins, by commas")
+    add("--threads", type=int, help="threads of every solver that doesn't say otherwise (1)")
+    add("--seed", type=int, help="of the workloads, instead of each specification's own")
+    add("--repeats", type=int, help="rounds per cell, instead of as many as --rel-ci asks for")
+    add("--max-seconds", type=float, help="time budget of a cell's rounds; a slower solver is run once")
+    add("--rel-ci", type=float, help="half width of the speedup's interval, relative, at which rounds end")
+    add("--plugin", dest="plugins", action="append", metavar="FILE.py", help="a file with further solvers (repeatable)")
+    add("--out", type=Path, metavar="DIR", help="the run's folder (results/TIME-PRESET)")
+    add("--resume", type=Path, metavar="DIR", help="continue the run in this folder")
+    add("--strict", action="store_true", help="exit with 1 when a gate fails")
+    add("--list", action="store_true", help="list the solvers, and whether they can run here")
+    add("--json", action="store_true", help="with --list: as JSON")
+    add("--dry-run", action="store_true", help="say what would be measured, and write nothing")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    parser = _parser()
+    given = parser.parse(arguments)
+    console = Console()
+    try:
+        if given.list:
+            return _list(console, registry.Registry(given.plugins or ()), given.json)
+        plan, run = _plan_of(given)
+        table = registry.Registry(plan.plugins)
+        plan = plan.resolved(table)
+        if given.dry_run:
+            return _dry_run(console, plan, table)
+        run = run or Run.create(given.out or _new_folder(given.preset or "quick"), _provenance(plan))
+    except ValueError as error:
+        parser.error(" ".join(str(error).split()))
+    try:
+        Sweep(plan, table, run).measure_all(console)
+    except KeyboardInterrupt:
+        console.print(f"interrupted; continue with --resume {run.folder}")
+        return cli.INTERRUPTED
+    return _conclude(console, run, given.strict)
+
+
+def _plan_of(given: argparse.Namespace) -> tuple[Plan, Run | None]:
+    """The plan, and the run that it continues. ValueError when a resumed run is of another grid or machine."""
+    changes = {name: getattr(given, name) for name in GRID_OPTIONS if getattr(given, name) is not None}
+    if "plugins" in changes:
+        changes["plugins"] = tuple(changes["plugins"])
+    if given.resume is None:
+        return replace(PRESETS[given.preset or "quick"], **changes), None
+    if given.out is not None or given.preset is not None:
+        raise ValueError("--resume continues a run as it was planned; --out and --preset don't go with it")
+    run = Run.open(given.resume)
+    plan = Plan.from_json(run.provenance["grid"])
+    for name, value in changes.items():
+        if value != getattr(plan, name):
+            raise ValueError(f"{given.resume} is of another grid: its {name} are {getattr(plan, name)}, not {value}")
+    here, there = environment.machine(), run.provenance["machine"]
+    if here["id"] != there["id"]:
+        raise ValueError(f"{given.resume} is of another machine: {environment.machine_label(there)}")
+    return plan, run
+
+
+def _new_folder(preset: str) -> Path:
+    return RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{preset}"
+
+
+def _provenance(plan: Plan) -> dict[str, Any]:
+    return {
+        "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "commit": environment.commit(),
+        "machine": environment.machine(),
+        "software": environment.software(),
+        "grid": plan.to_json(),
+    }
+
+
+def _list(console: Console, table: registry.Registry, as_json: bool) -> int:
+    described = [table.describe(name) for name in table.names()]
+    if as_json:
+        print(json.dumps(described, indent=1))
+        return cli.OK
+    view = Table("solver", "device", "accuracy", "runs here", "tunables", box=None)
+    for row in described:
+        runs = "yes" if row["available"] else f"no: {row['reason']}"
+        view.add_row(
+            row["name"], row["device"], row["accuracy"], runs, " ".join(f"{k}={v}" for k, v in row["tunables"].items())
+        )
+    console.print(view)
+    return cli.OK
+
+
+def _dry_run(console: Console, plan: Plan, table: registry.Registry) -> int:
+    """What a sweep would do; its longest duration counts the rounds' budgets, not processes and warm-ups."""
+    for spec in plan.solvers:
+        reason = _unavailable(table, spec)
+        console.print(f"{spec}: {'skipped: ' + reason if reason else 'would run'}", highlight=False, markup=False)
+    for cell in plan.cells():
+        console.print(f"{cell.dataset}: {cell.pixels} pixels x {cell.bins} bins, seed {cell.seed}", highlight=False)
+    console.print(f"{len(plan.cells())} cells, at most {len(plan.cells()) * plan.max_seconds:g} s of rounds")
+    return cli.OK
+
+
+def _unavailable(table: registry.Registry, spec: str) -> str:
+    """Why a solver can't run on this machine; "" when it can."""
+    described = table.describe(registry.parse(spec)[0])
+    return "" if described["available"] else described["reason"] or "says it is unavailable, but not why"
+
+
+class Sweep:
+    """A plan being carried out: which cells are whole, which solvers can't run, which have run out of time or memory."""
+
+    def __init__(self, plan: Plan, table: registry.Registry, run: Run):
+        self.plan, self.table, self.run = plan, table, run
+        self.provenance = run.provenance
+        self.unavailable = {spec: _unavailable(table, spec) for spec in plan.solvers}
+        self.exhausted: dict[str, list[tuple[Cell, str]]] = {spec: [] for spec in plan.solvers}
+        for record in run.records():
+            self._note_exhausted(Cell(**record["cell"]), record["row"])
+
+    def measure_all(self, console: Console) -> None:
+        """Every cell that isn't whole yet. A cell's records are written when its rounds are over."""
+        cells = self.plan.cells()
+        weights = {cell: float(cell.pixels * cell.bins) + 2000.0 for cell in cells}
+        with display.Display(console, weights) as show:
+            for cell in cells:
+                missing = [spec for spec in self.plan.solvers if not self.run.done(cell, spec)]
+                if missing:
+                    show.cell(cell)
+                show.cell_done(cell, self.measure(cell, missing, show.say) if missing else [])
+        self.run.write_table()
+
+    def measure(self, cell: Cell, missing: list[str], say: runner.Say) -> list[dict[str, Any]]:
+        """Measure what is missing of a cell (beside the baseline, for the ratios), record it, and return the rows."""
+        solvers = self.plan.solvers
+        reasons = {s: self.unavailable[s] or rows.dominated(cell, self.exhausted[s]) for s in solvers}
+        able = [s for s in solvers if not reasons[s] and (s in missing or s == runner.REFERENCE)]
+        result = runner.measure(cell, able, self.plan, say) if set(able) & set(missing) else None
+        lanes = {lane.spec: lane for lane in result.lanes} if result else {}
+        recorded = []
+        for spec in missing:
+            row, detail = self._identity(cell, spec), {}
+            if result is None or spec not in lanes:
+                row |= rows.skipped(reasons[spec], runner.threads_of(spec, self.plan.threads))
+            else:
+                row |= rows.row_of(lanes[spec], result)
+                detail = rows.detail_of(lanes[spec], result)
+            self.run.add(cell, spec, row, detail)
+            self._note_exhausted(cell, row)
+            recorded.append(row)
+        return recorded
+
+    def _identity(self, cell: Cell, spec: str) -> dict[str, Any]:
+        """What a row is of."""
+        described = self.table.describe(registry.parse(spec)[0])
+        return {
+            "run": self.provenance["run"], "commit": self.provenance["commit"],
+            "machine": self.provenance["machine"]["id"], "solver": spec, "device": described["device"],
+            "accuracy": described["accuracy"], "external": described["external"], "dataset": cell.dataset,
+            "seed": cell.seed, "pixels": cell.pixels, "bins": cell.bins,
+        }  # fmt: skip
+
+    def _note_exhausted(self, cell: Cell, row: dict[str, Any]) -> None:
+        if row["status"] in ("timeout", "out_of_memory"):
+            self.exhausted[row["solver"]].append((cell, row["status"]))
+
+
+def _conclude(console: Console, run: Run, strict: bool) -> int:
+    """Show the table, write the figures, and say by the exit code how it went."""
+    table = run.table()
+    display.show_table(console, table)
+    note = environment.machine_label(run.provenance["machine"])
+    (run.folder / "plots").mkdir(exist_ok=True)
+    pictures = figures.write_figures(table, run.folder / "plots", note)
+    console.print(f"machine: {note}", f"table: {run.write_table()}", sep="\n", soft_wrap=True, highlight=False)
+    for picture in pictures:
+        console.print(f"plot: {picture}", soft_wrap=True, highlight=False)
+    gate_failed = strict and bool((table.gate == "fail").any())
+    cell_failed = bool((~table.status.isin(["ok", "skipped"])).any())
+    codes = {(False, False): cli.OK, (True, False): cli.GATE_FAILED, (False, True): cli.CELL_FAILED}
+    return codes.get((gate_failed, cell_failed), cli.BOTH_FAILED)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

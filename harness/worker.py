@@ -1,0 +1,104 @@
+"""One process per solver and cell: stage the problem, run on command, report. Never trusted not to die.
+
+Run as `python -m harness.worker PROBLEM_FOLDER SOLVER [PLUGIN ...]`, with threads pinned in the environment that it is
+started with. Speaks JSON lines: a command on standard input, a reply on the descriptor that was standard output when
+the process started (whatever a solver prints goes to standard error). When the commands end, because the parent closed
+the pipe or died, the whole process group goes.
+"""
+
+import gc
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+COMMANDS: "queue.SimpleQueue[dict[str, Any]]" = queue.SimpleQueue()
+
+
+def _listen() -> None:
+    """Queue the commands; at their end, take the group along: a solve that hangs and pools of workers included."""
+    for line in sys.stdin:
+        COMMANDS.put(json.loads(line))
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+class Bench:
+    """A solver and its staged problem."""
+
+    def __init__(self, folder: Path, spec: str, plugins: list[str]):
+        start = time.perf_counter()
+        from harness import clock, quality, registry, workload
+
+        self.clock, self.quality = clock, quality
+        self.folder = folder
+        self.problem = workload.read(folder)
+        imported = time.perf_counter()
+        self.solver = registry.Registry(plugins).create(spec)
+        self.times = {"harness_s": imported - start, "import_s": time.perf_counter() - imported}
+
+    def hello(self) -> dict[str, Any]:
+        """Which libraries are loaded, on how many threads."""
+        from threadpoolctl import threadpool_info
+
+        keys = ("user_api", "internal_api", "version", "num_threads", "architecture")
+        pools = [{k: pool.get(k) for k in keys} for pool in threadpool_info()]
+        bounds = self.solver.bounds and asdict(self.solver.bounds)
+        return {**self.times, "threadpools": pools, "accuracy": self.solver.accuracy, "bounds": bounds}
+
+    def warmup(self, save: str) -> dict[str, Any]:
+        """The first run: pays all one-off costs, and its solution is what the gates judge."""
+        phases, solution = self.clock.timed_run(self.solver, self.problem)
+        peak = self.clock.peak_rss_mb()
+        self.quality.save(self.quality.summarise(self.problem, solution), self.folder / save)
+        del solution
+        gc.collect()
+        gc.freeze()
+        return {"phases": phases, "peak_rss_mb": peak}
+
+    def run(self, repeats: int) -> dict[str, Any]:
+        """A turn: that many timed runs, one after another."""
+        samples = []
+        for _ in range(repeats):
+            phases, solution = self.clock.timed_run(self.solver, self.problem)
+            del solution
+            samples.append(phases)
+        return {"samples": samples, "peak_rss_mb": self.clock.peak_rss_mb()}
+
+
+def _answer(reply: Any, value: dict[str, Any]) -> None:
+    reply.write(json.dumps(value) + "\n")
+    reply.flush()
+
+
+def _failure(error: BaseException) -> dict[str, Any]:
+    status = "out_of_memory" if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__ else "failed"
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    return {"failure": status, "reason": reason, "traceback": traceback.format_exc()}
+
+
+def main(folder: str, spec: str, *plugins: str) -> None:
+    """Serve commands until they end."""
+    reply = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    threading.Thread(target=_listen, daemon=True).start()
+    try:
+        bench = Bench(Path(folder), spec, list(plugins))
+        _answer(reply, bench.hello())
+        while True:
+            command = COMMANDS.get()
+            action = bench.warmup if command.pop("do") == "warmup" else bench.run
+            _answer(reply, action(**command))
+    except Exception as error:
+        _answer(reply, _failure(error))
+        COMMANDS.get()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
