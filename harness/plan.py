@@ -51,10 +51,10 @@ class Plan:
         if len(set(slugs)) != len(slugs):
             raise ValueError(f"--solvers names something twice: {', '.join(solvers)}")
         for name in self.datasets:
-            specification = workload.load(name)
+            workload.load(name)
             for pixels in self.pixels:
                 for bins in self.bins:
-                    workload.check_sizes(specification, pixels, bins)
+                    workload.check_sizes(pixels, bins)
         return replace(self, solvers=solvers)
 
     def cells(self) -> list[Cell]:

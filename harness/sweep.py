@@ -148,7 +148,7 @@ def _unavailable(table: registry.Registry, spec: str) -> str:
 
 
 class Sweep:
-    """A plan being carried out: which cells are whole, which solvers can't run, which have run out of time or memory."""
+    """A plan being carried out: which solvers can't run here, and which ran out of time or memory in what cells."""
 
     def __init__(self, plan: Plan, table: registry.Registry, run: Run):
         self.plan, self.table, self.run = plan, table, run
