@@ -24,7 +24,7 @@ class Plan:
     """Rounds of every cell; None means as many as `rel_ci` asks for."""
     max_seconds: float = 12.0
     """Time budget of one cell's rounds."""
-    rel_ci: float = 0.03
+    rel_ci: float = 0.04
     """Rounds end when every interval's half width, relative to its ratio, is below this."""
     plugins: tuple[str, ...] = ()
 

@@ -13,6 +13,9 @@ LEVEL = 0.99
 FEWEST = 3
 """Fewest samples that an interval is given for."""
 RESAMPLES = 1999
+BETWEEN_PROCESSES = 0.01
+"""Two processes that run the same code differ by about this (memory layout, mostly), however often each is timed: what
+rounds can't average out is added to a ratio's interval. `python -m harness.selfcheck` is where the figure is from."""
 
 
 class Estimate(NamedTuple):
@@ -48,5 +51,5 @@ def paired_ratio(numerator: Sequence[float], denominator: Sequence[float]) -> Es
 
     Pairing cancels what slows a whole round down; the logarithm makes "twice as fast" and "half as fast" symmetric.
     """
-    middle = median(np.log(np.asarray(numerator) / np.asarray(denominator)))
-    return Estimate(*(float(x) for x in np.exp(middle)))
+    value, low, high = np.exp(median(np.log(np.asarray(numerator) / np.asarray(denominator))))
+    return Estimate(float(value), float(low) / (1 + BETWEEN_PROCESSES), float(high) * (1 + BETWEEN_PROCESSES))
