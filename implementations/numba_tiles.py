@@ -1,0 +1,159 @@
+"""Staging for `numba_kernel` and the dealing of its tiles of pixels to threads.
+
+Imports Numba: strategies import this module when they prepare a problem, not before.
+"""
+
+import functools
+import queue
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from implementations.contract import Array, Problem, Solution
+from implementations.numba_kernel import FAR, ROWS, SAMPLES, Scratch, Setup, invert
+from implementations.numba_simd import BITS, LANES
+
+TILE = 1024
+"""Most pixels in one call of the kernel: long enough to hide the call, short enough to stop when asked to."""
+TILES_PER_THREAD = 16
+"""At least so many where pixels suffice, since a tile of flaring pixels takes several times as long as another."""
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """A staged problem, and for each thread its working memory."""
+
+    problem: Problem
+    setup: Setup
+    scratch: "queue.SimpleQueue[Scratch]"
+    pool: ThreadPoolExecutor | None
+    tile: int
+
+    def tiles(self) -> Iterable[int]:
+        """First pixel of each tile."""
+        return range(0, len(self.problem.dn), self.tile)
+
+
+def prepare(problem: Problem, dtype: type[np.floating], threads: int | None) -> State:
+    """Lay out what all pixels share, with the resolution profiles in `dtype`; threads: None for Numba's number."""
+    threads = threads or numba.get_num_threads()
+    setup = stage(problem, dtype)
+    scratch: queue.SimpleQueue[Scratch] = queue.SimpleQueue()
+    for _ in range(threads):
+        scratch.put(working_memory(setup, dtype))
+    share = -(-len(problem.dn) // (threads * TILES_PER_THREAD))
+    tile = min(TILE, _round_up(max(share, 1), LANES))
+    return State(problem, setup, scratch, ThreadPoolExecutor(threads) if threads > 1 else None, tile)
+
+
+def solve(state: State) -> Solution:
+    """Invert every pixel. Each thread takes the next tile when it is done with one."""
+    solution = Solution.empty(state.problem)
+    task = functools.partial(_invert_tile, state, solution)
+    for _ in map(task, state.tiles()) if state.pool is None else state.pool.map(task, state.tiles()):
+        pass
+    return solution
+
+
+def finish(state: State) -> None:
+    """End the threads."""
+    if state.pool is not None:
+        state.pool.shutdown()
+
+
+def _invert_tile(state: State, s: Solution, first: int) -> None:
+    p, scratch = state.problem, state.scratch.get()
+    last = min(first + state.tile, len(p.dn))
+    try:
+        invert(
+            state.setup, scratch, p.dn, p.edn, first, last,
+            s.dem, s.edem, s.elogt, s.chisq, s.dn_reg, s.iterations, s.status,
+        )  # fmt: skip
+    finally:
+        state.scratch.put(scratch)
+
+
+def stage(problem: Problem, dtype: type[np.floating]) -> Setup:
+    """What all pixels share, padded to whole pairs of vectors of `dtype`."""
+    options, (_, channels, bins) = problem.options, problem.sizes
+    padded = _round_up(bins, 2 * BITS // np.finfo(dtype).bits)
+    response, mask = problem.rmatrix.T, options.loci_mask(channels)
+    loci = np.full((channels, bins), np.inf)  # a channel that is never the lowest
+    if mask is not None:
+        with np.errstate(divide="ignore", over="ignore"):
+            loci[mask] = 1 / response[mask]
+    left, fraction, position = _sample_points(problem.logt)
+    return Setup(
+        channels=channels,
+        rank=min(channels, bins),
+        bins=bins,
+        padded=padded,
+        response=_rows(response, padded),
+        loci=_rows(loci, padded, -np.inf),
+        fallback=_rows(np.ones(bins), padded, -np.inf),
+        uniform=np.asarray(np.linalg.qr((response * np.sqrt(problem.dlogt)).T, mode="r")).T.ravel(),
+        width=_rows(problem.dlogt, padded),
+        scale=_rows(np.ones(bins) if options.l_emd else 1 / problem.dlogt, padded),
+        norm=np.empty((0, bins)) if problem.dem_norm0 is None else problem.dem_norm0,
+        left=left,
+        fraction=fraction.astype(dtype),
+        position=np.append(position, FAR).astype(dtype),
+        negated=np.append(-position, FAR).astype(dtype),
+        dlogt=_rows(problem.dlogt, padded).astype(dtype),
+        reg_tweak=float(options.reg_tweak),
+        rgt_fact=float(options.rgt_fact),
+        max_iter=options.max_iter,
+        nmu=options.nmu,
+        l_emd=options.l_emd,
+        self_normalised=mask is None,
+    )
+
+
+def _sample_points(logt: Array) -> tuple[NDArray[np.intp], Array, Array]:
+    """For each sample of a profile: the bin to its left, how far it is to the next, and half its logt."""
+    points = logt[0] + 1e-8 + (logt[-1] - logt[0]) * np.arange(SAMPLES) / SAMPLES
+    points = np.append(points, np.repeat(points[-1], ROWS - SAMPLES))
+    left = np.clip(np.searchsorted(logt, points, side="right") - 1, 0, len(logt) - 2)
+    return left, (points - logt[left]) / (logt[left + 1] - logt[left]), points / 2
+
+
+def working_memory(setup: Setup, dtype: type[np.floating]) -> Scratch:
+    """Working memory for one thread: some 3 F + 12 rows of bins."""
+    f, r, s = setup.channels, setup.rank, setup.padded
+    return Scratch(
+        pixel=np.zeros(LANES, np.intp),
+        counts=np.zeros(f * LANES),
+        inverse_error=np.zeros(f * LANES),
+        factor=np.zeros(f * r * LANES),
+        energy=np.zeros(r * LANES),
+        projection=np.zeros(r * LANES),
+        unfitted=np.zeros(LANES),
+        coefficient=np.zeros(f * f),
+        power=np.zeros(64),
+        weight=np.zeros(LANES * s),
+        row=np.zeros(f * s),
+        norm2=np.zeros(f),
+        wz=np.zeros(r * s, dtype),
+        gz=np.zeros(r * s, dtype),
+        sample=np.zeros(r * ROWS, dtype),
+        dem=np.zeros(s),
+        line=np.zeros(s + 2 * LANES),
+        edem=np.zeros(s),
+        elogt=np.zeros(s, dtype),
+    )
+
+
+def _rows(values: ArrayLike, padded: int, fill: float = 0.0) -> Array:
+    """The last axis filled up to `padded`, then all in one row."""
+    values = np.asarray(values, np.float64)
+    rows = np.full((*values.shape[:-1], padded), fill)
+    rows[..., : values.shape[-1]] = values
+    return rows.ravel()
+
+
+def _round_up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple
