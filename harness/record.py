@@ -8,8 +8,10 @@ import json
 import math
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from typing import Any
 import pandas as pd
 
 SCHEMA = 1
-RUN_FILE, TABLE_FILE, CELLS = "run.json", "table.csv", "cells"
+RUN_FILE, TABLE_FILE, CELLS, SCRATCH = "run.json", "table.csv", "cells", ".scratch"
 
 COLUMNS = tuple(
     """run commit machine solver device accuracy external dataset seed pixels channels bins threads status reason
@@ -109,6 +111,19 @@ class Run:
         """Grid, machine, versions, commit."""
         return json.loads((self.folder / RUN_FILE).read_text())
 
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A folder for problems while they are measured; what a killed run left of it, and of its files, goes first."""
+        for left in (self.folder / CELLS).glob(".*"):
+            left.unlink()
+        folder = self.folder / SCRATCH
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
     def path(self, cell: Cell, spec: str) -> Path:
         """Where the record of a cell and solver is, once it is done."""
         return self.folder / CELLS / f"{cell.slug}--{solver_slug(spec)}.json"
@@ -135,7 +150,7 @@ class Run:
         words = ("run commit machine solver device accuracy dataset status reason gate gate_reasons").split()
         numbers = [c for c in COLUMNS if c not in words and c != "external"]
         table[numbers] = table[numbers].apply(pd.to_numeric)
-        table[words] = table[words].fillna("")
+        table[words] = table[words].astype(object).fillna("")
         order = {spec: i for i, spec in enumerate(self.provenance["grid"]["solvers"])}
         keys = ["dataset", "bins", "pixels", "seed", "solver"]
         return table.sort_values(keys, key=lambda c: c.map(order) if c.name == "solver" else c, ignore_index=True)

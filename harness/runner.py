@@ -4,6 +4,7 @@ A machine drifts: it warms up, throttles, is shared. Solvers that take turns, in
 all hit alike, and ratios within a round cancel what is left.
 """
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +26,8 @@ REFERENCE = "baseline"
 FEWEST_ROUNDS = 5
 MEMORY_SHARE = 0.8
 """Share of the memory available at a cell's start that one worker may hold."""
+LIMIT_VARIABLE = "DEMREG_BENCH_LIMIT_MB"
+"""Environment variable that sets that limit instead."""
 Say = Callable[[str], None]
 
 
@@ -55,13 +58,16 @@ class Measured:
         return sum(run.total for lane in self.lanes for r, runs in lane.turns.items() if r > 0 for run in runs)
 
 
-def measure(cell: Cell, specs: Sequence[str], plan: Plan, say: Say) -> Measured:
-    """Measure the solvers `specs` on one cell. What goes wrong in a solver is in its lane, and nowhere else."""
+def measure(cell: Cell, specs: Sequence[str], plan: Plan, scratch: Path, say: Say) -> Measured:
+    """Measure the solvers `specs` on one cell, the problem meanwhile lying in the folder `scratch`.
+
+    What goes wrong in a solver is in its lane, and nowhere else.
+    """
     start = time.perf_counter()
     plugins = [Path(p) for p in plan.plugins]
-    limit_mb = int(available_memory_mb() * MEMORY_SHARE)
+    limit_mb = int(os.environ.get(LIMIT_VARIABLE) or available_memory_mb() * MEMORY_SHARE)
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="demreg-bench-")))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=scratch)))
         say("generating the problem")
         sample = quality.sample_of(cell.pixels)
         workload.write(workload.load(cell.dataset), cell.pixels, cell.bins, cell.seed, folder, sample)

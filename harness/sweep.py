@@ -162,20 +162,20 @@ class Sweep:
         """Every cell that isn't whole yet. A cell's records are written when its rounds are over."""
         cells = self.plan.cells()
         weights = {cell: float(cell.pixels * cell.bins) + 2000.0 for cell in cells}
-        with display.Display(console, weights) as show:
+        with display.Display(console, weights) as show, self.run.scratch() as scratch:
             for cell in cells:
                 missing = [spec for spec in self.plan.solvers if not self.run.done(cell, spec)]
                 if missing:
                     show.cell(cell)
-                show.cell_done(cell, self.measure(cell, missing, show.say) if missing else [])
+                show.cell_done(cell, self.measure(cell, missing, scratch, show.say) if missing else [])
         self.run.write_table()
 
-    def measure(self, cell: Cell, missing: list[str], say: runner.Say) -> list[dict[str, Any]]:
+    def measure(self, cell: Cell, missing: list[str], scratch: Path, say: runner.Say) -> list[dict[str, Any]]:
         """Measure what is missing of a cell (beside the baseline, for the ratios), record it, and return the rows."""
         solvers = self.plan.solvers
         reasons = {s: self.unavailable[s] or rows.dominated(cell, self.exhausted[s]) for s in solvers}
         able = [s for s in solvers if not reasons[s] and (s in missing or s == runner.REFERENCE)]
-        result = runner.measure(cell, able, self.plan, say) if set(able) & set(missing) else None
+        result = runner.measure(cell, able, self.plan, scratch, say) if set(able) & set(missing) else None
         lanes = {lane.spec: lane for lane in result.lanes} if result else {}
         recorded = []
         for spec in missing:

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from implementations.baseline import Baseline
 from implementations.contract import Problem, Solution
-from implementations.vectorized import Vectorized
 
 
-class Hangs(Vectorized):
+class Hangs(Baseline):
     name = "hangs"
 
     def solve(self, state):
@@ -18,21 +18,21 @@ class Hangs(Vectorized):
             time.sleep(0.1)
 
 
-class Raises(Vectorized):
+class Raises(Baseline):
     name = "raises"
 
     def solve(self, state):
         raise RuntimeError("no convergence\nin the second line either")
 
 
-class Aborts(Vectorized):
+class Aborts(Baseline):
     name = "aborts"
 
     def solve(self, state):
         os.abort()
 
 
-class Bloats(Vectorized):
+class Bloats(Baseline):
     name = "bloats"
 
     def solve(self, state):
@@ -41,14 +41,14 @@ class Bloats(Vectorized):
             held.append(np.ones(2**22))
 
 
-class AsksTooMuch(Vectorized):
+class AsksTooMuch(Baseline):
     name = "asks-too-much"
 
     def solve(self, state):
         return np.empty(2**55)
 
 
-class WrongShape(Vectorized):
+class WrongShape(Baseline):
     name = "wrong-shape"
 
     def collect(self, state, solution):
@@ -56,7 +56,7 @@ class WrongShape(Vectorized):
         return replace(good, dem=good.dem.T)
 
 
-class NotANumber(Vectorized):
+class NotANumber(Baseline):
     name = "not-a-number"
 
     def collect(self, state, solution):
@@ -66,7 +66,7 @@ class NotANumber(Vectorized):
         return replace(good, edem=edem)
 
 
-class FivePercentOff(Vectorized):
+class FivePercentOff(Baseline):
     name = "five-percent-off"
 
     def collect(self, state, solution):
@@ -74,7 +74,7 @@ class FivePercentOff(Vectorized):
         return replace(good, dem=good.dem * 1.05)
 
 
-class InventsErrors(Vectorized):
+class InventsErrors(Baseline):
     name = "invents-errors"
 
     def collect(self, state, solution):
@@ -82,7 +82,7 @@ class InventsErrors(Vectorized):
         return replace(good, edem=0.2 * good.dem)
 
 
-class OtherProblem(Vectorized):
+class OtherProblem(Baseline):
     """Fits the counts of EM loci weights where self-normalised ones were asked for: a good chi-squared, another DEM."""
 
     name = "other-problem"
@@ -91,7 +91,7 @@ class OtherProblem(Vectorized):
         return super().prepare(replace(problem, options=replace(problem.options, gloci=1)))
 
 
-class Unavailable(Vectorized):
+class Unavailable(Baseline):
     name = "unavailable"
 
     @classmethod
