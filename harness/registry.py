@@ -108,10 +108,13 @@ class Registry:
 
     def load(self, spec: str) -> type[Solver]:
         """The class of `name` or `name[key=value,...]`. ValueError for an unknown name."""
-        name, _ = parse(spec)
+        return self.entry(parse(spec)[0]).load()
+
+    def entry(self, name: str) -> Entry:
+        """The table's row of that name. ValueError when there is none."""
         if name not in self.entries:
             raise UnknownNameError("solver", name, self.entries)
-        return self.entries[name].load()
+        return self.entries[name]
 
     def create(self, spec: str) -> Solver:
         """The solver that `name[key=value,...]` addresses. ValueError for an unknown name, tunable or value."""
@@ -127,8 +130,11 @@ class Registry:
             raise ValueError(f"solver '{spec}': {error}") from error
 
     def describe(self, name: str) -> dict[str, Any]:
-        """What `--list` says of a solver; one that can't be imported is unavailable for that reason."""
-        entry = self.entries[name]
+        """What `--list` says of a solver; one that can't be imported is unavailable for that reason.
+
+        Raises ValueError for an unknown name.
+        """
+        entry = self.entry(name)
         row: dict[str, Any] = {"name": name, "device": "", "accuracy": "", "external": entry.external}
         try:
             cls = entry.load()
