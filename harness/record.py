@@ -28,6 +28,9 @@ COLUMNS = tuple(
     negative_pixels tied_pixels compared_pixels parity_dem parity_edem parity_elogt parity_chisq parity_dn_reg
     truth_dem_error truth_peak_logt_error truth_coverage gate gate_reasons""".split()
 )
+WORDS = "run commit machine solver device accuracy dataset status reason gate gate_reasons".split()
+COUNTS = """seed pixels channels bins threads n invalid_pixels hit_max_iter negative_pixels tied_pixels
+    compared_pixels""".split()
 STATUSES = ("ok", "skipped", "failed", "timeout", "crashed", "out_of_memory")
 
 
@@ -147,10 +150,10 @@ class Run:
     def table(self) -> pd.DataFrame:
         """The tidy table: one row per solver and cell, every column of the schema."""
         table = pd.DataFrame([record["row"] for record in self.records()], columns=list(COLUMNS))
-        words = ("run commit machine solver device accuracy dataset status reason gate gate_reasons").split()
-        numbers = [c for c in COLUMNS if c not in words and c != "external"]
+        numbers = [c for c in COLUMNS if c not in (*WORDS, "external")]
         table[numbers] = table[numbers].apply(pd.to_numeric)
-        table[words] = table[words].astype(object).fillna("")
+        table = table.astype(dict.fromkeys(COUNTS, "Int64"))
+        table[WORDS] = table[WORDS].astype(object).fillna("")
         order = {spec: i for i, spec in enumerate(self.provenance["grid"]["solvers"])}
         keys = ["dataset", "bins", "pixels", "seed", "solver"]
         return table.sort_values(keys, key=lambda c: c.map(order) if c.name == "solver" else c, ignore_index=True)

@@ -116,14 +116,19 @@ class Registry:
             raise UnknownNameError("solver", name, self.entries)
         return self.entries[name]
 
-    def create(self, spec: str) -> Solver:
-        """The solver that `name[key=value,...]` addresses. ValueError for an unknown name, tunable or value."""
+    def create(self, spec: str, threads: int = 1) -> Solver:
+        """The solver that `name[key=value,...]` addresses; `threads` goes to one that has such a tunable, not given.
+
+        Raises ValueError for an unknown name, tunable or value.
+        """
         cls = self.load(spec)
         name, given = parse(spec)
         known = tunables(cls)
         for key in given:
             if key not in known:
                 raise UnknownNameError(f"tunable of solver '{name}'", key, known or ["(it has none)"])
+        if "threads" in known:
+            given.setdefault("threads", threads)
         try:
             return cls(**given)
         except TypeError as error:

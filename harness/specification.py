@@ -1,30 +1,60 @@
 """Reads and checks `datasets/*.toml`, the specifications of workloads."""
 
+import math
 import tomllib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.registry import UnknownNameError
 from implementations.contract import Options
 
 FOLDER = Path(__file__).parent.parent / "datasets"
-GAUSSIAN_KEYS = {"peak": 2, "width": 2, "log_emission_measure": 2}
-TABLES: dict[str, dict[str, dict[str, int]]] = {
+
+
+class Rule(NamedTuple):
+    """What a key must hold: how many numbers (0: a single one, -1: one per channel), and of what kind."""
+
+    length: int
+    words: str
+    holds: Callable[[float], bool]
+
+    def of(self, length: int) -> "Rule":
+        """The same kind of number, `length` of them."""
+        return self._replace(length=length)
+
+
+FINITE = Rule(0, "finite", lambda x: True)
+POSITIVE = Rule(0, "> 0", lambda x: x > 0)
+SHARE = Rule(0, "from 0 to 1", lambda x: 0 <= x <= 1)
+WHOLE = Rule(0, "whole and from 1 to 1000", lambda x: x == int(x) and 1 <= x <= 1000)
+RANGE, POSITIVE_RANGE, CHANNELS, POSITIVE_CHANNELS = FINITE.of(2), POSITIVE.of(2), FINITE.of(-1), POSITIVE.of(-1)
+
+HEAD = {"name": str, "description": str, "provenance": str, "generator": str, "seed": int}
+TABLES: dict[str, dict[str, dict[str, Rule]]] = {
     "random-response": {
-        "temperature": {"logt_range": 2},
-        "response": {"channels": 0, "scale": 0},
-        "dem": {"emission_measure": 0, "peak": 0, "width": 0, "pixel_scale": 2},
-        "counts": {"dlogt": 0, "relative_error": 0},
+        "temperature": {"logt_range": RANGE},
+        "response": {"channels": WHOLE, "scale": POSITIVE},
+        "dem": {"emission_measure": POSITIVE, "peak": FINITE, "width": POSITIVE, "pixel_scale": POSITIVE_RANGE},
+        "counts": {"dlogt": POSITIVE, "relative_error": POSITIVE},
     },
     "gaussian-response": {
-        "temperature": {"logt_range": 2},
-        "response": {"centres": -1, "peaks": -1, "width": 0},
-        "noise": {"exposure": -1, "gain": -1, "wavelength": -1, "read_noise": -1},
-        "defects": {"dead": 0, "negative": 0, "saturated": 0, "full_scale": 0},
+        "temperature": {"logt_range": RANGE},
+        "response": {"centres": CHANNELS, "peaks": POSITIVE_CHANNELS, "width": POSITIVE},
+        "noise": {
+            "exposure": POSITIVE_CHANNELS,
+            "gain": POSITIVE_CHANNELS,
+            "wavelength": POSITIVE_CHANNELS,
+            "read_noise": POSITIVE_CHANNELS,
+        },
+        "defects": {"dead": SHARE, "negative": SHARE, "full_scale": POSITIVE},
+        "expected": {"not_positive": SHARE, "saturated": SHARE},
     },
 }
-"""Generator -> table -> key -> how many numbers it holds: 0 for a single one, -1 for one per channel."""
+"""Generator -> table -> key -> what it holds."""
+COMPONENT = {"share": SHARE, "median_counts": POSITIVE_CHANNELS}
+GAUSSIAN = {"peak": RANGE, "width": POSITIVE_RANGE, "log_emission_measure": RANGE}
 
 
 @dataclass(frozen=True)
@@ -50,7 +80,10 @@ def load(name: str) -> Specification:
     """The specification of that name. ValueError, in one line, when it is unknown or not well formed."""
     if name not in names():
         raise UnknownNameError("dataset", name, names())
-    return parse((FOLDER / f"{name}.toml").read_text(), f"datasets/{name}.toml")
+    spec = parse((FOLDER / f"{name}.toml").read_text(encoding="utf-8"), f"datasets/{name}.toml")
+    if spec.name != name:
+        raise ValueError(f"datasets/{name}.toml: name must be that of the file, got {spec.name!r}, expected {name!r}")
+    return spec
 
 
 def parse(text: str, file: str) -> Specification:
@@ -59,46 +92,100 @@ def parse(text: str, file: str) -> Specification:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{file}: not TOML: {error}") from error
-    for key, kind in (("name", str), ("generator", str), ("seed", int)):
-        if not isinstance(content.get(key), kind):
-            raise ValueError(f"{file}: {key} must be given, {kind.__name__}, got {content.get(key)!r}")
+    for key, kind in HEAD.items():
+        value = content.get(key)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise ValueError(f"{file}: {key} must be given, {kind.__name__}, got {value!r}")
+    if content["seed"] < 0:
+        raise ValueError(f"{file}: seed must be >= 0, got {content['seed']}")
     if content["generator"] not in TABLES:
         raise UnknownNameError(f"generator in {file}", content["generator"], TABLES)
     _check_tables(content, file)
-    known = {field.name for field in fields(Options)}
-    for key in content.get("options", {}):
-        if key not in known:
-            raise UnknownNameError(f"option in {file}", key, known)
     return Specification(
-        content["name"], content["generator"], content["seed"], Options(**content.get("options", {})), content
+        content["name"], content["generator"], content["seed"], _options(content.get("options", {}), file), content
     )
 
 
+def _options(given: Any, file: str) -> Options:
+    """The inversion's options, ValueError naming the file when one is unknown or of another kind than its default."""
+    _check_known(given, [field.name for field in fields(Options)], f"option in {file}")
+    for key, value in given.items():
+        default = getattr(Options, key)
+        kinds: tuple[type, ...] = (int, float) if isinstance(default, float) else (type(default),)
+        of_kind = isinstance(value, kinds) and isinstance(value, bool) == isinstance(default, bool)
+        mask = key == "gloci" and isinstance(value, list) and all(type(g) is int for g in value)
+        if not (of_kind or mask):
+            raise ValueError(f"{file}: [options] {key} must be {type(default).__name__}, got {value!r}")
+    try:
+        return Options(**given)
+    except ValueError as error:
+        raise ValueError(f"{file}: [options] {error}") from error
+
+
 def _check_tables(content: dict[str, Any], file: str) -> None:
-    response = content.get("response", {})
-    channels = len(response.get("centres", [])) if isinstance(response, dict) else 0
-    for table, keys in TABLES[content["generator"]].items():
-        _check_table(content.get(table), keys, f"{file}: [{table}]", channels)
-    if content["generator"] != "gaussian-response":
+    tables, mixture = TABLES[content["generator"]], content["generator"] == "gaussian-response"
+    _check_known(content, [*HEAD, "options", *tables, *(["component"] if mixture else [])], f"key in {file}")
+    response = content.get("response")
+    centres = response.get("centres") if isinstance(response, dict) else None
+    channels = len(centres) if isinstance(centres, list) and centres else 1
+    for table, rules in tables.items():
+        _check_table(content.get(table), rules, f"{file}: [{table}]", channels)
+    if not mixture:
         return
-    components = content.get("component", [])
-    if not components or abs(sum(c.get("share", 0.0) for c in components) - 1) > 1e-9:
-        raise ValueError(f"{file}: [[component]] shares must add up to 1")
-    for component in components:
-        if not 1 <= len(component.get("gaussian", [])) <= 3:
-            raise ValueError(f"{file}: component '{component.get('name')}' must have one to three gaussians")
-        for gaussian in component["gaussian"]:
-            _check_table(gaussian, GAUSSIAN_KEYS, f"{file}: component '{component.get('name')}'", channels)
+    components = content.get("component")
+    if not isinstance(components, list) or not components:
+        raise ValueError(f"{file}: [[component]] is missing, expected at least one")
+    for number, component in enumerate(components, start=1):
+        _check_component(component, f"{file}: [[component]] {number}", channels)
+    shares, defects = sum(component["share"] for component in components), content["defects"]
+    if abs(shares - 1) > 1e-9:
+        raise ValueError(f"{file}: [[component]] shares must add up to 1, got {shares:g}")
+    if defects["dead"] + defects["negative"] > 1:
+        raise ValueError(
+            f"{file}: [defects] dead and negative must add up to at most 1, got {defects['dead'] + defects['negative']:g}"
+        )
 
 
-def _check_table(table: Any, keys: dict[str, int], where: str, channels: int) -> None:
+def _check_component(component: Any, where: str, channels: int) -> None:
+    if not isinstance(component, dict) or not isinstance(component.get("name"), str):
+        raise ValueError(f"{where} name must be given, str, got {component!r:.60}")
+    rest = {key: value for key, value in component.items() if key not in ("name", "gaussian")}
+    _check_table(rest, COMPONENT, f"{where} ({component['name']})", channels)
+    gaussians = component.get("gaussian")
+    if not isinstance(gaussians, list) or not 1 <= len(gaussians) <= 3:
+        raise ValueError(
+            f"{where} ({component['name']}) gaussian must be given one to three times, got {gaussians!r:.60}"
+        )
+    for gaussian in gaussians:
+        _check_table(gaussian, GAUSSIAN, f"{where} ({component['name']}) gaussian", channels)
+
+
+def _check_table(table: Any, rules: dict[str, Rule], where: str, channels: int) -> None:
     if not isinstance(table, dict):
         raise ValueError(f"{where} is missing")
-    for key, length in keys.items():
-        value = table.get(key)
-        numbers = value if isinstance(value, list) else [value]
-        if not all(isinstance(number, int | float) for number in numbers):
-            raise ValueError(f"{where} {key} must be given in numbers, got {value!r}")
-        wanted = channels if length < 0 else length
-        if wanted and (not isinstance(value, list) or len(value) != wanted):
-            raise ValueError(f"{where} {key} must be {wanted} numbers, got {value!r}")
+    _check_known(table, rules, f"key in {where}")
+    for key, rule in rules.items():
+        _check_value(table.get(key), rule, f"{where} {key}", channels)
+
+
+def _check_value(value: Any, rule: Rule, where: str, channels: int) -> None:
+    count = channels if rule.length < 0 else rule.length
+    expected = f"{count} numbers, each {rule.words}" if count else f"a number {rule.words}"
+    numbers = value if isinstance(value, list) else [value]
+    fits = isinstance(value, list) == bool(rule.length) and len(numbers) == max(count, 1)
+    if not fits or not all(_is_number(number) and rule.holds(number) for number in numbers):
+        raise ValueError(f"{where} must be {expected}, got {value!r}")
+    if rule.length == 2 and not value[0] < value[1]:
+        raise ValueError(f"{where} must be a range from low to high, got {value!r}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _check_known(given: Any, known: Iterable[str], kind: str) -> None:
+    if not isinstance(given, dict):
+        raise ValueError(f"{kind}: must be a table, got {given!r}")
+    for key in given:
+        if key not in known:
+            raise UnknownNameError(kind, key, known)

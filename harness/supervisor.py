@@ -39,7 +39,7 @@ class Supervisor:
         self.peak_tree_mb = 0.0
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "harness.worker", str(folder), spec, *(str(p.resolve()) for p in plugins)],
+            [sys.executable, "-m", "harness.worker", str(folder), spec, str(threads), *map(str, plugins)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
             env=worker_environment(threads), process_group=0,
         )  # fmt: skip

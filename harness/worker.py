@@ -1,7 +1,7 @@
 """One process per solver and cell: stage the problem, run on command, report. Never trusted not to die.
 
-Run as `python -m harness.worker PROBLEM_FOLDER SOLVER [PLUGIN ...]`, with threads pinned in the environment that it is
-started with. Speaks JSON lines: a command on standard input, a reply on the descriptor that was standard output when
+Run as `python -m harness.worker PROBLEM_FOLDER SOLVER THREADS [PLUGIN ...]`, with threads pinned in the environment it
+is started with. Speaks JSON lines: a command on standard input, a reply on the descriptor that was standard output when
 the process started (whatever a solver prints goes to standard error). When the commands end, because the parent closed
 the pipe or died, the whole process group goes.
 """
@@ -32,7 +32,7 @@ def _listen() -> None:
 class Bench:
     """A solver and its staged problem."""
 
-    def __init__(self, folder: Path, spec: str, plugins: list[str]):
+    def __init__(self, folder: Path, spec: str, threads: int, plugins: list[str]):
         start = time.perf_counter()
         from harness import clock, quality, registry, workload
 
@@ -40,7 +40,7 @@ class Bench:
         self.folder = folder
         self.problem = workload.read(folder)
         imported = time.perf_counter()
-        self.solver = registry.Registry(plugins).create(spec)
+        self.solver = registry.Registry(plugins).create(spec, threads)
         self.times = {"harness_s": imported - start, "import_s": time.perf_counter() - imported}
 
     def hello(self) -> dict[str, Any]:
@@ -83,13 +83,13 @@ def _failure(error: BaseException) -> dict[str, Any]:
     return {"failure": status, "reason": reason, "traceback": traceback.format_exc()}
 
 
-def main(folder: str, spec: str, *plugins: str) -> None:
+def main(folder: str, spec: str, threads: str, *plugins: str) -> None:
     """Serve commands until they end."""
     reply = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     threading.Thread(target=_listen, daemon=True).start()
     try:
-        bench = Bench(Path(folder), spec, list(plugins))
+        bench = Bench(Path(folder), spec, int(threads), list(plugins))
         _answer(reply, bench.hello())
         while True:
             command = COMMANDS.get()

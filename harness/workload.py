@@ -2,17 +2,17 @@
 
 The response is drawn first; then each block of `BLOCK` pixels has a random stream of its own, keyed by the seed and the
 block's number. So a problem's draws are the same bit for bit on every machine, whatever the chunks it is generated in,
-and a map of 200 pixels is the first 200 of a map of 5000.
+and a map of 200 pixels is the first 200 of a map of 5000. What is computed from the draws agrees to rounding.
 """
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from harness.specification import Specification, load, names
@@ -21,9 +21,12 @@ from implementations.contract import Array, Options, Problem
 __all__ = ["TRUE_DEM", "check_sizes", "generate", "load", "names", "read", "save", "stream", "write"]
 
 BLOCK = 4096
-MOST_PIXELS, MOST_BINS = 10**9, 10**4
+MOST_PIXELS, MOST_BINS, MOST_SEED = 10**9, 10**4, 2**63 - 1
 RESPONSE_SCALE = 1e15
 """Responses are handed to solvers times this, and DEMs come back over it; the regularisation grid depends on it."""
+NORMAL_STEP = 2.0**-24
+"""Normals are rounded to this. NumPy computes 3 in 10,000 of them by the C library's log1p, whose last bit (2^-51) differs
+between libraries; that survives the rounding less than once in 10^11 draws."""
 TRUE_DEM = "true_dem.npy"
 ARRAYS = ("dn", "edn", "rmatrix", "logt", "dlogt")
 
@@ -54,16 +57,25 @@ class Block(NamedTuple):
     true_dem: Array
 
 
-def check_sizes(pixels: int, bins: int) -> None:
-    """ValueError, in one line, when a workload can't be of this size."""
-    for name, value, low, high in (("pixels", pixels, 1, MOST_PIXELS), ("bins", bins, 3, MOST_BINS)):
-        if not isinstance(value, int | np.integer) or not low <= value <= high:
+def check_sizes(pixels: int, bins: int, seed: int = 0) -> None:
+    """ValueError, in one line, when a workload can't be of this size or have this seed."""
+    for name, value, low, high in (
+        ("pixels", pixels, 1, MOST_PIXELS),
+        ("bins", bins, 3, MOST_BINS),
+        ("seed", seed, 0, MOST_SEED),
+    ):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value <= high:
             raise ValueError(f"--{name} must be whole numbers from {low} to {high}, got {value}")
 
 
 def _stream(seed: int, *key: int) -> np.random.Generator:
     """Philox is specified as integer arithmetic, so its draws don't depend on the machine."""
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=key)))
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(int(seed), spawn_key=key)))
+
+
+def _normals(rng: np.random.Generator, channels: int) -> Array:
+    """Standard normals (BLOCK, F) in steps of `NORMAL_STEP`."""
+    return np.rint(rng.standard_normal((BLOCK, channels)) / NORMAL_STEP) * NORMAL_STEP
 
 
 def frame(spec: Specification, bins: int, seed: int) -> Frame:
@@ -84,7 +96,7 @@ def _random_response_block(spec: Specification, shared: Frame, rng: np.random.Ge
     dem, counts = spec["dem"], spec["counts"]
     low, high = dem["pixel_scale"]
     scale = low + (high - low) * rng.random(BLOCK)
-    noise = rng.standard_normal((BLOCK, shared.response.shape[1]))
+    noise = _normals(rng, shared.response.shape[1])
     distance = (shared.logt - dem["peak"]) / dem["width"]
     shape = dem["emission_measure"] / (np.sqrt(2 * np.pi) * dem["width"]) * np.exp(-0.5 * distance**2)
     consistent = shape * counts["dlogt"] / shared.dlogt
@@ -96,22 +108,27 @@ def _random_response_block(spec: Specification, shared: Frame, rng: np.random.Ge
 def _gaussian_response_block(spec: Specification, shared: Frame, rng: np.random.Generator) -> Block:
     """Mixtures of DEMs through Gaussian responses, with photon and read noise, and defects."""
     pick, shapes = rng.random(BLOCK), rng.random((BLOCK, 3, 3))
-    noise = rng.standard_normal((BLOCK, shared.response.shape[1]))
+    noise = _normals(rng, shared.response.shape[1])
     defect, channel = rng.random(BLOCK), rng.integers(shared.response.shape[1], size=BLOCK)
 
-    edges = np.cumsum([component["share"] for component in spec["component"]])
-    kind = np.minimum(np.searchsorted(edges, pick, side="right"), len(edges) - 1)
+    kind = _component_of(spec, pick)
     dem = np.zeros((BLOCK, len(shared.logt)))
     for number, component in enumerate(spec["component"]):
         rows = kind == number
         for g, gaussian in enumerate(component["gaussian"]):
             dem[rows] += _gaussian_dem(gaussian, shapes[rows, g], shared.logt)
     clean = dem @ (shared.response * shared.width_k[:, None])
-    dn, edn = _observed(spec["noise"], clean, noise)
-    return Block(*_with_defects(spec, dn, edn, defect, channel), dem / RESPONSE_SCALE)
+    dn, edn = _observed(spec["noise"], spec["defects"]["full_scale"], clean, noise)
+    return Block(*_with_defects(spec["defects"], dn, edn, defect, channel), dem / RESPONSE_SCALE)
 
 
 GENERATORS = {"random-response": _random_response_block, "gaussian-response": _gaussian_response_block}
+
+
+def _component_of(spec: Specification, pick: Array) -> NDArray[np.intp]:
+    """Which component each pixel belongs to, from uniform draws (n,)."""
+    edges = np.cumsum([component["share"] for component in spec["component"]])
+    return np.minimum(np.searchsorted(edges, pick, side="right"), len(edges) - 1)
 
 
 def _gaussian_dem(gaussian: dict[str, list[float]], uniform: Array, logt: Array) -> Array:
@@ -122,10 +139,11 @@ def _gaussian_dem(gaussian: dict[str, list[float]], uniform: Array, logt: Array)
     return 10.0**measure * density / (10.0**logt * np.log(10.0))
 
 
-def _observed(noise: dict[str, list[float]], clean: Array, normal: Array) -> tuple[Array, Array]:
-    """Counts with photon and read noise, and their standard errors estimated from the noisy counts, all DN s-1 px-1.
+def _observed(noise: dict[str, list[float]], full_scale: float, clean: Array, normal: Array) -> tuple[Array, Array]:
+    """Counts with photon and read noise, clipped to the detector's full scale (DN), and their standard errors.
 
-    A count of g DN s-1 in an exposure of t s is g t · gain · wavelength / 3397 photons.
+    All DN s-1 px-1, (n, F). A count of g DN s-1 in an exposure of t s is g t · gain · wavelength / 3397 photons. The errors
+    are estimated from the counts as they were observed, as for an image of the Sun: nobody knows the clean ones.
     """
     exposure, read = np.array(noise["exposure"]), np.array(noise["read_noise"])
     photons_per_dn = np.array(noise["gain"]) * np.array(noise["wavelength"]) / 3397
@@ -134,20 +152,17 @@ def _observed(noise: dict[str, list[float]], clean: Array, normal: Array) -> tup
         photons = np.maximum(rate, 0.0) * exposure * photons_per_dn
         return np.sqrt(photons / photons_per_dn**2 + read**2) / exposure
 
-    dn = clean + normal * sigma(clean)
+    dn = np.minimum(clean + normal * sigma(clean), full_scale / exposure)
     return dn, sigma(dn)
 
 
 def _with_defects(
-    spec: Specification, dn: Array, edn: Array, defect: Array, channel: NDArray[np.int64]
+    shares: dict[str, float], dn: Array, edn: Array, defect: Array, channel: NDArray[np.int64]
 ) -> tuple[Array, Array]:
-    """Dead and negative channels in the stated shares of pixels, and counts clipped to the detector's full scale."""
-    defects = spec["defects"]
-    if defects["saturated"]:
-        dn = np.minimum(dn, defects["full_scale"] / np.array(spec["noise"]["exposure"]))
+    """Counts and errors with one dead or negative channel in the stated shares of pixels."""
     rows = np.arange(BLOCK)
-    dead = defect < defects["dead"]
-    negative = (defect >= defects["dead"]) & (defect < defects["dead"] + defects["negative"])
+    dead = defect < shares["dead"]
+    negative = ~dead & (defect < shares["dead"] + shares["negative"])
     dn[rows[dead], channel[dead]] = edn[rows[dead], channel[dead]] = np.nan
     dn[rows[negative], channel[negative]] = -np.abs(dn[rows[negative], channel[negative]])
     return dn, edn
@@ -155,13 +170,20 @@ def _with_defects(
 
 def stream(spec: Specification, pixels: int, bins: int, seed: int, chunk: int = BLOCK) -> Iterator[tuple[slice, Block]]:
     """The pixels of a workload, `chunk` at a time, in memory bounded by the chunk. ValueError on absurd sizes."""
-    check_sizes(pixels, bins)
-    shared = frame(spec, bins, seed)
+    check_sizes(pixels, bins, seed)
+    if chunk < 1:
+        raise ValueError(f"chunk must be at least 1 pixel, got {chunk}")
+    return _chunks(spec, frame(spec, bins, seed), pixels, seed, chunk)
+
+
+def _chunks(spec: Specification, shared: Frame, pixels: int, seed: int, chunk: int) -> Iterator[tuple[slice, Block]]:
+    last, block = -1, None
     for start in range(0, pixels, chunk):
         stop = min(start + chunk, pixels)
         parts = []
         for number in range(start // BLOCK, (stop - 1) // BLOCK + 1):
-            block = GENERATORS[spec.generator](spec, shared, _stream(seed, 1, number))
+            if number != last or block is None:  # a block serves all the chunks that it spans
+                last, block = number, GENERATORS[spec.generator](spec, shared, _stream(seed, 1, number))
             inside = slice(max(start - number * BLOCK, 0), min(stop - number * BLOCK, BLOCK))
             parts.append(Block(*(array[inside] for array in block)))
         yield slice(start, stop), Block(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
@@ -170,6 +192,7 @@ def stream(spec: Specification, pixels: int, bins: int, seed: int, chunk: int = 
 def generate(spec: Specification, pixels: int, bins: int, seed: int | None = None) -> tuple[Problem, Array]:
     """The whole problem and its true DEM (P, T), in memory. `seed` None means the specification's own."""
     seed = spec.seed if seed is None else seed
+    check_sizes(pixels, bins, seed)
     shared = frame(spec, bins, seed)
     (_, block), *_ = stream(spec, pixels, bins, seed, chunk=pixels)
     problem = Problem(block.dn, block.edn, shared.rmatrix, shared.logt, shared.dlogt, spec.options)
@@ -177,20 +200,36 @@ def generate(spec: Specification, pixels: int, bins: int, seed: int | None = Non
 
 
 def write(spec: Specification, pixels: int, bins: int, seed: int, folder: Path, sample: NDArray[np.intp]) -> None:
-    """Write the problem to `folder`, to be mapped into memory by `read`, and the true DEM of the sampled pixels."""
-    check_sizes(pixels, bins)
+    """Write the problem to `folder`, to be mapped into memory by `read`, and the true DEM of the sampled pixels.
+
+    `sample` holds rising pixel numbers. The files are appended to, not mapped, so that memory stays bounded and a full
+    disk is an OSError, not a signal that ends the process.
+    """
+    check_sizes(pixels, bins, seed)
+    if len(sample) and not (sample[0] >= 0 and sample[-1] < pixels and (np.diff(sample) > 0).all()):
+        raise ValueError(f"sample must be rising pixel numbers from 0 to {pixels - 1}")
     shared = frame(spec, bins, seed)
     channels = shared.response.shape[1]
-    dn = open_memmap(folder / "dn.npy", "w+", np.float64, (pixels, channels))
-    edn = open_memmap(folder / "edn.npy", "w+", np.float64, (pixels, channels))
-    true_dem = open_memmap(folder / TRUE_DEM, "w+", np.float64, (len(sample), bins))
-    for part, block in stream(spec, pixels, bins, seed):
-        dn[part], edn[part] = block.dn, block.edn
-        first, last = np.searchsorted(sample, [part.start, part.stop])
-        true_dem[first:last] = block.true_dem[sample[first:last] - part.start]
+    with ExitStack() as stack:
+        dn = stack.enter_context(_growing(folder / "dn.npy", (pixels, channels)))
+        edn = stack.enter_context(_growing(folder / "edn.npy", (pixels, channels)))
+        true_dem = stack.enter_context(_growing(folder / TRUE_DEM, (len(sample), bins)))
+        for part, block in stream(spec, pixels, bins, seed):
+            first, last = np.searchsorted(sample, [part.start, part.stop])
+            dn.write(block.dn.tobytes())
+            edn.write(block.edn.tobytes())
+            true_dem.write(block.true_dem[sample[first:last] - part.start].tobytes())
     for name in ("rmatrix", "logt", "dlogt"):
         np.save(folder / f"{name}.npy", getattr(shared, name))
     (folder / "options.json").write_text(json.dumps(asdict(spec.options)))
+
+
+def _growing(path: Path, shape: tuple[int, ...]) -> BinaryIO:
+    """A new .npy file of float64 in C order, open where its first number goes."""
+    file = path.open("wb")
+    header = {"descr": "<f8", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file
 
 
 def save(problem: Problem, folder: Path) -> None:
