@@ -137,13 +137,12 @@ def _check_tables(content: dict[str, Any], file: str) -> None:
         raise ValueError(f"{file}: [[component]] is missing, expected at least one")
     for number, component in enumerate(components, start=1):
         _check_component(component, f"{file}: [[component]] {number}", channels)
-    shares, defects = sum(component["share"] for component in components), content["defects"]
+    shares = sum(component["share"] for component in components)
     if abs(shares - 1) > 1e-9:
         raise ValueError(f"{file}: [[component]] shares must add up to 1, got {shares:g}")
-    if defects["dead"] + defects["negative"] > 1:
-        raise ValueError(
-            f"{file}: [defects] dead and negative must add up to at most 1, got {defects['dead'] + defects['negative']:g}"
-        )
+    lost = content["defects"]["dead"] + content["defects"]["negative"]
+    if lost > 1:
+        raise ValueError(f"{file}: [defects] dead and negative must add up to at most 1, got {lost:g}")
 
 
 def _check_component(component: Any, where: str, channels: int) -> None:

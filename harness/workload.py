@@ -25,8 +25,8 @@ MOST_PIXELS, MOST_BINS, MOST_SEED = 10**9, 10**4, 2**63 - 1
 RESPONSE_SCALE = 1e15
 """Responses are handed to solvers times this, and DEMs come back over it; the regularisation grid depends on it."""
 NORMAL_STEP = 2.0**-24
-"""Normals are rounded to this. NumPy computes 3 in 10,000 of them by the C library's log1p, whose last bit (2^-51) differs
-between libraries; that survives the rounding less than once in 10^11 draws."""
+"""Normals are rounded to this. NumPy computes 3 in 10,000 of them by the C library's log1p, whose last bit (2^-51) may
+differ between libraries; that survives the rounding less than once in 10^11 draws."""
 TRUE_DEM = "true_dem.npy"
 ARRAYS = ("dn", "edn", "rmatrix", "logt", "dlogt")
 
@@ -142,7 +142,7 @@ def _gaussian_dem(gaussian: dict[str, list[float]], uniform: Array, logt: Array)
 def _observed(noise: dict[str, list[float]], full_scale: float, clean: Array, normal: Array) -> tuple[Array, Array]:
     """Counts with photon and read noise, clipped to the detector's full scale (DN), and their standard errors.
 
-    All DN s-1 px-1, (n, F). A count of g DN s-1 in an exposure of t s is g t · gain · wavelength / 3397 photons. The errors
+    All DN s-1 px-1, (n, F). A count of g DN s-1 in an exposure of t s is g t · gain · wavelength / 3397 photons. Errors
     are estimated from the counts as they were observed, as for an image of the Sun: nobody knows the clean ones.
     """
     exposure, read = np.array(noise["exposure"]), np.array(noise["read_noise"])
@@ -227,7 +227,7 @@ def write(spec: Specification, pixels: int, bins: int, seed: int, folder: Path, 
 def _growing(path: Path, shape: tuple[int, ...]) -> BinaryIO:
     """A new .npy file of float64 in C order, open where its first number goes."""
     file = path.open("wb")
-    header = {"descr": "<f8", "fortran_order": False, "shape": shape}
+    header = {"descr": np.dtype(np.float64).str, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
     return file
 
