@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 STYLE: dict[Any, Any] = {
     "figure.constrained_layout.use": True,
@@ -31,7 +32,7 @@ def _style_of(table: pd.DataFrame) -> dict[str, tuple[str, str]]:
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
-    figure, axes = plt.subplots(1, count, figsize=(1.2 + 4.2 * count, 4.0), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, count, figsize=(1.8 + 3.6 * count, 4.0), sharey=True, squeeze=False)
     return figure, list(axes[0])
 
 
@@ -50,8 +51,10 @@ def speed_against_quality(table: pd.DataFrame) -> Figure:
                 label=f"{row.solver}" + ("" if passed else f" (gate: {row.gate})"),
             )  # fmt: skip
         axes.set(xscale="log", xlabel="DEM / s", title=f"{dataset}\n{rows.pixels.iloc[0]} pixels x {bins} bins")
-        axes.margins(0.15)
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.margins(x=0.15)
     panels[0].set_ylabel("median error of the DEM against the truth")
+    panels[0].set_ylim(0, 1.15 * largest.truth_dem_error.max())
     _shared_legend(figure, panels)
     return figure
 
@@ -70,6 +73,9 @@ def runtime_against_pixels(table: pd.DataFrame) -> Figure:
                 points.pixels, points.median_s, yerr=[low, high], marker=marker, color=colour, capsize=2, label=name
             )
         axes.set(xscale="log", yscale="log", xlabel="pixels", title=f"{dataset}, {bins} bins")
+        sizes = sorted(rows.pixels.unique())
+        axes.set_xticks(sizes, [f"{size:,}" for size in sizes], minor=False)
+        axes.set_xticks([], minor=True)
     panels[0].set_ylabel("median time, s (transfers included)")
     _shared_legend(figure, panels)
     return figure

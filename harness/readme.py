@@ -1,0 +1,82 @@
+"""Makes the README's table and figure from the committed reference run.
+
+`python -m harness.readme` rewrites what stands between the markers in README.md, and the figure in plots/; `--check`
+changes nothing and exits with 1 when the README is not what the run says.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from harness import cli, environment, figures
+from harness.record import TABLE_FILE, Run
+
+ROOT = Path(__file__).parent.parent
+README, REFERENCE, PLOTS = ROOT / "README.md", ROOT / "results" / "reference", ROOT / "plots"
+BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
+
+
+def text_of(run: Run) -> str:
+    """The table, a row per solver and number of bins at the run's largest map, with the run's provenance beneath."""
+    table, facts = run.table(), run.provenance
+    largest = table[table.pixels == table.pixels.max()]
+    rows = [cells_of(row) for _, row in largest.iterrows()]
+    lines = [" | ".join(rows[0]), "|".join("---" for _ in rows[0]), *(" | ".join(row.values()) for row in rows)]
+    software = ", ".join(f"{name} {facts['software'][name]}" for name in ("python", "numpy", "scipy", "numba"))
+    lines = [f"| {line} |" for line in lines]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"{largest.pixels.iloc[0]} pixels, {facts['grid']['threads']} thread(s) a solver, all solvers in the same "
+            f"rounds, on {environment.machine_label(facts['machine'])}; {software}; {facts['created'][:10]}. "
+            f"All sizes: [{TABLE_FILE}](results/{run.folder.name}/{TABLE_FILE}).",
+        ]
+    )
+
+
+def cells_of(row: pd.Series) -> dict[str, str]:
+    """A row's texts by column."""
+    cells = {"solver": f"`{row.solver}`", "workload": row.dataset, "bins": str(row.bins)}
+    measured = ("time", "pixels/s", "speedup [99% interval]", "peak MB", "χ² median / IQR / p95", "DEM error", "gate")
+    if row.status != "ok":
+        return cells | dict.fromkeys(measured, "") | {"time": f"{row.status}: {row.reason}", "gate": "none"}
+    interval = f" [{row.speedup_low:.3g}, {row.speedup_high:.3g}]" if pd.notna(row.speedup_low) else ""
+    texts = (
+        f"{row.median_s:.3g} s" + (f" (n={row.n})" if row.n < 3 else ""),
+        f"{row.pixels_per_s:,.0f}",
+        f"{row.speedup:.3g}x" + interval * (row.solver != "baseline"),
+        f"{row.peak_rss_mb:.0f}",
+        f"{row.chisq_median:.2f} / {row.chisq_iqr:.2f} / {row.chisq_p95:.2f}",
+        f"{row.truth_dem_error:.3f}",
+        row.gate,
+    )
+    return cells | dict(zip(measured, texts, strict=True))
+
+
+def rewritten(readme: str, run: Run) -> str:
+    """The README with the run's table between its markers."""
+    before, _, rest = readme.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{text_of(run)}\n{END}{after}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Rewrite, or check, and return the exit code."""
+    parser = cli.Parser("harness.readme", description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    given = parser.parse(arguments)
+    run = Run.open(REFERENCE)
+    text = rewritten(README.read_text(), run)
+    if given.check:
+        return cli.OK if text == README.read_text() else cli.GATE_FAILED
+    README.write_text(text)
+    table = run.table()
+    figures.write_figures(table, PLOTS, environment.machine_label(run.provenance["machine"]))
+    return cli.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

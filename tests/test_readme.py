@@ -1,0 +1,47 @@
+"""The README says what is so."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from harness import readme
+
+TEXT = readme.README.read_text()
+
+
+def test_its_example_solver_runs_and_passes_its_gate(tmp_path):
+    (code,) = re.findall(r"```python\n(\"\"\"What if.*?)```", TEXT, flags=re.DOTALL)
+    plugin = tmp_path / "cut_off.py"
+    plugin.write_text(code)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "harness.sweep", "--plugin", plugin, "--solvers", "baseline,cut-off", "--strict"),
+            *("--pixels", "100", "--bins", "34", "--repeats", "3", "--max-seconds", "5", "--out", tmp_path / "run"),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = pd.read_csv(tmp_path / "run" / "table.csv").set_index("solver")
+    assert table.gate["cut-off"] == "pass"
+    assert table.external["cut-off"]
+    assert table.negative_pixels["cut-off"] == 0
+
+
+@pytest.mark.skipif(not readme.REFERENCE.exists(), reason="no reference run is committed")
+def test_its_table_is_the_reference_runs():
+    assert readme.main(["--check"]) == 0, "README.md is stale: make readme"
+
+
+def test_every_file_and_command_it_names_exists():
+    for path in re.findall(r"\]\(([^)#]+)\)", TEXT):
+        assert (readme.ROOT / path).exists(), path
+    makefile = (readme.ROOT / "Makefile").read_text()
+    for target in re.findall(r"make ([a-z-]+)", TEXT):
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+    for folder in re.findall(r"`([a-z]+/)`", TEXT):
+        assert Path(readme.ROOT, folder).is_dir(), folder
