@@ -24,6 +24,7 @@ GROUP = "demreg_bench.solvers"
 IN_REPO = {
     "baseline": "implementations.baseline:Baseline",
     "vectorized": "implementations.vectorized:Vectorized",
+    "numba": "implementations.numba_fused:NumbaFused",
 }
 
 

@@ -1,0 +1,170 @@
+"""The drop-in calls: outputs, shapes and manners of the published ones."""
+
+import golden_cases
+import numpy as np
+import pytest
+
+import implementations
+from harness.registry import Registry
+from implementations.contract import OUTPUTS
+
+FILE = golden_cases.FILE
+EXACT = [
+    n for n in Registry().names() if Registry().describe(n)["available"] and Registry().load(n).accuracy == "exact"
+]
+LOCAL = [n for n in EXACT if Registry().load(n).device == "cpu"]
+AGREES = 1e-9
+ILL_CONDITIONED = {"emd_int": 1e-7}
+"""As for the baseline: see test_baseline."""
+
+
+def call(case, solver="numba", **changes):
+    """`dn2dem` with a golden case's arguments."""
+    spec = golden_cases.CASES[case]
+    given = dict(spec["options"])
+    if f"{case} dem_norm0" in FILE:
+        given["dem_norm0"] = FILE[f"{case} dem_norm0"]
+    given = {"dn_in": FILE[f"{case} dn"], "edn_in": FILE[f"{case} edn"], **given, **changes}
+    dn, edn = given.pop("dn_in"), given.pop("edn_in")
+    tresp = FILE["tresp"][:, : spec["channels"]]
+    return implementations.dn2dem(
+        dn, edn, tresp, FILE["tresp_logt"], FILE[f"temps {spec['temps']}"], solver=solver, **given
+    )
+
+
+@pytest.mark.parametrize("solver", LOCAL)
+@pytest.mark.parametrize("case", golden_cases.CASES)
+def test_every_output_has_the_shape_and_value_of_demregpys(case, solver):
+    for name, got in zip(OUTPUTS, call(case, solver), strict=True):
+        expected = FILE[f"{case} {name}"]
+        assert np.shape(got) == expected.shape
+        worst = np.abs(got - expected).max() / np.abs(expected).max()
+        assert worst <= ILL_CONDITIONED.get(case, AGREES), (name, worst)
+
+
+def test_one_pixel_has_a_scalar_chisq_and_a_row_keeps_its_axis():
+    dem, _, _, chisq, dn_reg = call("one pixel")
+    assert (dem.ndim, np.ndim(chisq), dn_reg.ndim) == (1, 0, 1)
+    dem, edem, elogt, chisq, dn_reg = call("map of one row")
+    assert dem.shape == edem.shape == elogt.shape == (1, 4, 24)
+    assert (chisq.shape, dn_reg.shape) == ((1, 4), (1, 4, 6))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        lambda a: a.astype(">f8"),
+        lambda a: np.asfortranarray(a),
+        lambda a: np.repeat(a, 2, axis=0)[::2],
+        lambda a: a.tolist(),
+    ],
+    ids=["big-endian", "Fortran order", "strided", "list"],
+)
+def test_any_layout_gives_the_same(kind):
+    plain = call("map")
+    other = call("map", dn_in=kind(FILE["map dn"]), edn_in=kind(FILE["map edn"]))
+    for a, b in zip(plain, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_single_precision_input_is_welcome():
+    dn, edn = FILE["map dn"].astype(np.float32), FILE["map edn"].astype(np.float32)
+    single, double = call("map", dn_in=dn, edn_in=edn), call("map", dn_in=dn.astype(float), edn_in=edn.astype(float))
+    for a, b in zip(single, double, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_input_is_never_changed_and_may_be_read_only():
+    dn, edn = FILE["map dn"].copy(), FILE["map edn"].copy()
+    dn[0, 0, 0], edn[1, 0, 2] = -1.0, 0.0
+    before = dn.copy(), edn.copy()
+    dn.flags.writeable = edn.flags.writeable = False
+    call("map", dn_in=dn, edn_in=edn)
+    np.testing.assert_array_equal(dn, before[0])
+    np.testing.assert_array_equal(edn, before[1])
+
+
+@pytest.mark.parametrize("value", [0.0, -3.0, np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("which", ["dn_in", "edn_in"])
+def test_a_bad_pixel_is_zeros_and_leaves_the_others_alone(which, value):
+    values = FILE[f"map {'dn' if which == 'dn_in' else 'edn'}"].copy()
+    values[1, 1, 3] = value
+    good, got = call("map"), call("map", **{which: values})
+    for a, b in zip(good, got, strict=True):
+        assert np.all(b[1, 1] == 0)
+        others = np.ones((3, 2), bool)
+        others[1, 1] = False
+        np.testing.assert_array_equal(a[others], b[others])
+
+
+def test_two_negative_channels_do_not_pass_for_valid():
+    dn = FILE["map dn"].copy()
+    dn[0, 0, :2] *= -1
+    assert np.all(call("map", dn_in=dn)[0][0, 0] == 0)
+
+
+def test_a_map_of_bad_pixels_and_an_empty_map():
+    for shape in ((2, 3, 6), (0, 6)):
+        dem, *_, dn_reg = call("map", dn_in=np.zeros(shape), edn_in=np.zeros(shape))
+        assert dem.shape == (*shape[:-1], 24)
+        assert dn_reg.shape == shape
+        assert not dem.any()
+
+
+def test_rescaling_makes_the_mean_count_right():
+    plain, scaled = call("self"), call("self", rscl=True)
+    factor = (FILE["self dn"] / plain[4]).mean(axis=-1)
+    for i in (0, 1, 4):
+        np.testing.assert_allclose(scaled[i], plain[i] * factor[:, None], rtol=1e-12)
+    np.testing.assert_array_equal(scaled[2], plain[2])
+    residual = (FILE["self dn"] - scaled[4]) / FILE["self edn"]
+    np.testing.assert_allclose(scaled[3], (residual**2).mean(axis=-1), rtol=1e-10)
+
+
+def test_demmap_is_the_call_beneath():
+    problem = golden_cases.problem("mask")
+    got = implementations.demmap(
+        problem.dn, problem.edn, problem.rmatrix, problem.logt, problem.dlogt, [1, 0, 1, 1, 0, 1]
+    )
+    for name, value in zip(OUTPUTS, got, strict=True):
+        np.testing.assert_allclose(value, golden_cases.expected("mask", name), rtol=1e-8)
+
+
+def test_a_progress_bar_changes_nothing(capsys, monkeypatch):
+    monkeypatch.setattr("implementations.api.STRIP", 2)
+    for a, b in zip(call("map"), call("map", progress=True), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert "DEM" in capsys.readouterr().out
+
+
+def test_warnings_on_request():
+    dn = FILE["map dn"].copy()
+    dn[0, 0, 0] = np.nan
+    with pytest.warns(UserWarning, match="1 of 6 pixels have invalid counts or errors"):
+        call("map", dn_in=dn, warn=True, max_iter=50)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"edn_in": np.ones((3, 6))}, r"the errors have shape \(3, 6\), expected that of the counts, \(3, 2, 6\)"),
+        ({"dn_in": 5.0, "edn_in": 1.0}, r"the counts have shape \(\)"),
+        ({"dn_in": np.ones((3, 5)), "edn_in": np.ones((3, 5))}, r"tresp and tresp_logt have shapes"),
+        ({"dem_norm0": np.ones(7)}, r"dem_norm0 has shape \(7,\), expected \(24,\) or \(3, 2, 24\)"),
+        ({"dem_norm0": np.full(24, np.nan)}, "dem_norm0 has values that are not finite"),
+        ({"gloci": [1, 0]}, "gloci is a mask of 2 channels, expected 6"),
+        ({"gloci": 2}, "gloci must be 0, 1 or a mask"),
+        ({"max_iter": 0}, "max_iter must be at least 1"),
+        ({"reg_tweak": -1}, "reg_tweak must be finite and > 0"),
+        ({"solver": "nunba"}, "unknown solver 'nunba'; nearest known: numba"),
+    ],
+)
+def test_bad_arguments_are_named(changes, message):
+    with pytest.raises(ValueError, match=message):
+        call("map", **changes)
+
+
+def test_temperature_edges_too_uneven_for_the_published_centres_are_refused():
+    edges = 10 ** np.array([5.7, 6.5, 6.6, 6.7, 6.8])
+    with pytest.raises(ValueError, match="logt must be finite and increasing"):
+        implementations.dn2dem(FILE["map dn"], FILE["map edn"], FILE["tresp"], FILE["tresp_logt"], edges)
