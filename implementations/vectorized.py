@@ -51,12 +51,13 @@ def invert_pixel(dn: Array, edn: Array, norm: Array | None, problem: Problem) ->
             break
         target *= options.rgt_fact
 
-    inverse = w @ ((s / (s**2 + chosen))[:, None] * u.T)
+    inverse = ((u * (s / (s**2 + chosen))) @ w.T)[None]
     dn_reg = uncertainty.counts(dem, rmatrix)
     chisq = uncertainty.chisq(dn[None], edn[None], dn_reg[None])[0]
-    points, interpolate = uncertainty.sampling(problem.logt)
-    elogt = uncertainty.elogt(inverse[None], rmatrix, edn[None], points, interpolate, problem.dlogt)[0]
-    return Pixel(dem, uncertainty.edem(inverse[None])[0], elogt, chisq, dn_reg, iterations)
+    per_count = inverse / edn[None, :, None]
+    peak, sampling = uncertainty.profile_peak(per_count, rmatrix), uncertainty.sampling(problem.logt)
+    elogt = uncertainty.elogt(per_count, rmatrix, peak, sampling, problem.dlogt)[0]
+    return Pixel(dem, uncertainty.edem(inverse)[0], elogt, chisq, dn_reg, iterations)
 
 
 def constraint_weight(dn: Array, kernel: Array, data: Array, norm: Array | None, problem: Problem) -> Array:

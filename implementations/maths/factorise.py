@@ -10,7 +10,8 @@ Wherever the algorithm uses alpha and beta, only s is left:
 
 B is F x T with few channels and many bins. V enters only as V diag(s) = B^T U, hence K-dagger = L^-2 K^T M with
 M = U diag(1 / (s^2 + mu)) U^T, and V is never needed. U and s are those of the F x F triangle of an orthogonal
-factorisation B = C Q^T. Unlike the eigenvalues of B B^T this does not square the condition number.
+factorisation B = C Q^T; unlike the eigenvalues of B B^T, this does not square the condition number. As the errors only
+scale the rows of B, they scale those of C too: C is found for unit errors, once where all pixels share one L.
 """
 
 from typing import Any
@@ -18,12 +19,17 @@ from typing import Any
 from array_api_compat import array_namespace
 
 
-def thin_svd(b: Any) -> tuple[Any, Any]:
-    """U (P, F, r) and s (P, r), descending, of B (P, F, T); r = min(F, T)."""
-    xp = array_namespace(b)
+def reduced(rmatrix: Any, linv: Any) -> Any:
+    """C (P, F, r) with rmatrix^T L^-1 = C Q^T, Q having r = min(F, T) orthonormal columns; linv (P, T) or (1, T)."""
+    xp = array_namespace(rmatrix, linv)
+    b = xp.permute_dims(rmatrix, (1, 0))[None, :, :] * linv[:, None, :]
     # With more channels than bins the triangle would be the larger matrix, and its last rows undetermined.
-    small = triangle(b) if b.shape[1] <= b.shape[2] else b
-    u, s, _ = xp.linalg.svd(small, full_matrices=False)
+    return triangle(b) if b.shape[1] <= b.shape[2] else b
+
+
+def thin_svd(c: Any, edn: Any) -> tuple[Any, Any]:
+    """U (P, F, r) and s (P, r), descending, of B = K L^-1, from its reduced form for unit errors and edn (P, F)."""
+    u, s, _ = array_namespace(c, edn).linalg.svd(c / edn[:, :, None], full_matrices=False)
     return u, s
 
 
@@ -37,11 +43,10 @@ def triangle(b: Any) -> Any:
     pixels, channels, _ = b.shape
     columns = []
     for k in range(channels):
-        row = b[:, 0, :]
-        length = xp.linalg.vector_norm(row, axis=1, keepdims=True)
-        unit = row / xp.where(length > 0, length, 1.0)
-        b = b[:, 1:, :]
-        along = xp.sum(b * unit[:, None, :], axis=2)
-        b = b - along[:, :, None] * unit[:, None, :]
-        columns.append(xp.concat([xp.zeros((pixels, k), dtype=b.dtype), length, along], axis=1))
-    return xp.stack(columns, axis=2)
+        row = b[:, :1, :]
+        along = (b @ xp.permute_dims(row, (0, 2, 1)))[:, :, 0]
+        square = along[:, :1]
+        safe = xp.where(square > 0, square, 1.0)
+        columns += [xp.zeros((pixels, k), dtype=b.dtype), along / xp.sqrt(safe)]
+        b = b[:, 1:, :] - (along[:, 1:] / safe)[:, :, None] * row
+    return xp.stack([xp.concat(columns[2 * k : 2 * k + 2], axis=1) for k in range(channels)], axis=2)

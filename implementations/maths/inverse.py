@@ -21,12 +21,14 @@ def solution(u: Any, s: Any, projection: Any, mu: Any, linv: Any, rmatrix: Any, 
 
 
 def k_dagger(u: Any, s: Any, mu: Any, linv: Any, rmatrix: Any, edn: Any) -> Any:
-    """K-dagger (P, T, F) at mu (P,): the DEM per unit of whitened counts. Arguments as `solution`."""
+    """K-dagger transposed (P, F, T) at mu (P,): row f is the DEM of one whitened count in channel f, and no others.
+
+    Arguments as `solution`.
+    """
     xp = array_namespace(u, rmatrix)
     pixels, channels, _ = u.shape
     filtered = u / (s * s + mu[:, None])[:, None, :]
-    middle = filtered @ xp.permute_dims(u, (0, 2, 1)) / edn[:, :, None]
-    # (T, F) times (F, P·F): one product for all pixels.
-    flat = xp.reshape(xp.permute_dims(middle, (1, 0, 2)), (channels, pixels * channels))
-    by_bin = xp.reshape(rmatrix @ flat, (rmatrix.shape[0], pixels, channels))
-    return xp.permute_dims(by_bin, (1, 0, 2)) * (linv * linv)[:, :, None]
+    middle = filtered @ xp.permute_dims(u, (0, 2, 1)) / edn[:, None, :]
+    flat = xp.reshape(middle, (pixels * channels, channels))  # one product with rmatrix for all pixels
+    rows = xp.reshape(flat @ xp.permute_dims(rmatrix, (1, 0)), (pixels, channels, -1))
+    return rows * (linv * linv)[:, None, :]
