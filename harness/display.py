@@ -11,9 +11,18 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.record import Cell
+from harness.stats import FEWEST
 
 GATE_MARK = {"pass": "✔ pass", "fail": "✘ fail", "none": "– none"}
+PLAIN_WIDTH = 100
+"""Columns of output that goes to a file or a pipe."""
 GATE_STYLE = {"pass": "green", "fail": "bold red", "none": "dim"}
+
+
+def console() -> Console:
+    """Standard output: as wide as the terminal, or 100 columns where it is none."""
+    plain = Console()
+    return plain if plain.is_terminal else Console(width=PLAIN_WIDTH)
 
 
 class Display:
@@ -70,12 +79,13 @@ def _seconds(value: float) -> str:
     raise AssertionError
 
 
-def _range(low: float, high: float, form: str) -> str:
-    return f" [{low:{form}}, {high:{form}}]" if pd.notna(low) and pd.notna(high) else ""
+def _spread(value: float, low: float, high: float) -> str:
+    """The interval's larger side, relative to the value."""
+    return f" ±{max(high - value, value - low) / value:.1%}" if pd.notna(low) and pd.notna(high) else ""
 
 
-def _percent(low: float, high: float, value: float) -> str:
-    return f" ±{max(high - value, value - low) / value:.1%}" if pd.notna(low) and pd.notna(high) else " n=1"
+def _ratio(value: float) -> str:
+    return f"{value:,.0f}x" if value >= 100 else f"{value:.3g}x"
 
 
 def cells_of(row: pd.Series) -> dict[str, str]:
@@ -84,16 +94,19 @@ def cells_of(row: pd.Series) -> dict[str, str]:
     def number(name: str, form: str) -> str:
         return format(row[name], form) if pd.notna(row[name]) else "–"
 
-    interval = _percent(row["ci_low_s"], row["ci_high_s"], row["median_s"]) if row["n"] >= 3 else f" n={row['n']:.0f}"
-    speedup = number("speedup", ".3g") + "x" if pd.notna(row["speedup"]) else "–"
+    few = f" n={row['n']}" if row["n"] < FEWEST else ""
+    speedup = "–"
+    if pd.notna(row["speedup"]):
+        interval = _spread(row["speedup"], row["speedup_low"], row["speedup_high"])
+        speedup = _ratio(row["speedup"]) + interval * (row["solver"] != "baseline")
     return {
         "solver": row["solver"],
-        "median": _seconds(row["median_s"]) + interval,
-        "speedup": speedup + _range(row["speedup_low"], row["speedup_high"], ".3g") * (row["solver"] != "baseline"),
+        "median": _seconds(row["median_s"]) + (few or _spread(row["median_s"], row["ci_low_s"], row["ci_high_s"])),
+        "speedup": speedup,
         "gate": GATE_MARK[row["gate"]],
-        "px/s": number("pixels_per_s", ",.0f"),
         "χ² med/IQR/p95": " ".join(number(c, ".2f") for c in ("chisq_median", "chisq_iqr", "chisq_p95")),
         "DEM err": number("truth_dem_error", ".3f"),
+        "px/s": number("pixels_per_s", ",.0f"),
         "peak MB": number("peak_rss_mb", ".0f"),
     }
 

@@ -52,12 +52,15 @@ class Lane:
 
     def warm_up(self, folder: Path) -> None:
         """The first run; its solution is kept for the gates. One that outlasts the budget is the only one."""
-        file = f"{id(self)}.npz"
-        answer = self._contained(lambda w: w.ask(self.timeout_s, do="warmup", save=file))
+        answer = self._contained(lambda w: w.ask(self.timeout_s, do="warmup"))
         if answer is None:
             return
         self.first = Phases(*answer["phases"])
-        self._note_memory(answer)
+        # Taken now: what the judge's figures need in the worker afterwards is not the solver's.
+        self.peak_rss_mb = max(answer["peak_rss_mb"], self.worker.peak_tree_mb if self.worker else 0.0)
+        file = f"{id(self)}.npz"
+        if self._contained(lambda w: w.ask(self.timeout_s, do="save", file=file)) is None:
+            return
         self.summary = quality.load(folder / file)
         (folder / file).unlink()
         if self.first.total > self.budget_s:
@@ -69,7 +72,6 @@ class Lane:
         if answer is None:
             return
         samples = [Phases(*s) for s in answer["samples"]]
-        self._note_memory(answer)
         if not self.repeats:
             self.repeats = clock.repeats_for(samples[0].total)
             if self.repeats > 1:
@@ -90,10 +92,6 @@ class Lane:
         except WorkerEnded as end:
             self.ended = end
             return None
-
-    def _note_memory(self, answer: dict[str, Any]) -> None:
-        tree = self.worker.peak_tree_mb if self.worker else 0.0
-        self.peak_rss_mb = max(self.peak_rss_mb, answer["peak_rss_mb"], tree)
 
     def turn_seconds(self) -> dict[int, float]:
         """Round -> the turn's median run, the sample that statistics are made of: runs in a row aren't independent."""

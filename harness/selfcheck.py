@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             baseline, copy, slowed = measured.lanes
             to_copy, to_slowed = copy.speedup(baseline), slowed.speedup(baseline)
             same += to_copy.low <= 1 <= to_copy.high
-            different += not to_slowed.low <= 1 <= to_slowed.high
+            different += to_slowed.high < 1
             console.print(
                 f"seed {seed}: {len(baseline.turns)} rounds, copy {to_copy.value:.3f} [{to_copy.low:.3f}, "
                 f"{to_copy.high:.3f}], slowed {to_slowed.value:.3f} [{to_slowed.low:.3f}, {to_slowed.high:.3f}]",

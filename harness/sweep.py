@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = _parser()
     given = parser.parse(arguments)
-    console = Console()
+    console = display.console()
     try:
         if given.list:
             return _list(console, registry.Registry(given.plugins or ()), given.json)

@@ -52,15 +52,18 @@ class Bench:
         bounds = self.solver.bounds and asdict(self.solver.bounds)
         return {**self.times, "threadpools": pools, "accuracy": self.solver.accuracy, "bounds": bounds}
 
-    def warmup(self, save: str) -> dict[str, Any]:
+    def warmup(self) -> dict[str, Any]:
         """The first run: pays all one-off costs, and its solution is what the gates judge."""
-        phases, solution = self.clock.timed_run(self.solver, self.problem)
-        peak = self.clock.peak_rss_mb()
-        self.quality.save(self.quality.summarise(self.problem, solution), self.folder / save)
-        del solution
+        phases, self.solution = self.clock.timed_run(self.solver, self.problem)
+        return {"phases": phases, "peak_rss_mb": self.clock.peak_rss_mb()}
+
+    def save(self, file: str) -> dict[str, Any]:
+        """Reduce the first run's solution to what the judge needs, and let go of it."""
+        self.quality.save(self.quality.summarise(self.problem, self.solution), self.folder / file)
+        del self.solution
         gc.collect()
         gc.freeze()
-        return {"phases": phases, "peak_rss_mb": peak}
+        return {}
 
     def run(self, repeats: int) -> dict[str, Any]:
         """A turn: that many timed runs, one after another."""
@@ -69,7 +72,7 @@ class Bench:
             phases, solution = self.clock.timed_run(self.solver, self.problem)
             del solution
             samples.append(phases)
-        return {"samples": samples, "peak_rss_mb": self.clock.peak_rss_mb()}
+        return {"samples": samples}
 
 
 def _answer(reply: Any, value: dict[str, Any]) -> None:
@@ -93,7 +96,7 @@ def main(folder: str, spec: str, threads: str, *plugins: str) -> None:
         _answer(reply, bench.hello())
         while True:
             command = COMMANDS.get()
-            action = bench.warmup if command.pop("do") == "warmup" else bench.run
+            action = getattr(bench, command.pop("do"))
             _answer(reply, action(**command))
     except Exception as error:
         _answer(reply, _failure(error))
