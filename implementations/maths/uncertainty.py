@@ -1,7 +1,7 @@
 """What the inverse says about its own solution: standard error, temperature resolution, recovered counts, chi-squared.
 
-Memory: `profile_peak` holds 8·T^2 bytes per pixel in float64 (0.3 MB at 200 bins), `elogt` about 600·T (0.1 MB); callers
-cut the pixels accordingly.
+Memory: `profile_peak` holds 8·T^2 bytes per pixel in float64 (0.3 MB at 200 bins), `elogt` about 600·T (0.1 MB);
+callers cut the pixels accordingly.
 """
 
 from typing import Any, NamedTuple
