@@ -29,7 +29,8 @@ class Lane:
     worker: Supervisor | None = None
     hello: dict[str, Any] = field(default_factory=dict)
     first: Phases | None = None
-    """The warm-up."""
+    """The first run on all pixels, after a few have paid the one-off costs."""
+    oneoff_s: float = 0.0
     summary: Summary | None = None
     turns: dict[int, list[Phases]] = field(default_factory=dict)
     """Round -> the timed runs of that turn."""
@@ -51,11 +52,11 @@ class Lane:
         self.hello = self._contained(lambda w: w.reply(self.timeout_s)) or {}
 
     def warm_up(self, folder: Path) -> None:
-        """The first run; its solution is kept for the gates. One that outlasts the budget is the only one."""
+        """The first runs; the solution is kept for the gates. A run that outlasts the budget is the only one."""
         answer = self._contained(lambda w: w.ask(self.timeout_s, do="warmup"))
         if answer is None:
             return
-        self.first = Phases(*answer["phases"])
+        self.first, self.oneoff_s = Phases(*answer["phases"]), answer["oneoff_s"]
         # Taken now: what the judge's figures need in the worker afterwards is not the solver's.
         self.peak_rss_mb = max(answer["peak_rss_mb"], self.worker.peak_tree_mb if self.worker else 0.0)
         file = f"{id(self)}.npz"

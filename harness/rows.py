@@ -19,9 +19,8 @@ def row_of(lane: Lane, measured: Measured) -> dict[str, Any]:
 
 def _times(lane: Lane, measured: Measured) -> dict[str, Any]:
     phases, headline = lane.phase_medians(), lane.seconds()
-    assert lane.first is not None
     figures: dict[str, Any] = {
-        "oneoff_s": lane.hello["import_s"] + max(0.0, lane.first.total - headline.value),
+        "oneoff_s": lane.oneoff_s,
         "prepare_s": phases.prepare,
         "solve_s": phases.solve,
         "collect_s": phases.collect,
@@ -57,9 +56,9 @@ def _quality(lane: Lane, measured: Measured) -> dict[str, Any]:
 
 
 def detail_of(lane: Lane, measured: Measured) -> dict[str, Any]:
-    """What a record keeps beside its row: every raw time, the warm-up, threads as the libraries saw them, traceback."""
+    """What a record keeps beside its row: raw times, threads as the libraries saw them, traceback."""
     return {
-        "warm_up": lane.first,
+        "first_run": lane.first,
         "turns": {str(number): runs for number, runs in lane.turns.items()},
         "hello": lane.hello,
         "traceback": lane.ended.traceback if lane.ended else "",

@@ -19,6 +19,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+FEW = 2
+"""Pixels that compilation, device contexts and the like are first paid on."""
 COMMANDS: "queue.SimpleQueue[dict[str, Any]]" = queue.SimpleQueue()
 
 
@@ -41,7 +43,7 @@ class Bench:
         self.problem = workload.read(folder)
         imported = time.perf_counter()
         self.solver = registry.Registry(plugins).create(spec, threads)
-        self.times = {"harness_s": imported - start, "import_s": time.perf_counter() - imported}
+        self.harness_s, self.import_s = imported - start, time.perf_counter() - imported
 
     def hello(self) -> dict[str, Any]:
         """Which libraries are loaded, on how many threads."""
@@ -50,12 +52,13 @@ class Bench:
         keys = ("user_api", "internal_api", "version", "num_threads", "architecture")
         pools = [{k: pool.get(k) for k in keys} for pool in threadpool_info()]
         bounds = self.solver.bounds and asdict(self.solver.bounds)
-        return {**self.times, "threadpools": pools, "accuracy": self.solver.accuracy, "bounds": bounds}
+        return {"harness_s": self.harness_s, "threadpools": pools, "accuracy": self.solver.accuracy, "bounds": bounds}
 
     def warmup(self) -> dict[str, Any]:
-        """The first run: pays all one-off costs, and its solution is what the gates judge."""
+        """First a few pixels, which pay the one-off costs; then all, whose solution is what the gates judge."""
+        few, _ = self.clock.timed_run(self.solver, self.problem.take(slice(0, FEW)))
         phases, self.solution = self.clock.timed_run(self.solver, self.problem)
-        return {"phases": phases, "peak_rss_mb": self.clock.peak_rss_mb()}
+        return {"oneoff_s": self.import_s + few.total, "phases": phases, "peak_rss_mb": self.clock.peak_rss_mb()}
 
     def save(self, file: str) -> dict[str, Any]:
         """Reduce the first run's solution to what the judge needs, and let go of it."""
