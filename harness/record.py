@@ -117,10 +117,10 @@ class Run:
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """A folder for problems while they are measured; what a killed run left of it, and of its files, goes first."""
-        for left in (self.folder / CELLS).glob(".*"):
-            left.unlink()
         folder = self.folder / SCRATCH
         shutil.rmtree(folder, ignore_errors=True)
+        for left in (*self.folder.glob(".*"), *(self.folder / CELLS).glob(".*")):
+            left.unlink()
         folder.mkdir()
         try:
             yield folder
