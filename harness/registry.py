@@ -24,6 +24,9 @@ GROUP = "demreg_bench.solvers"
 IN_REPO = {
     "baseline": "implementations.baseline:Baseline",
     "vectorized": "implementations.vectorized:Vectorized",
+    "numba-regmap": "implementations.numba_regmap:NumbaRegmap",
+    "numba-regmap-parallel": "implementations.numba_regmap:NumbaRegmapParallel",
+    "batched": "implementations.batched:Batched",
     "numba": "implementations.numba_fused:NumbaFused",
 }
 

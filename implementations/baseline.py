@@ -17,6 +17,8 @@ divided by 2·sqrt(2 ln 2) for a standard deviation).
 Source: the two papers; the published implementation is github.com/ianan/demreg (GPL), of which nothing is copied.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from implementations.contract import Array, Problem
@@ -34,7 +36,30 @@ class Baseline(PerPixel):
         return invert_pixel
 
 
-def invert_pixel(dn: Array, edn: Array, norm: Array | None, problem: Problem) -> Pixel:
+def regularisation(alpha: Array, beta: Array, u: Array, data: Array, target: float, nmu: int) -> float:
+    """Morozov's choice: the point of the grid at which the misfit is nearest to `target` per channel.
+
+    Where channels outnumber bins the surplus components have alpha = 0, which no regularisation reaches.
+    """
+    channels, rank = len(data), np.count_nonzero(alpha)
+    ratio = alpha[:rank] / beta[:rank]
+    lowest, highest = np.min(ratio) ** 2 * 1e-4, np.max(ratio)
+    grid = [lowest * np.exp(i * np.log(highest / lowest) / (nmu - 1)) for i in range(nmu)]
+    misfit = np.zeros((channels, nmu))
+    for k in range(channels):
+        projection = data @ u[:, k]
+        for i in range(nmu):
+            left = grid[i] * beta[k] ** 2 / (alpha[k] ** 2 + grid[i] * beta[k] ** 2)
+            misfit[k, i] = (left * projection) ** 2
+    discrepancy = np.sum(misfit, axis=0) - channels * target
+    return grid[int(np.argmin(np.abs(discrepancy)))]
+
+
+Search = Callable[[Array, Array, Array, Array, float, int], float]
+"""What `regularisation` is; a strategy that replaces this step alone hands its own to `invert_pixel`."""
+
+
+def invert_pixel(dn: Array, edn: Array, norm: Array | None, problem: Problem, search: Search = regularisation) -> Pixel:
     """Regularised inversion of the counts `dn` (F,) with errors `edn` (F,), both valid; `norm` (T,): user weights."""
     options, rmatrix, logt, dlogt = problem.options, problem.rmatrix, problem.logt, problem.dlogt
     bins, channels = rmatrix.shape
@@ -43,13 +68,13 @@ def invert_pixel(dn: Array, edn: Array, norm: Array | None, problem: Problem) ->
         kernel[f, :] = rmatrix[:, f] / edn[f]
     data = dn / edn
 
-    weight = constraint_weight(dn, kernel, data, norm, problem)
+    weight = constraint_weight(dn, kernel, data, norm, problem, search)
     constraint = np.diag(1 / np.abs(weight)) if options.l_emd else np.diag(np.sqrt(dlogt) / np.sqrt(np.abs(weight)))
     alpha, beta, u, w = gsvd(kernel, constraint)
 
     target = options.reg_tweak
     for iterations in range(1, options.max_iter + 1):
-        mu = regularisation(alpha, beta, u, data, target, options.nmu)
+        mu = search(alpha, beta, u, data, target, options.nmu)
         inverse = regularised_inverse(alpha, beta, u, w, mu)
         dem = inverse @ data
         if iterations == options.max_iter or not (dem < 0).any():
@@ -62,7 +87,9 @@ def invert_pixel(dn: Array, edn: Array, norm: Array | None, problem: Problem) ->
     return Pixel(dem, edem, temperature_resolution(inverse @ kernel, logt, dlogt), chisq, dn_reg, iterations)
 
 
-def constraint_weight(dn: Array, kernel: Array, data: Array, norm: Array | None, problem: Problem) -> Array:
+def constraint_weight(
+    dn: Array, kernel: Array, data: Array, norm: Array | None, problem: Problem, search: Search
+) -> Array:
     """The weight (T,) that shapes the constraint: given by the user, from the EM loci, or from a first solution."""
     if norm is not None and norm[0] != 0 and not np.all(norm == 1):
         return norm
@@ -71,7 +98,7 @@ def constraint_weight(dn: Array, kernel: Array, data: Array, norm: Array | None,
         loci = [dn[f] / problem.rmatrix[:, f] for f in range(len(dn)) if mask[f]]
         return smoothed(np.min(np.array(loci), axis=0))
     alpha, beta, u, w = gsvd(kernel, np.diag(1 / np.sqrt(problem.dlogt)))
-    mu = regularisation(alpha, beta, u, data, problem.options.reg_tweak, problem.options.nmu)
+    mu = search(alpha, beta, u, data, problem.options.reg_tweak, problem.options.nmu)
     first = regularised_inverse(alpha, beta, u, w, mu) @ data
     weight = np.ones(len(first))
     large = first > 1e-4 * np.max(first)
@@ -100,25 +127,6 @@ def gsvd(kernel: Array, constraint: Array) -> tuple[Array, Array, Array, Array]:
     alpha = s * beta
     w = np.linalg.pinv(np.linalg.inv(np.diag(beta[:bins])) @ vt[:bins, :bins] @ constraint)
     return alpha[:channels], beta[:channels], u[:channels, :channels], w[:, :rank]
-
-
-def regularisation(alpha: Array, beta: Array, u: Array, data: Array, target: float, nmu: int) -> float:
-    """Morozov's choice: the point of the grid at which the misfit is nearest to `target` per channel.
-
-    Where channels outnumber bins the surplus components have alpha = 0, which no regularisation reaches.
-    """
-    channels, rank = len(data), np.count_nonzero(alpha)
-    ratio = alpha[:rank] / beta[:rank]
-    lowest, highest = np.min(ratio) ** 2 * 1e-4, np.max(ratio)
-    grid = [lowest * np.exp(i * np.log(highest / lowest) / (nmu - 1)) for i in range(nmu)]
-    misfit = np.zeros((channels, nmu))
-    for k in range(channels):
-        projection = data @ u[:, k]
-        for i in range(nmu):
-            left = grid[i] * beta[k] ** 2 / (alpha[k] ** 2 + grid[i] * beta[k] ** 2)
-            misfit[k, i] = (left * projection) ** 2
-    discrepancy = np.sum(misfit, axis=0) - channels * target
-    return grid[int(np.argmin(np.abs(discrepancy)))]
 
 
 def regularised_inverse(alpha: Array, beta: Array, u: Array, w: Array, mu: float) -> Array:
