@@ -1,14 +1,14 @@
 """The published algorithm, one pixel after another, nothing improved: the oracle, and the cost that others are held to.
 
 Hannah & Kontar (2012, A&A 539 A146; 2013, A&A 553 A10), restated. It has the cost structure of the published code on
-purpose: diagonal matrices stored in full, explicit inverses, the generalised SVD by a full SVD padded to a square, a
-pseudo-inverse, the regularisation grid walked point by point and channel by channel on every pass of the positivity
-loop, the temperature resolution bin by bin. It shares no code with `implementations.maths`, so that agreement means
-something.
+purpose: diagonal matrices stored in full, explicit inverses, the generalised SVD by a full SVD padded to a square and a
+pseudo-inverse, the regularisation grid walked point by point and channel by channel, both on every pass of the
+positivity loop, the temperature resolution bin by bin. It shares no code with `implementations.maths`, so that
+agreement means something.
 
 Wins: never; it is the yardstick (speedups: not yet measured).
 Cost per pixel, F channels and T bins: one full SVD and one pseudo-inverse of max(F, T) square, O(T^3), twice where the
-weights are self-normalised; a pass of the positivity loop adds F·nmu Python steps and an O(T^2 F) product.
+weights are self-normalised, and F·nmu Python steps; all of it again on each pass of the positivity loop.
 Memory: about ten T x T matrices per worker.
 
 Shapes: dn, edn (P, F); rmatrix (T, F); logt, dlogt (T,). Units: dn, edn DN s-1 px-1; rmatrix 1e-15 DN cm5 K s-1 px-1;
@@ -70,10 +70,10 @@ def invert_pixel(dn: Array, edn: Array, norm: Array | None, problem: Problem, se
 
     weight = constraint_weight(dn, kernel, data, norm, problem, search)
     constraint = np.diag(1 / np.abs(weight)) if options.l_emd else np.diag(np.sqrt(dlogt) / np.sqrt(np.abs(weight)))
-    alpha, beta, u, w = gsvd(kernel, constraint)
 
     target = options.reg_tweak
     for iterations in range(1, options.max_iter + 1):
+        alpha, beta, u, w = gsvd(kernel, constraint)  # the same on every pass, and yet the published code repeats it
         mu = search(alpha, beta, u, data, target, options.nmu)
         inverse = regularised_inverse(alpha, beta, u, w, mu)
         dem = inverse @ data
