@@ -28,6 +28,7 @@ IN_REPO = {
     "numba-regmap-parallel": "implementations.numba_regmap:NumbaRegmapParallel",
     "batched": "implementations.batched:Batched",
     "numba": "implementations.numba_fused:NumbaFused",
+    "numba-float32": "implementations.numba_fused:NumbaFloat32",
 }
 
 
