@@ -72,8 +72,10 @@ def runtime_against_pixels(table: pd.DataFrame) -> Figure:
             axes.errorbar(
                 points.pixels, points.median_s, yerr=[low, high], marker=marker, color=colour, capsize=2, label=name
             )
-        axes.set(xscale="log", yscale="log", xlabel="pixels", title=f"{dataset}, {bins} bins")
+        axes.set(yscale="log", xlabel="pixels", title=f"{dataset}, {bins} bins")
         sizes = sorted(rows.pixels.unique())
+        axes.set_xlim(sizes[0] / 1.5, sizes[-1] * 1.5)  # before the scale, which can't span a single size
+        axes.set_xscale("log")
         axes.set_xticks(sizes, [f"{size:,}" for size in sizes], minor=False)
         axes.set_xticks([], minor=True)
     panels[0].set_ylabel("median time, s (transfers included)")

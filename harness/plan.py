@@ -22,7 +22,7 @@ class Plan:
     """None means each dataset's own."""
     repeats: int | None = None
     """Rounds of every cell; None means as many as `rel_ci` asks for."""
-    max_seconds: float = 12.0
+    max_seconds: float = 20.0
     """Time budget of one cell's rounds."""
     rel_ci: float = 0.04
     """Rounds end when every interval's half width, relative to its ratio, is below this."""
