@@ -27,6 +27,7 @@ IN_REPO = {
     "numba-regmap": "implementations.numba_regmap:NumbaRegmap",
     "numba-regmap-parallel": "implementations.numba_regmap:NumbaRegmapParallel",
     "batched": "implementations.batched:Batched",
+    "l2": "implementations.l2:L2",
     "numba": "implementations.numba_fused:NumbaFused",
     "numba-float32": "implementations.numba_fused:NumbaFloat32",
 }

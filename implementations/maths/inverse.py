@@ -30,5 +30,5 @@ def k_dagger(u: Any, s: Any, mu: Any, linv: Any, rmatrix: Any, edn: Any) -> Any:
     filtered = u / (s * s + mu[:, None])[:, None, :]
     middle = filtered @ xp.permute_dims(u, (0, 2, 1)) / edn[:, None, :]
     flat = xp.reshape(middle, (pixels * channels, channels))  # one product with rmatrix for all pixels
-    rows = xp.reshape(flat @ xp.permute_dims(rmatrix, (1, 0)), (pixels, channels, -1))
+    rows = xp.reshape(flat @ xp.permute_dims(rmatrix, (1, 0)), (pixels, channels, rmatrix.shape[0]))
     return rows * (linv * linv)[:, None, :]
