@@ -210,6 +210,26 @@ def test_the_console_script_runs_the_same_commands():
     assert (unknown.returncode, "nearest known: sweep" in unknown.stderr) == (2, True)
 
 
+def test_an_interrupted_run_says_how_to_go_on_and_leaves_no_process(tmp_path):
+    folder = tmp_path / "run"
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "harness.sweep", "--plugin", str(BAD), "--solvers", "baseline,hangs", *QUICK),
+            *("--out", str(folder)),
+        ],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not (folder / "run.json").exists():
+        time.sleep(0.1)
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    shown, _ = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert f"interrupted; continue with --resume {folder}" in shown.replace("\n", "")
+    assert not _workers_of(folder)
+    assert not list((folder / "cells").iterdir())
+
+
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_run_killed_at_any_moment_is_resumed_whole(tmp_path, kills):
     """SIGKILL to the sweep's process group again and again; the final table has every row once."""
