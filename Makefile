@@ -23,6 +23,22 @@ test-all: $(VENV)/.installed-dev
 selfcheck: $(VENV)/.installed
 	$(BIN)/python -m harness.selfcheck
 
+# The runs that the README's table is made from: half an hour on one core, the machine otherwise idle.
+reference: $(VENV)/.installed
+	rm -rf results/reference results/reference-loci results/reference-regmap results/reference-threads
+	$(BIN)/python -m harness.sweep --preset report --bins 34,200,400 --max-seconds 40 \
+		--solvers baseline,vectorized,batched,l2,numba,numba-float32 --out results/reference
+	$(BIN)/python -m harness.sweep --dataset random-response-loci --pixels 200,1000 --bins 34,200,400 --max-seconds 40 \
+		--solvers baseline,vectorized,batched,l2,numba,numba-float32 --out results/reference-loci
+	$(BIN)/python -m harness.sweep --pixels 200 --bins 34,200 --threads 2 --max-seconds 40 \
+		--solvers baseline,numba-regmap,numba-regmap-parallel --out results/reference-regmap
+	$(BIN)/python -m harness.sweep --pixels 10000,100000 --bins 34,200 --repeats 15 --max-seconds 120 \
+		--solvers 'numba[threads=1],numba[threads=2],numba-float32,l2' --out results/reference-threads
+	$(BIN)/python -m harness.readme
+
+readme: $(VENV)/.installed
+	$(BIN)/python -m harness.readme
+
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "demreg-bench needs Python 3.11 or newer: $(PYTHON) is not on the PATH (set PYTHON=...)"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "demreg-bench needs Python 3.11 or newer: $(PYTHON) is $$($(PYTHON) -V) (set PYTHON=...)"; exit 1; }

@@ -1,7 +1,7 @@
-"""Makes the README's table and figure from the committed reference run.
+"""Makes the README's table and figure from the committed reference runs.
 
 `python -m harness.readme` rewrites what stands between the markers in README.md, and the figure in plots/; `--check`
-changes nothing and exits with 1 when the README is not what the run says.
+changes nothing and exits with 1 when the README is not what the runs say.
 """
 
 import sys
@@ -14,25 +14,28 @@ from harness import cli, environment, figures
 from harness.record import TABLE_FILE, Run
 
 ROOT = Path(__file__).parent.parent
-README, REFERENCE, PLOTS = ROOT / "README.md", ROOT / "results" / "reference", ROOT / "plots"
+README, PLOTS = ROOT / "README.md", ROOT / "plots"
+REFERENCES = (ROOT / "results" / "reference", ROOT / "results" / "reference-loci")
+PIXELS = 1000
+"""Map size of the rows shown."""
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 
 
-def text_of(run: Run) -> str:
-    """The table, a row per solver and number of bins at the run's largest map, with the run's provenance beneath."""
-    table, facts = run.table(), run.provenance
-    largest = table[table.pixels == table.pixels.max()]
-    rows = [cells_of(row) for _, row in largest.iterrows()]
+def text_of(runs: Sequence[Run]) -> str:
+    """The table, a row per solver, workload and number of bins, with the runs' provenance beneath."""
+    table = pd.concat([run.table() for run in runs])
+    rows = [cells_of(row) for _, row in table[table.pixels == PIXELS].iterrows()]
     lines = [" | ".join(rows[0]), "|".join("---" for _ in rows[0]), *(" | ".join(row.values()) for row in rows)]
+    facts = runs[0].provenance
     software = ", ".join(f"{name} {facts['software'][name]}" for name in ("python", "numpy", "scipy", "numba"))
-    lines = [f"| {line} |" for line in lines]
+    links = ", ".join(f"[{run.folder.name}](results/{run.folder.name}/{TABLE_FILE})" for run in runs)
     return "\n".join(
         [
-            *lines,
+            *(f"| {line} |" for line in lines),
             "",
-            f"{largest.pixels.iloc[0]} pixels, {facts['grid']['threads']} thread(s) a solver, all solvers in the same "
-            f"rounds, on {environment.machine_label(facts['machine'])}; {software}; {facts['created'][:10]}. "
-            f"All sizes: [{TABLE_FILE}](results/{run.folder.name}/{TABLE_FILE}).",
+            f"{PIXELS} pixels, {facts['grid']['threads']} thread(s) a solver, all solvers in the same rounds, on "
+            f"{environment.machine_label(facts['machine'])}; {software}; {facts['created'][:10]}. n: how often a "
+            f"solver was timed, where that is too seldom for an interval. All sizes: {links}.",
         ]
     )
 
@@ -56,11 +59,11 @@ def cells_of(row: pd.Series) -> dict[str, str]:
     return cells | dict(zip(measured, texts, strict=True))
 
 
-def rewritten(readme: str, run: Run) -> str:
-    """The README with the run's table between its markers."""
+def rewritten(readme: str, runs: Sequence[Run]) -> str:
+    """The README with the runs' table between its markers."""
     before, _, rest = readme.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{text_of(run)}\n{END}{after}"
+    return f"{before}{BEGIN}\n{text_of(runs)}\n{END}{after}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,13 +71,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = cli.Parser("harness.readme", description=__doc__)
     parser.add_argument("--check", action="store_true")
     given = parser.parse(arguments)
-    run = Run.open(REFERENCE)
-    text = rewritten(README.read_text(), run)
+    runs = [Run.open(folder) for folder in REFERENCES]
+    text = rewritten(README.read_text(), runs)
     if given.check:
         return cli.OK if text == README.read_text() else cli.GATE_FAILED
     README.write_text(text)
-    table = run.table()
-    figures.write_figures(table, PLOTS, environment.machine_label(run.provenance["machine"]))
+    figures.write_figures(runs[0].table(), PLOTS, environment.machine_label(runs[0].provenance["machine"]))
     return cli.OK
 
 
