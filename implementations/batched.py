@@ -13,7 +13,9 @@ dem, edem 1e15 cm-5 K-1; logt log10 K; elogt dex.
 Source: Hannah & Kontar (2012, 2013), through `implementations.maths`.
 """
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -21,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from array_api_compat import array_namespace
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from implementations.contract import Options, Problem, Solution, Solver, Status
 from implementations.maths import constraint, discrepancy, factorise, inverse, uncertainty
@@ -82,18 +85,21 @@ class State:
 class Batched(Solver):
     """The exact algorithm on stacked arrays.
 
-    Tunables: `memory_mb`, what a chunk may take; `profile_mb`, what the T x T profiles of some of its pixels may take
-    at a time, best a core's second-level cache.
+    Tunables: `memory_mb`, what the chunks in work may take together; `profile_mb`, what the T x T profiles of some
+    pixels of a chunk may take at a time, best a core's second-level cache; `threads`, how many chunks are in work at a
+    time (the libraries beneath release the interpreter lock).
     """
 
     name = "batched"
     device = "cpu"
     accuracy = "exact"
 
-    def __init__(self, memory_mb: float = 16.0, profile_mb: float = 1.0):
+    def __init__(self, memory_mb: float = 16.0, profile_mb: float = 1.0, threads: int = 1):
         if not memory_mb > 0 or not profile_mb > 0:
             raise ValueError(f"memory_mb and profile_mb must be > 0, got {memory_mb} and {profile_mb}")
-        self.memory_mb, self.profile_mb = memory_mb, profile_mb
+        if not isinstance(threads, int) or threads < 1:
+            raise ValueError(f"threads must be a whole number of at least 1, got {threads}")
+        self.memory_mb, self.profile_mb, self.threads = memory_mb, profile_mb, threads
 
     @staticmethod
     def namespace() -> ModuleType:
@@ -105,7 +111,7 @@ class Batched(Solver):
         xp = self.namespace()
         _, channels, bins = problem.sizes
         profile = max(1, int(self.profile_mb * 1e6 / (8 * bins**2)))
-        chunk = max(1, int(self.memory_mb * 1e6 / pixel_bytes(channels, bins, problem.options.nmu)))
+        chunk = max(1, int(self.memory_mb * 1e6 / self.threads / pixel_bytes(channels, bins, problem.options.nmu)))
         mask = problem.options.loci_mask(channels)
         rmatrix, logt, dlogt = (xp.asarray(a) for a in (problem.rmatrix, problem.logt, problem.dlogt))
         setup = Setup(problem.options, mask, rmatrix, dlogt, uncertainty.sampling(logt), min(profile, chunk))
@@ -113,16 +119,24 @@ class Batched(Solver):
 
     def solve(self, state: State) -> Solution:
         """Invert chunk after chunk; invalid pixels stay zero."""
-        xp, problem = self.namespace(), state.problem
-        solution = Solution.empty(problem)
-        for pixels in state.chunks():
-            norm = None if problem.dem_norm0 is None else xp.asarray(problem.dem_norm0[pixels])
-            outputs = invert(xp.asarray(problem.dn[pixels]), xp.asarray(problem.edn[pixels]), norm, state.setup)
-            for name, value in outputs._asdict().items():
-                getattr(solution, name)[pixels] = value
-            negative = np.any(solution.dem[pixels] < 0, axis=1)
-            solution.status[pixels] = np.where(negative, Status.HIT_MAX_ITER, Status.OK)
+        solution = Solution.empty(state.problem)
+        if self.threads == 1:
+            for pixels in state.chunks():
+                self.fill(solution, pixels, state)
+            return solution
+        with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(self.threads) as pool:
+            deque(pool.map(lambda pixels: self.fill(solution, pixels, state), state.chunks()), maxlen=0)
         return solution
+
+    def fill(self, solution: Solution, pixels: NDArray[np.intp], state: State) -> None:
+        """Invert one chunk and store its outputs."""
+        xp, problem = self.namespace(), state.problem
+        norm = None if problem.dem_norm0 is None else xp.asarray(problem.dem_norm0[pixels])
+        outputs = invert(xp.asarray(problem.dn[pixels]), xp.asarray(problem.edn[pixels]), norm, state.setup)
+        for name, value in outputs._asdict().items():
+            getattr(solution, name)[pixels] = value
+        negative = np.any(solution.dem[pixels] < 0, axis=1)
+        solution.status[pixels] = np.where(negative, Status.HIT_MAX_ITER, Status.OK)
 
     def collect(self, state: State, solution: Solution) -> Solution:
         """Nothing to do: the solution is on the host."""

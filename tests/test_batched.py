@@ -12,7 +12,7 @@ from implementations.l2 import L2
 
 
 @pytest.mark.parametrize(
-    "tunables", [{"memory_mb": 1e-6}, {"memory_mb": 0.05}, {"profile_mb": 1e-6}, {"memory_mb": 99}]
+    "tunables", [{"memory_mb": 1e-6}, {"memory_mb": 0.05}, {"profile_mb": 1e-6}, {"threads": 3, "memory_mb": 0.3}]
 )
 @pytest.mark.parametrize("gloci", [0, 1])
 def test_chunks_change_nothing(tunables, gloci):
@@ -52,3 +52,8 @@ def test_memory_stays_within_the_budget(bins, pixels, solver, gloci):
 def test_a_budget_of_nothing_is_refused(solver):
     with pytest.raises(ValueError, match="memory_mb"):
         solver(memory_mb=0)
+
+
+def test_no_thread_is_refused():
+    with pytest.raises(ValueError, match="threads must be a whole number of at least 1, got 0"):
+        Batched(threads=0)
