@@ -4,12 +4,10 @@ from typing import Any
 
 import pytest
 
-from harness.registry import Entry, Registry
+from harness.registry import Registry
 from implementations.contract import Solver
 
 REGISTRY = Registry()
-for name, target in {"batched": "implementations.batched:Batched", "l2": "implementations.l2:L2"}.items():
-    REGISTRY.entries.setdefault(name, Entry(name, target))
 
 
 def rows(accuracy: str | None = None) -> list[Any]:
