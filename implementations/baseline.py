@@ -95,7 +95,8 @@ def constraint_weight(
         return norm
     mask = problem.options.loci_mask(len(dn))
     if mask is not None:
-        loci = [dn[f] / problem.rmatrix[:, f] for f in range(len(dn)) if mask[f]]
+        with np.errstate(divide="ignore"):  # a channel blind to a bin sets no limit there
+            loci = [dn[f] / problem.rmatrix[:, f] for f in range(len(dn)) if mask[f]]
         return smoothed(np.min(np.array(loci), axis=0))
     alpha, beta, u, w = gsvd(kernel, np.diag(1 / np.sqrt(problem.dlogt)))
     mu = search(alpha, beta, u, data, problem.options.reg_tweak, problem.options.nmu)

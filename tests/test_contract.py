@@ -74,6 +74,17 @@ def test_invalid_pixels_are_zeros_and_leave_the_others_alone(name):
     np.testing.assert_array_equal(got.status[valid], expected.status[valid])
 
 
+@pytest.mark.parametrize("name", rows("exact"))
+def test_a_channel_blind_to_a_bin_sets_no_limit_to_the_em_loci(name):
+    plain = problem(6, gloci=1)
+    rmatrix = plain.rmatrix.copy()
+    rmatrix[3, :3] = 0
+    given = Problem(plain.dn, plain.edn, rmatrix, plain.logt, plain.dlogt, plain.options)
+    expected, got = create("baseline").run(given), create(name).run(given)
+    for output in OUTPUTS:
+        assert_close(getattr(got, output), getattr(expected, output))
+
+
 @pytest.mark.parametrize("name", SOLVERS)
 def test_all_pixels_invalid(name):
     given = problem(5)

@@ -55,7 +55,7 @@ def smoothed(weight: Any) -> Any:
     for shift in (2, 3, 4):
         total = total + padded[:, shift : bins + shift]
     mean = total / 5
-    return xp.where(mean > FLOOR, mean, FLOOR)
+    return xp.where(mean <= FLOOR, FLOOR, mean)  # NaN stays, and fails in the SVD rather than pass for a weight
 
 
 def inverse_diagonal(weight: Any, dlogt: Any, l_emd: bool = False) -> Any:
