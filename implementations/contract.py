@@ -92,7 +92,8 @@ class Problem:
     does raise; the drop-in calls in `implementations.api` take instrument files as they are and mark such errors NaN.
 
     Raises ValueError, naming the argument, its shape and the expected one, on wrong shapes, errors <= 0, responses that
-    are not finite or all zero in a channel, and temperature bins that are not finite, increasing and of positive width.
+    are not finite or all zero in a channel (or in a bin, over the channels of gloci), user weights that are 0 or not
+    finite, and temperature bins that are not finite, increasing and of positive width.
     """
 
     dn: Array
@@ -141,6 +142,13 @@ class Problem:
             raise ValueError(f"logt must be finite and increasing, shape {self.logt.shape}")
         if not (np.isfinite(self.dlogt).all() and (self.dlogt > 0).all()):
             raise ValueError(f"dlogt must be finite and > 0, shape {self.dlogt.shape}")
+        mask = self.options.loci_mask(f)
+        if mask is not None and (self.rmatrix[:, mask] == 0).all(axis=1).any():
+            raise ValueError(f"rmatrix has a bin that no channel of gloci sees, shape {self.rmatrix.shape}")
+        if self.dem_norm0 is not None:
+            given = (self.dem_norm0[:, :1] != 0) & (self.dem_norm0 != 1).any(axis=1, keepdims=True)
+            if (given & ((self.dem_norm0 == 0) | ~np.isfinite(self.dem_norm0))).any():
+                raise ValueError(f"dem_norm0 has weights that are 0 or not finite, shape {self.dem_norm0.shape}")
         bad = self.edn <= 0
         if bad.any():
             pixel, channel = np.argwhere(bad)[0]

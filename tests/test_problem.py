@@ -28,6 +28,15 @@ GOOD = Problem(np.ones((4, 3)), np.ones((4, 3)), np.ones((5, 3)), np.arange(5.0)
         ),
         ({"rmatrix": np.full((5, 3), np.inf)}, r"rmatrix has values that are not finite, shape \(5, 3\)"),
         ({"rmatrix": np.diag([1.0, 1, 1, 1, 1])[:, :3] * [1, 1, 0]}, "rmatrix has a channel that is all zero"),
+        (
+            {"rmatrix": np.diag([1.0, 1, 1, 1, 1])[:, :3] + [0, 0, 1], "options": Options(gloci=(1, 1, 0))},
+            "rmatrix has a bin that no channel of gloci sees",
+        ),
+        (
+            {"dem_norm0": np.array([[2, 1, 0, 1, 1.0]] * 4)},
+            r"dem_norm0 has weights that are 0 or not finite, shape \(4, 5\)",
+        ),
+        ({"dem_norm0": np.array([[2, 1, np.nan, 1, 1]] * 4)}, "dem_norm0 has weights that are 0 or not finite"),
         ({"logt": np.zeros(5)}, r"logt must be finite and increasing, shape \(5,\)"),
         ({"dlogt": np.array([1, 1, 0, 1, 1.0])}, r"dlogt must be finite and > 0, shape \(5,\)"),
         ({"options": Options(gloci=(1, 0))}, "gloci is a mask of 2 channels, expected 3"),
@@ -83,3 +92,8 @@ def test_no_pixels_are_a_problem_too():
     empty = GOOD.take(slice(0, 0))
     assert empty.sizes == (0, 3, 5)
     assert empty.valid().shape == (0,)
+
+
+@pytest.mark.parametrize("norm", [np.ones((4, 5)), np.array([[0, 2, 0, 1, 1.0]] * 4)])
+def test_weights_that_count_as_not_given_are_no_mistake(norm):
+    assert replace(GOOD, dem_norm0=norm).dem_norm0 is not None
