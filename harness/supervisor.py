@@ -17,10 +17,9 @@ import psutil
 
 from harness.environment import worker_environment
 
-QUICK_LOOK_S = 0.02
-"""Between looks at a warming worker's memory: nothing is being timed."""
-SLOW_LOOK_S = 0.25
-"""Between looks at a worker that is being timed."""
+LOOKS = (0.02, 0.25)
+"""Seconds between looks at a worker's memory: often at first, when a short solve may come and go, then more seldom, and
+seldom throughout while it is being timed."""
 
 
 class WorkerEnded(Exception):
@@ -67,7 +66,9 @@ class Supervisor:
         deadline = time.monotonic() + timeout
         descriptor = self._process.stdout.fileno()
         while b"\n" not in self._received:
-            ready, _, _ = select.select([descriptor], [], [], QUICK_LOOK_S if watch_children else SLOW_LOOK_S)
+            elapsed = timeout - (deadline - time.monotonic())
+            pause = min(LOOKS[0] + elapsed / 20, LOOKS[1]) if watch_children else LOOKS[1]
+            ready, _, _ = select.select([descriptor], [], [], pause)
             if ready:
                 chunk = os.read(descriptor, 1 << 20)
                 if not chunk:
