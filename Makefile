@@ -28,11 +28,11 @@ reference: $(VENV)/.installed
 	rm -rf results/reference results/reference-loci results/reference-regmap results/reference-threads
 	$(BIN)/python -m harness.sweep --preset report --bins 34,200,400 --max-seconds 40 \
 		--solvers baseline,vectorized,batched,l2,numba,numba-float32 --out results/reference
-	$(BIN)/python -m harness.sweep --dataset random-response-loci --pixels 200,1000 --bins 34,200,400 --max-seconds 40 \
+	$(BIN)/python -m harness.sweep --dataset random-response-loci --pixels 200,1000 --bins 34,200,400 --max-seconds 25 \
 		--solvers baseline,vectorized,batched,l2,numba,numba-float32 --out results/reference-loci
-	$(BIN)/python -m harness.sweep --pixels 200 --bins 34,200 --threads 2 --max-seconds 40 \
+	$(BIN)/python -m harness.sweep --pixels 200 --bins 34,200 --threads 2 --max-seconds 25 \
 		--solvers baseline,numba-regmap,numba-regmap-parallel --out results/reference-regmap
-	$(BIN)/python -m harness.sweep --pixels 10000,100000 --bins 34,200 --repeats 15 --max-seconds 120 \
+	$(BIN)/python -m harness.sweep --pixels 10000,100000 --bins 34,200 --repeats 15 --max-seconds 60 \
 		--solvers 'numba[threads=1],numba[threads=2],numba-float32,l2' --out results/reference-threads
 	$(BIN)/python -m harness.readme
 
