@@ -94,6 +94,11 @@ class Lane:
             self.ended = end
             return None
 
+    @property
+    def turn_cost(self) -> float:
+        """Seconds that its last turn took."""
+        return sum(run.total for run in self.turns[max(self.turns)]) if self.turns else 0.0
+
     def turn_seconds(self) -> dict[int, float]:
         """Round -> the turn's median run, the sample that statistics are made of: runs in a row aren't independent."""
         return {r: float(np.median([p.total for p in runs])) for r, runs in self.turns.items()}

@@ -16,15 +16,14 @@ from harness.record import TABLE_FILE, Run
 ROOT = Path(__file__).parent.parent
 README, PLOTS = ROOT / "README.md", ROOT / "plots"
 REFERENCES = (ROOT / "results" / "reference", ROOT / "results" / "reference-loci")
-PIXELS = 1000
-"""Map size of the rows shown."""
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 
 
 def text_of(runs: Sequence[Run]) -> str:
-    """The table, a row per solver, workload and number of bins, with the runs' provenance beneath."""
-    table = pd.concat([run.table() for run in runs])
-    rows = [cells_of(row) for _, row in table[table.pixels == PIXELS].iterrows()]
+    """The table, a row per solver and number of bins at each run's largest map, with the provenance beneath."""
+    tables = [run.table() for run in runs]
+    largest = pd.concat([table[table.pixels == table.pixels.max()] for table in tables])
+    rows = [cells_of(row) for _, row in largest.iterrows()]
     lines = [" | ".join(rows[0]), "|".join("---" for _ in rows[0]), *(" | ".join(row.values()) for row in rows)]
     facts = runs[0].provenance
     software = ", ".join(f"{name} {facts['software'][name]}" for name in ("python", "numpy", "scipy", "numba"))
@@ -33,7 +32,7 @@ def text_of(runs: Sequence[Run]) -> str:
         [
             *(f"| {line} |" for line in lines),
             "",
-            f"{PIXELS} pixels, {facts['grid']['threads']} thread(s) a solver, all solvers in the same rounds, on "
+            f"{facts['grid']['threads']} thread(s) a solver, all solvers in the same rounds, on "
             f"{environment.machine_label(facts['machine'])}; {software}; {facts['created'][:10]}. n: how often a "
             f"solver was timed, where that is too seldom for an interval. All sizes: {links}.",
         ]
@@ -42,7 +41,7 @@ def text_of(runs: Sequence[Run]) -> str:
 
 def cells_of(row: pd.Series) -> dict[str, str]:
     """A row's texts by column."""
-    cells = {"solver": f"`{row.solver}`", "workload": row.dataset, "bins": str(row.bins)}
+    cells = {"solver": f"`{row.solver}`", "workload": row.dataset, "pixels": f"{row.pixels}", "bins": f"{row.bins}"}
     measured = ("time", "pixels/s", "speedup [99% interval]", "peak MB", "χ² median / IQR / p95", "DEM error", "gate")
     if row.status != "ok":
         return cells | dict.fromkeys(measured, "") | {"time": f"{row.status}: {row.reason}", "gate": "none"}

@@ -111,19 +111,22 @@ def _reference(
 
 
 def _rounds(lanes: list[Lane], plan: Plan, rng: np.random.Generator, say: Say) -> None:
-    """Let the lanes take turns until all are satisfied, the asked rounds are done, or the budget is spent."""
+    """Let the lanes take turns until all are satisfied, or the asked rounds are done.
+
+    The first round is every lane's by right; later ones go on, as long as the budget lasts, with those whose turn fits.
+    """
     start, number, check = time.perf_counter(), 0, FEWEST_ROUNDS
-    last_round = 0.0
-    while any(lane.ended is None and not lane.satisfied for lane in lanes):
+    while number != plan.repeats:
         elapsed = time.perf_counter() - start
-        if number and (elapsed + last_round > plan.max_seconds or number == plan.repeats):
+        for lane in lanes:
+            lane.satisfied |= number > 0 and elapsed + lane.turn_cost > plan.max_seconds
+        active = [lane for lane in lanes if lane.ended is None and not lane.satisfied]
+        if not active:
             break
         number += 1
         say(f"round {number}, {elapsed:.0f} of at most {plan.max_seconds:g} s")
-        for i in rng.permutation(len(lanes)):
-            if not lanes[i].satisfied and lanes[i].ended is None:
-                lanes[i].take_turn(number)
-        last_round = time.perf_counter() - start - elapsed
+        for i in rng.permutation(len(active)):
+            active[i].take_turn(number)
         if plan.repeats is None and number == check:
             _satisfy(lanes, plan.rel_ci)
             check += max(1, check // 4)
