@@ -4,7 +4,7 @@ The regularisation grid is searched by broadcasting and its misfit kept for all 
 matrices are rows of factors; the generalised SVD's right factor comes from one linear solve instead of a pseudo-inverse
 of an inverse; the temperature resolution of all bins is found at once. The SVD stays padded to a full T x T.
 
-Wins: against the baseline at few bins, where its Python loops are what costs (not yet measured).
+Wins: over the baseline, by 3.5 to 4.4 at 34 to 400 bins (results/reference): the GSVD stays, and is done once a pixel.
 Cost per pixel: a full SVD and a solve of max(F, T) square, O(T^3), twice where the weights are self-normalised.
 Memory: about six T x T matrices per worker.
 
