@@ -64,14 +64,14 @@ class Display:
         self._bar.advance(self._task, self.weights.get(cell, 0.0))
         for row in rows:
             if row["status"] == "ok":
-                outcome = f"{_seconds(row['median_s'])}, gate {row['gate']}"
+                outcome = f"{seconds(row['median_s'])}, gate {row['gate']}"
             else:
                 outcome = f"{row['status']}: {row['reason']}"
             if not self.live or row["status"] not in ("ok", "skipped") or row["gate"] == "fail":
                 self.console.print(f"    {row['solver']}: {outcome}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _seconds(value: float) -> str:
+def seconds(value: float) -> str:
     """A time in the unit that suits it, three figures."""
     for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "µs")):
         if value * factor >= 1 or unit == "µs":
@@ -84,7 +84,8 @@ def _spread(value: float, low: float, high: float) -> str:
     return f" ±{max(high - value, value - low) / value:.1%}" if pd.notna(low) and pd.notna(high) else ""
 
 
-def _ratio(value: float) -> str:
+def ratio(value: float) -> str:
+    """A speedup, three figures or whole."""
     return f"{value:,.0f}x" if value >= 100 else f"{value:.3g}x"
 
 
@@ -98,10 +99,10 @@ def cells_of(row: pd.Series) -> dict[str, str]:
     speedup = "–"
     if pd.notna(row["speedup"]):
         interval = _spread(row["speedup"], row["speedup_low"], row["speedup_high"])
-        speedup = _ratio(row["speedup"]) + interval * (row["solver"] != "baseline")
+        speedup = ratio(row["speedup"]) + interval * (row["solver"] != "baseline")
     return {
         "solver": row["solver"],
-        "median": _seconds(row["median_s"]) + (few or _spread(row["median_s"], row["ci_low_s"], row["ci_high_s"])),
+        "median": seconds(row["median_s"]) + (few or _spread(row["median_s"], row["ci_low_s"], row["ci_high_s"])),
         "speedup": speedup,
         "gate": GATE_MARK[row["gate"]],
         "χ² med/IQR/p95": " ".join(number(c, ".2f") for c in ("chisq_median", "chisq_iqr", "chisq_p95")),

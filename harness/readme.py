@@ -11,7 +11,9 @@ from pathlib import Path
 import pandas as pd
 
 from harness import cli, environment, figures
+from harness.display import ratio, seconds
 from harness.record import TABLE_FILE, Run
+from harness.stats import FEWEST
 
 ROOT = Path(__file__).parent.parent
 README, PLOTS = ROOT / "README.md", ROOT / "plots"
@@ -45,11 +47,11 @@ def cells_of(row: pd.Series) -> dict[str, str]:
     measured = ("time", "pixels/s", "speedup [99% interval]", "peak MB", "χ² median / IQR / p95", "DEM error", "gate")
     if row.status != "ok":
         return cells | dict.fromkeys(measured, "") | {"time": f"{row.status}: {row.reason}", "gate": "none"}
-    interval = f" [{row.speedup_low:.3g}, {row.speedup_high:.3g}]" if pd.notna(row.speedup_low) else ""
+    interval = f" [{ratio(row.speedup_low)}, {ratio(row.speedup_high)}]" if pd.notna(row.speedup_low) else ""
     texts = (
-        f"{row.median_s:.3g} s" + (f" (n={row.n})" if row.n < 3 else ""),
+        seconds(row.median_s) + (f" (n={row.n})" if row.n < FEWEST else ""),
         f"{row.pixels_per_s:,.0f}",
-        f"{row.speedup:.3g}x" + interval * (row.solver != "baseline"),
+        ratio(row.speedup) + interval * (row.solver != "baseline"),
         f"{row.peak_rss_mb:.0f}",
         f"{row.chisq_median:.2f} / {row.chisq_iqr:.2f} / {row.chisq_p95:.2f}",
         f"{row.truth_dem_error:.3f}",
