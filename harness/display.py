@@ -117,7 +117,7 @@ def _fits(console: Console, texts: list[dict[str, str]]) -> list[str]:
     names = list(texts[0])
     while len(names) > 3:
         widths = [max(len(name), *(len(t[name]) for t in texts)) for name in names]
-        if sum(widths) + 2 * len(names) <= console.width:
+        if sum(widths) + len(names) <= console.width:
             break
         names.pop()
     return names
@@ -129,7 +129,9 @@ def show_table(console: Console, table: pd.DataFrame) -> None:
     for (dataset, bins, pixels), rows in measured.groupby(["dataset", "bins", "pixels"], sort=False):
         texts = [cells_of(row) for _, row in rows.iterrows()]
         names = _fits(console, texts)
-        view = Table(title=f"{dataset}, {pixels} pixels x {bins} bins", title_justify="left", box=None, padding=(0, 1))
+        view = Table(
+            title=f"{dataset}, {pixels} pixels x {bins} bins", title_justify="left", box=None, padding=(0, 1, 0, 0)
+        )
         for name in names:
             view.add_column(name, justify="left" if name in ("solver", "gate") else "right", no_wrap=True)
         for text, gate in zip(texts, rows.gate, strict=True):
