@@ -7,8 +7,9 @@ how far one step takes: the full SVD and the pseudo-inverse stay, and with them 
 nothing: the grid has some 40 points of six terms each, less than a microsecond of work, which is not worth handing to a
 team of threads on every pass of every pixel, and fastmath has nothing to speed up.
 
-Wins: over the baseline by 1.7 at 34 temperature bins and not at all at 200, where the SVD is all that counts; two threads
-do not change that for `numba-regmap-parallel` (results/reference-regmap). `vectorized`, which removes more, is faster.
+Wins: over the baseline by 1.7 at 34 temperature bins and not at all at 200, where the SVD is all that counts; two
+threads don't change that for `numba-regmap-parallel` (results/reference-regmap). `vectorized`, which removes more, is
+faster.
 Cost per pixel: the baseline's, less F·nmu Python steps per pass, plus a call of a compiled function.
 
 Shapes, units and source: `implementations.baseline`, whose pixel loop this is by definition.
