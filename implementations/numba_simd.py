@@ -61,6 +61,16 @@ def _splat(builder: Any, vector: Any, scalar: Any) -> Any:
 
 
 @intrinsic
+def lanes_of(typingctx, array):
+    """How many elements of the array a vector holds: a constant, which array.itemsize is not."""
+
+    def codegen(context, builder, sig, args):
+        return context.get_constant(types.intp, BITS // array.dtype.bitwidth)
+
+    return types.intp(array), codegen
+
+
+@intrinsic
 def load(typingctx, array, index):
     """The vector array.ravel()[index : index + lanes]."""
     vector = Vector(array.dtype)
@@ -75,17 +85,41 @@ def load(typingctx, array, index):
 
 @intrinsic
 def store(typingctx, array, index, value):
-    """array.ravel()[index : index + lanes] = value, rounded to the array's type."""
+    """array.ravel()[index : index + lanes] = value, converted to the array's type."""
 
     def codegen(context, builder, sig, args):
         scalar = ir.DoubleType() if array.dtype.bitwidth == 64 else ir.FloatType()
         kept = ir.VectorType(scalar, value.lanes)
-        rounded = args[2] if kept == args[2].type else builder.fptrunc(args[2], kept)
+        convert = builder.fptrunc if array.dtype.bitwidth < value.dtype.bitwidth else builder.fpext
+        converted = args[2] if kept == args[2].type else convert(args[2], kept)
         address = _address(context, builder, sig.args[0], args[0], args[1], kept)
-        builder.store(rounded, address, align=array.dtype.bitwidth // 8)
+        builder.store(converted, address, align=array.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, value), codegen
+
+
+@intrinsic
+def read(typingctx, array, index):
+    """The scalar array.ravel()[index]."""
+
+    def codegen(context, builder, sig, args):
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        return builder.load(builder.gep(data, [args[1]]))
+
+    return array.dtype(array, types.intp), codegen
+
+
+@intrinsic
+def write(typingctx, array, index, value):
+    """array.ravel()[index] = value, of the array's type."""
+
+    def codegen(context, builder, sig, args):
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        builder.store(args[2], builder.gep(data, [args[1]]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, array.dtype), codegen
 
 
 @intrinsic
@@ -184,15 +218,15 @@ def any_less(typingctx, a, b):
 
 
 @intrinsic
-def all_less(typingctx, a, b):
-    """Whether a < b in every lane."""
+def count_less(typingctx, a, b):
+    """In how many lanes a < b."""
 
     def codegen(context, builder, sig, args):
         less = builder.fcmp_ordered("<", args[0], args[1])
         bits = builder.bitcast(less, ir.IntType(args[0].type.count))
-        return builder.icmp_unsigned("==", bits, ir.Constant(bits.type, -1))
+        return builder.ctpop(builder.zext(bits, ir.IntType(64)))
 
-    return types.boolean(a, a), codegen
+    return types.intp(a, a), codegen
 
 
 @intrinsic

@@ -8,19 +8,26 @@ import queue
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numba
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from implementations.contract import Array, Problem, Solution
-from implementations.numba_kernel import FAR, ROWS, SAMPLES, Scratch, Setup, invert
+from implementations.numba_factorise import PANEL
+from implementations.numba_kernel import Scratch, Setup, invert
 from implementations.numba_simd import BITS, LANES
+from implementations.numba_uncertainty import BUCKETS, FAR, ROWS, SAMPLES
 
 TILE = 1024
 """Most pixels in one call of the kernel: long enough to hide the call, short enough to stop when asked to."""
 TILES_PER_THREAD = 16
 """At least so many where pixels suffice, since a tile of flaring pixels takes several times as long as another."""
+
+
+SORT_FROM = 64
+"""Bins from which on sorting them costs less than the rows of the resolution that it spares."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +99,8 @@ def stage(problem: Problem, dtype: type[np.floating]) -> Setup:
         rank=min(channels, bins),
         bins=bins,
         padded=padded,
+        sorts=bins >= SORT_FROM,
+        pairs=_round_robin(min(channels, bins)),
         response=_rows(response, padded),
         loci=_rows(loci, padded, -np.inf),
         fallback=_rows(np.ones(bins), padded, -np.inf),
@@ -100,10 +109,11 @@ def stage(problem: Problem, dtype: type[np.floating]) -> Setup:
         scale=_rows(np.ones(bins) if options.l_emd else 1 / problem.dlogt, padded),
         norm=np.empty((0, bins)) if problem.dem_norm0 is None else problem.dem_norm0,
         left=left,
-        fraction=fraction.astype(dtype),
+        near=(2 - 2 * fraction).astype(dtype),
+        far=(2 * fraction).astype(dtype),
         position=np.append(position, FAR).astype(dtype),
-        negated=np.append(-position, FAR).astype(dtype),
         dlogt=_rows(problem.dlogt, padded).astype(dtype),
+        ramp=_rows(np.arange(LANES), LANES),
         reg_tweak=float(options.reg_tweak),
         rgt_fact=float(options.rgt_fact),
         max_iter=options.max_iter,
@@ -122,37 +132,69 @@ def _sample_points(logt: Array) -> tuple[NDArray[np.intp], Array, Array]:
 
 
 def working_memory(setup: Setup, dtype: type[np.floating]) -> Scratch:
-    """Working memory for one thread: some 3 F + 12 rows of bins."""
+    """Working memory for one thread: some 4 F + 30 rows of bins."""
     f, r, s = setup.channels, setup.rank, setup.padded
-    return Scratch(
-        pixel=np.zeros(LANES, np.intp),
-        counts=np.zeros(f * LANES),
-        inverse_error=np.zeros(f * LANES),
-        factor=np.zeros(f * r * LANES),
-        energy=np.zeros(r * LANES),
-        projection=np.zeros(r * LANES),
-        unfitted=np.zeros(LANES),
-        coefficient=np.zeros(f * f),
-        power=np.zeros(64),
-        weight=np.zeros(LANES * s),
-        row=np.zeros(f * s),
-        norm2=np.zeros(f),
-        wz=np.zeros(r * s, dtype),
-        gz=np.zeros(r * s, dtype),
-        sample=np.zeros(r * ROWS, dtype),
-        dem=np.zeros(s),
-        line=np.zeros(s + 2 * LANES),
-        edem=np.zeros(s),
-        elogt=np.zeros(s, dtype),
+    scratch = Scratch(
+        pixel=_zeros(LANES, np.intp),
+        guess=np.full(2, setup.nmu // 2),
+        counts=_zeros(f * LANES),
+        inverse_error=_zeros(f * LANES),
+        root=_zeros(s * LANES),
+        panel=_zeros(f * (PANEL + f + 3) * LANES),
+        factor=_zeros(f * r * LANES),
+        energy=_zeros(r * LANES),
+        projection=_zeros(r * LANES),
+        unfitted=_zeros(LANES),
+        coefficient=_zeros((f + 1) * r + f),
+        power=_zeros(64 + LANES),
+        excess=_zeros(LANES),
+        weight=_zeros(LANES * s),
+        line=_zeros(s + 2 * LANES),
+        dem=_zeros(s),
+        edem=_zeros(s),
+        elogt=_zeros(s),
+        wz=_zeros(r * s, dtype),
+        gz=_zeros(r * s, dtype),
+        reach=_zeros(s, dtype),
+        bound=_zeros(s),
+        bucket=_zeros(s, np.intp),
+        tally=_zeros(BUCKETS, np.intp),
+        order=np.arange(s),
+        limit=_zeros(s, dtype),
+        sample=_zeros(r * ROWS, dtype),
+        sample_bound=_zeros(ROWS // 4, dtype),
     )
+    scratch.limit[:] = np.inf  # of rows that are not sorted
+    return scratch
+
+
+def _zeros(size: int, dtype: DTypeLike = np.float64) -> NDArray[Any]:
+    """Zeros that begin on a cache line: a vector that straddles two lines costs two accesses."""
+    line = BITS // 8
+    memory = np.zeros(size * np.dtype(dtype).itemsize + line, np.uint8)
+    start = -memory.ctypes.data % line
+    return memory[start : start + size * np.dtype(dtype).itemsize].view(dtype)
+
+
+def _round_robin(players: int) -> NDArray[np.intp]:
+    """Every pair once, flat, in rounds in which nobody plays twice: the rotations of a round wait for none of it."""
+    seats = list(range(players + players % 2))
+    pairs = []
+    for _ in seats[1:]:
+        halves = zip(seats[: len(seats) // 2], reversed(seats), strict=False)
+        pairs += [sorted(pair) for pair in halves if max(pair) < players]
+        seats = [seats[0], seats[-1], *seats[1:-1]]
+    return np.array(pairs, np.intp).ravel()
 
 
 def _rows(values: ArrayLike, padded: int, fill: float = 0.0) -> Array:
     """The last axis filled up to `padded`, then all in one row."""
     values = np.asarray(values, np.float64)
-    rows = np.full((*values.shape[:-1], padded), fill)
-    rows[..., : values.shape[-1]] = values
-    return rows.ravel()
+    rows = _zeros(values.size // values.shape[-1] * padded)
+    table = rows.reshape(-1, padded)
+    table[:] = fill
+    table[:, : values.shape[-1]] = values
+    return rows
 
 
 def _round_up(number: int, multiple: int) -> int:

@@ -5,17 +5,21 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numba
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from numba.core.errors import NumbaError
 from numba.core.runtime import _nrt_python, rtsys
 
 from harness import quality, workload
-from implementations import numba_tiles
+from implementations import numba_compile, numba_tiles
 from implementations.baseline import regularisation
 from implementations.contract import OUTPUTS
+from implementations.numba_discrepancy import excess_at, grid, morozov
 from implementations.numba_fused import NumbaFloat32, NumbaFused
+from implementations.numba_kernel import invert
 from implementations.numba_search import search, search_parallel
 
 
@@ -144,3 +148,105 @@ def test_dead_pixels_among_good_ones_do_not_touch_them():
     for name in OUTPUTS:
         ours, theirs = (getattr(s, name)[rows].reshape(rows.sum(), -1) for s in (mixed, good))
         assert quality.deviation(ours, theirs).max() <= 1e-12
+
+
+@numba.njit(_nrt=False)
+def chosen_point(energy, projection, unfitted, lane, rank, power, excess, ramp, nmu, target, guess):
+    g = grid(energy, projection, unfitted, lane, rank, power, excess, ramp, nmu)
+    return morozov(g, target, guess)
+
+
+@numba.njit(_nrt=False)
+def scanned_point(energy, projection, unfitted, lane, rank, power, excess, ramp, nmu, target):
+    g = grid(energy, projection, unfitted, lane, rank, power, excess, ramp, nmu)
+    best, least = 0, np.inf
+    for index in range(nmu):
+        distance = abs(excess_at(g, index, target))
+        if distance < least:
+            best, least = index, distance
+    return best
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    exponents=st.lists(st.floats(-8, 8), min_size=1, max_size=12),
+    level=st.sampled_from([1.0, 1e-9, 1e5, 1e9]),
+    projection=st.lists(st.sampled_from([0.0, 1.0]) | st.floats(-1e7, 1e7), min_size=12, max_size=12),
+    unfitted=st.sampled_from([0.0, 3.0, 1e8]),
+    nmu=st.integers(2, 500),
+    target=st.floats(-12, 25).map(lambda e: 10**e),
+    start=st.floats(0, 1),
+    lane=st.integers(0, 7),
+)
+def test_bisection_ends_where_a_scan_of_the_grid_does(exponents, level, projection, unfitted, nmu, target, start, lane):
+    """Rising, falling (all singular values beyond 1e4) and flat misfits, from any first guess."""
+    s, rank = level * 10 ** np.array(exponents), len(exponents)
+    span = abs(np.log(s.max() / (s.min() ** 2 * 1e-4)))
+    assume(span / (nmu - 1) > 1e-9)  # else the points are one, and their misfits differ by rounding alone
+    energy, along, rest = np.full((rank, 8), np.nan), np.full((rank, 8), np.nan), np.full(8, np.nan)
+    energy[:, lane], along[:, lane], rest[lane] = s**2, projection[:rank], unfitted
+    work = (energy.ravel(), along.ravel(), rest, lane, rank, np.zeros(72), np.zeros(8), np.arange(8.0), nmu, target)
+    assert chosen_point(*work, round(start * (nmu - 1))) == scanned_point(*work)
+
+
+def test_an_allocation_in_the_kernel_would_not_compile():
+    with pytest.raises(NumbaError):
+        numba.njit(_nrt=False)(lambda n: np.zeros(n)[0])(3)
+    assert invert.targetoptions["_nrt"] is False
+
+
+def test_the_kernel_holds_on_to_nothing():
+    problem = problem_of("random-response", 8, 20)
+    state = NumbaFused().prepare(problem)
+    numba_tiles.solve(state)
+    before = sys.getrefcount(problem.dn), sys.getrefcount(state.setup.response)
+    for _ in range(20):
+        numba_tiles.solve(state)
+    assert (sys.getrefcount(problem.dn), sys.getrefcount(state.setup.response)) == before
+
+
+def test_the_kernel_is_compiled_once_for_all_processes():
+    NumbaFused().run(problem_of("random-response", 8, 20))
+    code = """
+from harness import workload
+from implementations.numba_fused import NumbaFused
+from implementations.numba_kernel import invert
+NumbaFused().run(workload.generate(workload.load("random-response"), 8, 20)[0])
+print(sum(invert.stats.cache_hits.values()), sum(invert.stats.cache_misses.values()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "0"]
+
+
+def test_a_change_of_any_step_makes_the_cache_stale(tmp_path):
+    """Numba itself looks at the file of the entry only, and at what the entry closes over."""
+    step = tmp_path / "numba_step.py"
+    step.write_text("x = 1\n")
+    before = numba_compile.fingerprint(tmp_path)
+    assert numba_compile.fingerprint(tmp_path) == before
+    step.write_text("x = 2\n")
+    assert numba_compile.fingerprint(tmp_path) != before
+    assert [type(cell.cell_contents) for cell in invert.py_func.__closure__] == [int]
+
+
+def test_without_a_place_for_the_cache_the_kernel_still_compiles(monkeypatch):
+    real = numba.njit
+
+    def refusing(cache=False, **flags):
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return real(**flags)
+
+    monkeypatch.setattr(numba_compile.numba, "njit", refusing)
+    assert numba_compile.entry(lambda x: x + 1)(1) == 2
+
+
+@pytest.mark.parametrize("solver", [NumbaFused, NumbaFloat32])
+@pytest.mark.parametrize("gloci", [0, 1])
+@pytest.mark.parametrize("name", ["random-response", "solar-mix"])
+def test_rows_left_out_change_nothing(solver, gloci, name, monkeypatch):
+    """Sorted rows and an early end of the search for a profile's peak give the very same resolution."""
+    problem = problem_of(name, 40, 150, gloci=gloci)
+    sorted_rows = solver().run(problem)
+    monkeypatch.setattr(numba_tiles, "SORT_FROM", 10**9)
+    np.testing.assert_array_equal(sorted_rows.elogt, solver().run(problem).elogt)

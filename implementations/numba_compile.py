@@ -1,0 +1,31 @@
+"""How kernels are compiled: the steps into one function, and that function kept on disk."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+
+part = numba.njit(error_model="numpy", forceinline=True, _nrt=False)
+"""A step of a kernel, inlined, so that arrays are not handed on through memory.
+
+Without Numba's run-time: an allocation in a kernel would not compile, and no reference is counted on the way.
+"""
+
+
+def entry(function: Callable[..., Any]) -> Any:
+    """A kernel for Python to call, without the interpreter's lock; cached on disk where there is a place for it."""
+    flags = {"nogil": True, "error_model": "numpy", "_nrt": False}
+    try:
+        return numba.njit(cache=True, **flags)(function)
+    except RuntimeError:  # neither this folder nor the user's cache can be written
+        return numba.njit(**flags)(function)
+
+
+def fingerprint(folder: Path = Path(__file__).parent) -> int:
+    """Of the kernels' sources. To see whether its cache is stale, Numba looks at the file of the entry only."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("numba_*.py")):
+        digest.update(path.read_bytes())
+    return int.from_bytes(digest.digest()[:7])
