@@ -1,4 +1,4 @@
-"""Compiled `maths.discrepancy` for one pixel: Morozov's choice by bisection of the grid of mu, eight points abreast.
+"""Compiled `maths.discrepancy` for one pixel: Morozov's choice by bisection of the grid, a vector of points at once.
 
 The misfit is computed so that every rounding in it is monotone in mu. So is then the sum, and a search that halves the
 grid ends at the very point that a scan of all of it would have chosen, wherever it starts.
@@ -13,8 +13,8 @@ from implementations.numba_compile import part
 from implementations.numba_simd import LANES, broadcast, count_less, load, read, splat, store, where_less
 
 Grid = namedtuple("Grid", "energy projection unfitted lane rank power excess lanes sign points")
-"""One lane's s^2, U^T d and |d - U U^T d|^2, and its grid of `points`: power[l] = 1 / mu[l] for the first eight,
-power[8 + b] = mu[i] / mu[i + 2^b * 8]. sign: -1 if mu falls along the grid, else 1. `excess` is working memory."""
+"""One lane's s^2, U^T d and |d - U U^T d|^2, and its grid of `points`: power[l] = 1 / mu[l] for the first LANES,
+power[LANES + b] = mu[i] / mu[i + 2^b * LANES]; sign: -1 if mu falls along it, else 1; `excess`: working memory."""
 
 
 @part
@@ -30,19 +30,17 @@ def grid(energy, projection, unfitted, lane, rank, power, excess, lanes, points)
     power[0] = 1.0 / first
     for i in range(1, LANES):
         power[i] = power[i - 1] * ratio
-    b, ratio = LANES, ratio * ratio
-    ratio *= ratio
-    ratio *= ratio
-    while points >> (b - LANES + 3):
-        power[b] = ratio
-        ratio *= ratio
+    power[LANES] = ratio**LANES
+    b = LANES + 1
+    while points // LANES >> (b - LANES):
+        power[b] = power[b - 1] * power[b - 1]
         b += 1
     return Grid(energy, projection, unfitted, lane, rank, power, excess, lanes, -1.0 if last < first else 1.0, points)
 
 
 @part
 def shift(g, block):
-    """mu[i] / mu[i + 8 * block], by the same multiplications however the search came to it."""
+    """mu[i] / mu[i + LANES * block], by the same multiplications however the search came to it."""
     value, b = 1.0, LANES
     while block:
         if block & 1:
@@ -60,7 +58,7 @@ def reciprocal(g, index):
 
 @part
 def excesses(g, block, target):
-    """For eight grid points the misfit beyond the target, or the reverse if mu falls along the grid: rising.
+    """For a vector of grid points the misfit beyond the target, or the reverse if mu falls along the grid: rising.
 
     The misfit is the sum of (u.d / (1 + s^2 / mu))^2, and what no mu can fit. Infinite beyond the grid.
     """
@@ -83,7 +81,7 @@ def excess_at(g, index, target):
 
 @part
 def crossing_block(g, target, guess):
-    """First eight points that are not all before the crossing: from `guess` on in doubling steps, then by halving."""
+    """First vector of points not all before the crossing: from `guess` on in doubling steps, then by halving."""
     zero, step, blocks = splat(0.0), 1, (g.points - 1) // LANES + 1
     if count_less(excesses(g, guess, target), zero) == LANES:
         low, high = guess, guess + 1

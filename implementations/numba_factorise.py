@@ -1,8 +1,8 @@
-"""Compiled `maths.factorise` for eight pixels at a time: B = K L^-1 = U diag(s) V^T without squaring its condition.
+"""Compiled `maths.factorise` for a vector of pixels: B = K L^-1 = U diag(s) V^T without squaring its condition.
 
 B^T = Q R by Gram-Schmidt, then Jacobi rotations make the columns of R^T orthogonal: they become U diag(s). V is not
 needed. Both are chains of divisions and square roots on few numbers, which a vector along the bins would wait for; so
-a vector holds the same element of eight pixels: element (f, k) at (f * R + k) * LANES, with R = min(F, T).
+a vector holds the same element of LANES pixels: element (f, k) at (f * R + k) * LANES, with R = min(F, T).
 """
 
 # mypy: allow-untyped-defs
@@ -25,7 +25,7 @@ from implementations.numba_simd import (
 )
 
 PANEL = 40
-"""Bins that are reduced to a triangle at a time: of eight pixels and six channels, half the first-level cache."""
+"""Bins that are reduced to a triangle at a time: of 8 pixels and 6 channels, half the first-level cache."""
 ORTHOGONAL = 1e-15
 """Cosine below which two columns need no rotation."""
 SMALL = 1e-7
@@ -44,7 +44,7 @@ def uniform_triangle(uniform, inverse_error, factor, channels, rank):
 
 @part
 def triangle(response, weight, inverse_error, root, panel, factor, channels, rank, bins, padded):
-    """factor = R^T of eight pixels, under the weights of each.
+    """factor = R^T of a vector of pixels, under the weights of each.
 
     A panel of bins at a time is reduced together with the R of those before it, so that the rows stay in the
     first-level cache. The errors scale whole rows of R^T, so they come last. Where there are fewer bins than channels,

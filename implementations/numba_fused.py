@@ -2,13 +2,14 @@
 
 What makes it fast, in the order of what it saves:
 - the GSVD is the SVD of the thin F x T matrix K L^-1, reached by Gram-Schmidt and Jacobi rotations of an F x F
-  triangle, eight pixels abreast (`numba_factorise`); nothing T x T is ever formed, nothing is allocated;
+  triangle, a vector of pixels abreast (`numba_factorise`); nothing T x T is ever formed, nothing is allocated;
 - the resolution needs the greatest value of each of T profiles of T bins, 2·T^2·F flops. They are done at the rate of
   the machine's multipliers, by holding 2 vectors of bins x 4 rows in registers, and from 64 bins on most are not done
   at all: rows are taken in falling order of what they can reach, until none can beat what was found
   (`numba_uncertainty`);
 - a positivity pass repeats neither the SVD nor the search from scratch: only the T bins of the DEM are recomputed;
-- the regularisation grid is bisected, eight points abreast, from where the pixel before ended (`numba_discrepancy`).
+- the regularisation grid is bisected, a vector of points at once, from where the last pixel ended
+  (`numba_discrepancy`).
 
 `numba-float32` computes the profiles, the search for their half maxima and elogt in single precision, twice the lanes
 where most of the flops are. The DEM, its error, chi-squared and the recovered counts stay double: the weights span

@@ -1,11 +1,11 @@
 """The whole inversion of a tile of pixels as one compiled function, `invert`.
 
-Vectors of 8 doubles (`numba_simd`) run along the temperature bins, except in `numba_factorise`, where they run across 8
-pixels. So pixels go through in blocks of 8; a pixel's result depends neither on its neighbours nor on its lane. Nothing
-is allocated: a thread has one `Scratch` for all its tiles.
+Vectors (`numba_simd`) run along the temperature bins, except in `numba_factorise`, where they run across pixels. So
+pixels go through in blocks of LANES; a pixel's result depends neither on its neighbours nor on its lane. Nothing is
+allocated: a thread has one `Scratch` for all its tiles.
 
 F channels, R = min(F, T) singular values, S bins per row after padding with zeros. All arrays are flat: a row along the
-bins starts at f * S; a matrix across pixels has its element (f, k) of the eight pixels at (f * R + k) * LANES.
+bins starts at f * S; a matrix across pixels has its element (f, k) of those pixels at (f * R + k) * LANES.
 """
 
 # mypy: allow-untyped-defs
@@ -80,7 +80,7 @@ def constrain(setup, scratch, lane):
 
 @part
 def svd(setup, scratch):
-    """`thin_svd` of the eight pixels whose triangles are in scratch."""
+    """`thin_svd` of the pixels whose triangles are in scratch."""
     s, w = setup, scratch
     thin_svd(w.factor, s.pairs, w.counts, w.inverse_error, w.energy, w.projection, w.unfitted, s.channels, s.rank)
 

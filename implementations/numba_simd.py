@@ -1,8 +1,8 @@
 """Vectors of one machine register for kernels compiled by Numba.
 
 Numba vectorises a loop only where LLVM can prove that arrays do not overlap and indices do not wrap, and then picks the
-width itself. The values here are LLVM vectors of 512 bits (8 doubles or 16 floats), held in registers by name: what is
-written is what is run. A machine with narrower registers splits each into two or four, with the same results.
+width itself. The values here are LLVM vectors held in registers by name: what is written is what is run. They have 512
+bits (8 doubles or 16 floats) where the processor has AVX-512; elsewhere 256, which narrower registers hold by halves.
 
 Arrays are C-ordered and addressed by one flat index, without bounds check, without negative indices.
 """
@@ -14,11 +14,13 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba.core import cgutils, types
+from numba.core import cgutils, config, types
+from numba.core.codegen import get_host_cpu_features
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-BITS = 512
+FEATURES = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+BITS = 512 if "+avx512f" in FEATURES else 256
 LANES = BITS // 64
 """Doubles in a vector."""
 

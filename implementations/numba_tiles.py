@@ -170,7 +170,7 @@ def working_memory(setup: Setup, dtype: type[np.floating]) -> Scratch:
 
 def _zeros(size: int, dtype: DTypeLike = np.float64) -> NDArray[Any]:
     """Zeros that begin on a cache line: a vector that straddles two lines costs two accesses."""
-    line = BITS // 8
+    line = 64
     memory = np.zeros(size * np.dtype(dtype).itemsize + line, np.uint8)
     start = -memory.ctypes.data % line
     return memory[start : start + size * np.dtype(dtype).itemsize].view(dtype)

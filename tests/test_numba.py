@@ -21,6 +21,7 @@ from implementations.numba_discrepancy import excess_at, grid, morozov
 from implementations.numba_fused import NumbaFloat32, NumbaFused
 from implementations.numba_kernel import invert
 from implementations.numba_search import search, search_parallel
+from implementations.numba_simd import LANES
 
 
 def problem_of(name, pixels, bins, **options):
@@ -176,16 +177,17 @@ def scanned_point(energy, projection, unfitted, lane, rank, power, excess, ramp,
     nmu=st.integers(2, 500),
     target=st.floats(-12, 25).map(lambda e: 10**e),
     start=st.floats(0, 1),
-    lane=st.integers(0, 7),
+    lane=st.integers(0, LANES - 1),
 )
 def test_bisection_ends_where_a_scan_of_the_grid_does(exponents, level, projection, unfitted, nmu, target, start, lane):
     """Rising, falling (all singular values beyond 1e4) and flat misfits, from any first guess."""
     s, rank = level * 10 ** np.array(exponents), len(exponents)
     span = abs(np.log(s.max() / (s.min() ** 2 * 1e-4)))
     assume(span / (nmu - 1) > 1e-9)  # else the points are one, and their misfits differ by rounding alone
-    energy, along, rest = np.full((rank, 8), np.nan), np.full((rank, 8), np.nan), np.full(8, np.nan)
+    energy, along, rest = (np.full(shape, np.nan) for shape in ((rank, LANES), (rank, LANES), LANES))
     energy[:, lane], along[:, lane], rest[lane] = s**2, projection[:rank], unfitted
-    work = (energy.ravel(), along.ravel(), rest, lane, rank, np.zeros(72), np.zeros(8), np.arange(8.0), nmu, target)
+    tables = np.zeros(64 + LANES), np.zeros(LANES), np.arange(float(LANES))
+    work = (energy.ravel(), along.ravel(), rest, lane, rank, *tables, nmu, target)
     assert chosen_point(*work, round(start * (nmu - 1))) == scanned_point(*work)
 
 
