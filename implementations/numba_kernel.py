@@ -21,7 +21,7 @@ from implementations.numba_inverse import solution
 from implementations.numba_simd import LANES, load, store
 from implementations.numba_uncertainty import count, edem_and_rows, elogt_of, order_rows, profile_samples
 
-OK, HIT_MAX_ITER = 0, 1
+OK, HIT_MAX_ITER, INVALID = 0, 1, 2
 
 Setup = namedtuple(
     "Setup",
@@ -38,7 +38,17 @@ Scratch = namedtuple(
 
 
 @part
-def gather(dn, edn, first, last, pixel, counts, inverse_error, channels):
+def blank(pixel, dem, edem, elogt, chisq, dn_reg, iterations, status):
+    """The outputs of a pixel that can't be inverted."""
+    for t in range(dem.shape[1]):
+        dem[pixel, t] = edem[pixel, t] = elogt[pixel, t] = 0.0
+    for f in range(dn_reg.shape[1]):
+        dn_reg[pixel, f] = 0.0
+    chisq[pixel], iterations[pixel], status[pixel] = 0.0, 0, INVALID
+
+
+@part
+def gather(dn, edn, first, last, pixel, counts, inverse_error, channels, outputs):
     """The next valid pixels from `first` on into the lanes; returns how many, and where to go on."""
     found = 0
     while first < last and found < LANES:
@@ -48,6 +58,8 @@ def gather(dn, edn, first, last, pixel, counts, inverse_error, channels):
         if valid:
             pixel[found] = first
             found += 1
+        else:
+            blank(first, *outputs)
         first += 1
     for lane in range(LANES):
         if lane >= found:  # a copy of the first, so that every lane holds numbers
@@ -150,11 +162,12 @@ def _compiled(sources):
 
     @entry
     def invert(setup, scratch, dn, edn, first, last, dem, edem, elogt, chisq, dn_reg, iterations, status):
-        """Solve pixels first to last - 1; the outputs of invalid ones are left as they are."""
+        """Solve pixels first to last - 1."""
         assert sources
         s, w = setup, scratch
+        outputs = dem, edem, elogt, chisq, dn_reg, iterations, status
         while first < last:
-            found, first = gather(dn, edn, first, last, w.pixel, w.counts, w.inverse_error, s.channels)
+            found, first = gather(dn, edn, first, last, w.pixel, w.counts, w.inverse_error, s.channels, outputs)
             if found == 0:
                 break
             if s.self_normalised:

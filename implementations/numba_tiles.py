@@ -4,8 +4,7 @@ Imports Numba: strategies import this module when they prepare a problem, not be
 """
 
 import functools
-import queue
-from collections.abc import Iterable
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -32,56 +31,67 @@ SORT_FROM = 64
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """A staged problem, and for each thread its working memory."""
+    """A staged problem, and the threads besides the caller's own."""
 
     problem: Problem
     setup: Setup
-    scratch: "queue.SimpleQueue[Scratch]"
+    dtype: type[np.floating]
     pool: ThreadPoolExecutor | None
+    others: int
     tile: int
-
-    def tiles(self) -> Iterable[int]:
-        """First pixel of each tile."""
-        return range(0, len(self.problem.dn), self.tile)
 
 
 def prepare(problem: Problem, dtype: type[np.floating], threads: int | None) -> State:
     """Lay out what all pixels share, with the resolution profiles in `dtype`; threads: None for Numba's number."""
     threads = threads or numba.get_num_threads()
     setup = stage(problem, dtype)
-    scratch: queue.SimpleQueue[Scratch] = queue.SimpleQueue()
-    for _ in range(threads):
-        scratch.put(working_memory(setup, dtype))
     share = -(-len(problem.dn) // (threads * TILES_PER_THREAD))
-    tile = min(TILE, _round_up(max(share, 1), LANES))
-    return State(problem, setup, scratch, ThreadPoolExecutor(threads) if threads > 1 else None, tile)
+    pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
+    return State(problem, setup, dtype, pool, threads - 1, min(TILE, _round_up(max(share, 1), LANES)))
 
 
 def solve(state: State) -> Solution:
-    """Invert every pixel. Each thread takes the next tile when it is done with one."""
-    solution = Solution.empty(state.problem)
-    task = functools.partial(_invert_tile, state, solution)
-    for _ in map(task, state.tiles()) if state.pool is None else state.pool.map(task, state.tiles()):
-        pass
+    """Invert every pixel. Each thread, the caller's among them, takes the next tile when it is done with one."""
+    solution = _unfilled(state.problem)
+    tiles = deque(range(0, len(state.problem.dn), state.tile))
+    work = functools.partial(_invert_tiles, state, solution, tiles)
+    others = [state.pool.submit(work) for _ in range(state.others)] if state.pool else []
+    try:
+        work()
+    finally:
+        tiles.clear()  # when this thread was interrupted, the others stop too
+        for other in others:
+            other.result()
     return solution
 
 
 def finish(state: State) -> None:
     """End the threads."""
     if state.pool is not None:
-        state.pool.shutdown()
+        state.pool.shutdown(wait=False)  # idle by now: nothing to wait for
 
 
-def _invert_tile(state: State, s: Solution, first: int) -> None:
-    p, scratch = state.problem, state.scratch.get()
-    last = min(first + state.tile, len(p.dn))
-    try:
+def _unfilled(problem: Problem) -> Solution:
+    """Memory for the outputs. The kernel fills it, so that threads share in the cost of a page's first use."""
+    p, f, t = problem.sizes
+    return Solution(
+        np.empty((p, t)), np.empty((p, t)), np.empty((p, t)), np.empty(p), np.empty((p, f)),
+        np.empty(p, np.int32), np.empty(p, np.int8),
+    )  # fmt: skip
+
+
+def _invert_tiles(state: State, s: Solution, tiles: deque[int]) -> None:
+    """Take tiles, by their first pixels, until there are none."""
+    p, scratch = state.problem, working_memory(state.setup, state.dtype)
+    while tiles:
+        try:
+            first = tiles.popleft()
+        except IndexError:  # another thread was faster
+            return
         invert(
-            state.setup, scratch, p.dn, p.edn, first, last,
+            state.setup, scratch, p.dn, p.edn, first, min(first + state.tile, len(p.dn)),
             s.dem, s.edem, s.elogt, s.chisq, s.dn_reg, s.iterations, s.status,
         )  # fmt: skip
-    finally:
-        state.scratch.put(scratch)
 
 
 def stage(problem: Problem, dtype: type[np.floating]) -> Setup:
@@ -172,7 +182,7 @@ def _zeros(size: int, dtype: DTypeLike = np.float64) -> NDArray[Any]:
     """Zeros that begin on a cache line: a vector that straddles two lines costs two accesses."""
     line = 64
     memory = np.zeros(size * np.dtype(dtype).itemsize + line, np.uint8)
-    start = -memory.ctypes.data % line
+    start = -memory.__array_interface__["data"][0] % line
     return memory[start : start + size * np.dtype(dtype).itemsize].view(dtype)
 
 
