@@ -44,6 +44,11 @@ class Supervisor:
         )  # fmt: skip
         self._received = b""
 
+    @property
+    def pid(self) -> int:
+        """The worker's process."""
+        return self._process.pid
+
     def __enter__(self) -> Self:
         return self
 

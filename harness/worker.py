@@ -6,6 +6,7 @@ the process started (whatever a solver prints goes to standard error). When the 
 the pipe or died, the whole process group goes.
 """
 
+import functools
 import gc
 import json
 import os
@@ -76,6 +77,14 @@ class Bench:
             del solution
             samples.append(phases)
         return {"samples": samples}
+
+    def observe(self, engine: str, out: str) -> dict[str, Any]:
+        """One timed run between two undisturbed ones, watched by a profiler that writes to the folder `out`."""
+        from harness import engines
+
+        self.__dict__.pop("solution", None)
+        run = functools.partial(self.clock.timed_run, self.solver, self.problem)
+        return engines.observe(engine, run, self.solver, Path(out))
 
 
 def _answer(reply: Any, value: dict[str, Any]) -> None:

@@ -1,0 +1,118 @@
+"""What cProfile counted, as a table of functions, the hot spot in one sentence, and a tree of calls."""
+
+import pstats
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+Function = tuple[str, int, str]
+"""cProfile's key: file, line, name."""
+ROOT = "timed_run"
+"""The harness's function around the timed run: what is above it is not the solver's."""
+DEEPEST = 40
+
+
+@dataclass
+class Call:
+    """A function in the tree of calls, with its share of the caller's time: `seconds` in all, callees included."""
+
+    label: str
+    package: str
+    seconds: float
+    callees: list["Call"] = field(default_factory=list)
+
+
+class Calls:
+    """The calls below the timed run, from a .prof file."""
+
+    def __init__(self, file: Path):
+        self.stats: dict[Function, Any] = pstats.Stats(str(file)).stats  # type: ignore[attr-defined]
+        self.root = next(key for key in self.stats if key[2] == ROOT)
+        self.total = self.stats[self.root][3]
+        self.callees: dict[Function, dict[Function, Any]] = {}
+        for key, (_, _, _, _, callers) in self.stats.items():
+            for caller, edge in callers.items():
+                self.callees.setdefault(caller, {})[key] = edge
+
+    def table(self, most: int = 30) -> list[dict[str, Any]]:
+        """Functions by falling own time: calls, own and cumulative seconds, their shares of the run."""
+        rows = [
+            {
+                "function": label(key), "calls": calls, "own_s": own, "cumulative_s": cumulative,
+                "own_share": own / self.total, "cumulative_share": cumulative / self.total,
+            }
+            for key, (_, calls, own, cumulative, _) in self.stats.items()
+        ]  # fmt: skip
+        return sorted(rows, key=lambda row: -row["own_s"])[:most]
+
+    def hot_spot(self) -> str:
+        """Where the time goes, in one sentence: the function that takes most itself, and who calls it most."""
+        key = max(self.stats, key=lambda k: self.stats[k][2])
+        _, calls, own, _, _ = self.stats[key]
+        text = f"{label(key)} takes {own / self.total:.0%} of the time itself, in {calls} call{'s' * (calls != 1)}"
+        named = self._named_caller(key)
+        if named is not None:
+            share = min(self.stats[named][3] / self.total, 1.0)
+            text += f"; {label(named)}, which leads to it, takes {share:.0%} in all"
+        return text + "."
+
+    def _named_caller(self, key: Function) -> Function | None:
+        """The nearest function of a solver that leads to `key`, by the greatest time on the way."""
+        seen = {key}
+        while not is_solver(key):
+            callers = {c: e[3] for c, e in self.stats[key][4].items() if c not in seen}
+            if not callers:
+                return None
+            key = max(callers, key=lambda c: callers[c])
+            seen.add(key)
+        return key if len(seen) > 1 else None
+
+    def tree(self, least: float = 0.002) -> Call:
+        """The calls as a tree, those of less than `least` of the run left out.
+
+        cProfile knows who called whom, not the whole stack: where several callers share a function, what is below it
+        is divided among them by the time each spent in it.
+        """
+        return self._branch(self.root, self.total, least * self.total, ())
+
+    def _branch(self, key: Function, seconds: float, least: float, path: tuple[Function, ...]) -> Call:
+        call = Call(label(key), package(key), seconds)
+        cumulative = self.stats[key][3]
+        if len(path) < DEEPEST and cumulative > 0:
+            for callee, edge in self.callees.get(key, {}).items():
+                share = edge[3] * seconds / cumulative
+                if share >= least and callee not in path and callee != key:
+                    call.callees.append(self._branch(callee, share, least, (*path, key)))
+        call.callees.sort(key=lambda c: -c.seconds)
+        return call
+
+
+def is_solver(key: Function) -> bool:
+    """Whether a function belongs to a strategy: one of this project's, or a plugin's."""
+    return package(key) in ("implementations", "plugin")
+
+
+def package(key: Function) -> str:
+    """The package a function belongs to: "implementations", "numpy", "built in", ...; "plugin" for other files."""
+    file = Path(key[0])
+    if key[0] in ("~", "") or key[0].startswith("<"):
+        return "built in"
+    if "site-packages" in file.parts:
+        return file.parts[file.parts.index("site-packages") + 1].removesuffix(".py")
+    for name in ("implementations", "harness"):
+        if name in file.parts:
+            return name
+    return "python" if any(part.startswith("python3") for part in file.parts) else "plugin"
+
+
+def label(key: Function) -> str:
+    """A function's name with its file, without the machine's own folders."""
+    file, line, name = key
+    if file in ("~", ""):
+        return name.strip("<>").removeprefix("built-in method ").removesuffix(" objects").replace("'", "")
+    parts = Path(file).parts
+    for anchor in ("site-packages", "implementations", "harness"):
+        if anchor in parts:
+            start = parts.index(anchor) + (anchor == "site-packages")
+            return f"{name} ({'/'.join(parts[start:])}:{line})"
+    return f"{name} ({Path(file).name}:{line})"

@@ -1,0 +1,166 @@
+"""Where a solver's time goes: one solver, one cell, a fresh process, warmed up, watched.
+
+Writes a folder: profile.json with all figures, calls.prof for snakeviz, icicle.svg for reports, and what else an engine
+makes.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from harness import cli, display, engines, environment, icicle, registry, workload
+from harness.calls import Calls
+from harness.record import Cell, solver_slug, write_atomically
+from harness.runner import MEMORY_SHARE, threads_of
+from harness.supervisor import Supervisor, WorkerEnded
+
+RESULTS = Path("results")
+PROFILE_FILE, ICICLE_FILE = "profile.json", "icicle.svg"
+SHOWN = 12
+"""Functions in the printed table."""
+
+
+def _parser() -> cli.Parser:
+    parser = cli.Parser("harness.profile", description=__doc__, epilog=cli.EXIT_CODES, allow_abbrev=False)
+    add = parser.add_argument
+    add("solver", help="name or name[key=value,...]")
+    add("--dataset", default="random-response", help="a specification in datasets/ (random-response)")
+    add("--pixels", type=int, default=200, help="map size (200)")
+    add("--bins", type=int, default=200, help="temperature bins (200)")
+    add("--seed", type=int, help="of the workload, instead of the specification's own")
+    add("--threads", type=int, default=1, help="threads of the solver (1)")
+    add("--engine", choices=list(engines.ENGINES), default="cprofile", help="what watches (cprofile)")
+    add("--plugin", dest="plugins", action="append", metavar="FILE.py", help="a file with further solvers (repeatable)")
+    add("--max-seconds", type=float, default=600.0, help="longest wait for an answer of the solver's process (600)")
+    add("--out", type=Path, metavar="DIR", help="the profile's folder (results/TIME-profile-SOLVER)")
+    add("--view", action="store_true", help="open the calls in snakeviz, served to this machine only")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    parser = _parser()
+    given = parser.parse(arguments)
+    console = display.console()
+    try:
+        cell = _check(given)
+        out = given.out or RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-profile-{solver_slug(given.solver)}"
+        out.mkdir(parents=True, exist_ok=True)
+    except (ValueError, OSError) as error:
+        parser.error(" ".join(str(error).split()))
+    try:
+        figures = measure(given, cell, out)
+    except WorkerEnded as end:
+        console.print(f"{given.solver}: {end.status}: {end}", highlight=False, markup=False, soft_wrap=True)
+        return cli.CELL_FAILED
+    record = _provenance(given, cell) | figures
+    if engines.PROF in figures["files"]:
+        record |= _calls(out, record)
+    write_atomically(out / PROFILE_FILE, json.dumps(record, indent=1) + "\n")
+    _show(console, record, out)
+    return _view(console, out / engines.PROF) if given.view else cli.OK
+
+
+def _check(given: argparse.Namespace) -> Cell:
+    """The cell that is asked for. ValueError, in one line, when something can't be profiled as given."""
+    table = registry.Registry(given.plugins or ())
+    described = table.describe(registry.parse(given.solver)[0])
+    if not described["available"]:
+        raise ValueError(f"{given.solver} can't run here: {described['reason'] or 'it says not why'}")
+    table.create(given.solver)
+    reason = engines.unavailable(given.engine)
+    if reason:
+        raise ValueError(f"--engine {given.engine} can't be used: {reason}")
+    if given.view and (given.engine != "cprofile" or not find_spec("snakeviz")):
+        raise ValueError("--view needs --engine cprofile and snakeviz (pip install 'demreg-bench[profile]')")
+    if not 1 <= given.threads <= 4096:
+        raise ValueError(f"--threads must be from 1 to 4096, got {given.threads}")
+    seed = workload.load(given.dataset).seed if given.seed is None else given.seed
+    workload.check_sizes(given.pixels, given.bins, seed)
+    return Cell(given.dataset, given.pixels, given.bins, seed)
+
+
+def measure(given: argparse.Namespace, cell: Cell, out: Path) -> dict[str, Any]:
+    """Start the solver's process, warm it up, and let it be watched. Raises WorkerEnded when it fails."""
+    limit_mb = int(environment.available_memory_mb() * MEMORY_SHARE)
+    with tempfile.TemporaryDirectory() as folder:
+        problem = Path(folder)
+        workload.write(workload.load(cell.dataset), cell.pixels, cell.bins, cell.seed, problem, np.arange(0))
+        threads = threads_of(given.solver, given.threads)
+        with Supervisor(problem, given.solver, [Path(p) for p in given.plugins or ()], threads, limit_mb) as worker:
+            worker.reply(given.max_seconds)
+            warm = worker.ask(given.max_seconds, do="warmup")
+            figures = worker.ask(given.max_seconds, do="observe", engine=given.engine, out=str(out.resolve()))
+            return {"oneoff_s": warm["oneoff_s"], "peak_rss_mb": warm["peak_rss_mb"], **figures}
+
+
+def _provenance(given: argparse.Namespace, cell: Cell) -> dict[str, Any]:
+    return {
+        "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "commit": environment.commit(),
+        "machine": environment.machine(), "software": environment.software(), "solver": given.solver,
+        "cell": vars(cell), "threads": threads_of(given.solver, given.threads), "engine": given.engine,
+    }  # fmt: skip
+
+
+def _calls(out: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """The table of functions and the hot spot; draws the icicle."""
+    calls, cell = Calls(out / engines.PROF), record["cell"]
+    title = f"{record['solver']}: {cell['dataset']}, {cell['pixels']} pixels x {cell['bins']} bins"
+    note = f"{calls.total:.3g} s under cProfile; {environment.machine_label(record['machine'])}"
+    write_atomically(out / ICICLE_FILE, icicle.svg(calls.tree(), title, note))
+    return {"hot_spot": calls.hot_spot(), "functions": calls.table(), "files": [*record["files"], ICICLE_FILE]}
+
+
+def _show(console: Console, record: dict[str, Any], out: Path) -> None:
+    cell = record["cell"]
+    console.print(
+        f"{record['solver']}: {cell['dataset']}, {cell['pixels']} pixels x {cell['bins']} bins, {record['threads']} "
+        f"thread(s): {display.seconds(record['undisturbed_s'])} undisturbed, {display.seconds(record['disturbed_s'])} "
+        f"under {record['engine']}",
+        highlight=False, markup=False, soft_wrap=True,
+    )  # fmt: skip
+    if "functions" in record:
+        view = Table("function", box=None, padding=(0, 1, 0, 0))
+        for name in ("calls", "own", "share", "cumulative", "share"):
+            view.add_column(name, justify="right", no_wrap=True)
+        for row in record["functions"][:SHOWN]:
+            view.add_row(
+                row["function"], f"{row['calls']:,}", display.seconds(row["own_s"]), f"{row['own_share']:.1%}",
+                display.seconds(row["cumulative_s"]), f"{row['cumulative_share']:.1%}",
+            )  # fmt: skip
+        console.print(view)
+        console.print(f"hot spot: {record['hot_spot']}", highlight=False, markup=False, soft_wrap=True)
+    for row in record.get("allocations", [])[:SHOWN]:
+        console.print(f"{row['mb']:9.2f} MB in {row['count']:,} allocations: {row['where']}", highlight=False)
+    for name in (*record["files"], PROFILE_FILE):
+        console.print(f"written: {out / name}", highlight=False, markup=False, soft_wrap=True)
+
+
+def view_command(prof: Path) -> list[str]:
+    """snakeviz on the loopback address only; without a display it serves and prints its address."""
+    server = [] if os.environ.get("DISPLAY") or sys.platform == "darwin" else ["--server"]
+    return [sys.executable, "-m", "snakeviz", "--hostname", "127.0.0.1", *server, str(prof)]
+
+
+def _view(console: Console, prof: Path) -> int:
+    console.print("snakeviz serves until interrupted", highlight=False)
+    try:
+        return cli.OK if subprocess.run(view_command(prof), check=False).returncode == 0 else cli.CELL_FAILED
+    except KeyboardInterrupt:
+        return cli.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""`python -m harness.profile`: the real command on every solver, every engine, and what it makes of known calls."""
+
+import json
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from solvers import rows
+
+from harness import engines, profile
+from harness.calls import Call, Calls
+from harness.icicle import svg
+
+TINY = ("--pixels", "4", "--bins", "12")
+SLOW_STEP = """
+from implementations.baseline import Baseline
+
+def dawdle():
+    for _ in range(20_000_000):
+        pass
+
+class Dawdler(Baseline):
+    name = "dawdler"
+
+    def solve(self, state):
+        dawdle()
+        return super().solve(state)
+
+class Fails(Baseline):
+    name = "fails"
+
+    def solve(self, state):
+        raise RuntimeError("no pixel today")
+"""
+
+
+def run(*arguments, check=0):
+    """The command in a process of its own, on a tiny problem unless said otherwise."""
+    command = [sys.executable, "-m", "harness.profile", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == check, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture
+def plugin(tmp_path):
+    file = tmp_path / "slow_step.py"
+    file.write_text(SLOW_STEP)
+    return file
+
+
+@pytest.mark.parametrize("name", rows())
+def test_every_solver_is_profiled(name, tmp_path):
+    shown = run(name, *TINY, "--out", tmp_path).stdout
+    record = json.loads((tmp_path / profile.PROFILE_FILE).read_text())
+    assert "hot spot: " in shown
+    assert record["solver"] == name
+    assert record["undisturbed_s"] > 0
+    assert sum(row["own_share"] for row in record["functions"]) <= 1 + 1e-9
+    assert all((tmp_path / file).is_file() for file in record["files"])
+    assert Calls(tmp_path / engines.PROF).total > 0
+    picture = ET.parse(tmp_path / profile.ICICLE_FILE).getroot()
+    assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]*"', "", ET.tostring(picture, encoding="unicode")[200:])
+
+
+@pytest.mark.parametrize("engine", engines.ENGINES)
+def test_every_engine_writes_what_it_says(engine, tmp_path):
+    reason = engines.unavailable(engine)
+    if reason:
+        assert reason in run("baseline", *TINY, "--engine", engine, "--out", tmp_path, check=2).stderr
+        pytest.skip(reason)
+    run("vectorized", *TINY, "--engine", engine, "--out", tmp_path)
+    record = json.loads((tmp_path / profile.PROFILE_FILE).read_text())
+    assert record["engine"] == engine
+    assert all((tmp_path / file).stat().st_size > 0 for file in record["files"])
+    if engine in ("memray", "tracemalloc"):
+        assert record["peak_mb"] > 0
+        assert record["allocations"][0]["mb"] >= record["allocations"][-1]["mb"] > 0
+    if engine == "line":
+        assert "def gsvd" in (tmp_path / "lines.txt").read_text()
+
+
+def test_the_hot_spot_is_the_function_that_dawdles(plugin, tmp_path):
+    shown = run("dawdler", *TINY, "--plugin", plugin, "--out", tmp_path).stdout
+    (sentence,) = re.findall(r"hot spot: (dawdle \(slow_step\.py:\d+\)) takes (\d+)% of the time itself", shown)
+    assert int(sentence[1]) > 80
+    top = json.loads((tmp_path / profile.PROFILE_FILE).read_text())["functions"][0]
+    assert (top["function"], top["calls"]) == (sentence[0], 1)
+    assert top["own_s"] > 0.1
+
+
+def test_a_solver_that_fails_is_a_line_and_exit_code_3(plugin, tmp_path):
+    done = run("fails", *TINY, "--plugin", plugin, "--out", tmp_path, check=3)
+    assert "fails: failed: RuntimeError: no pixel today" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nummba"], "unknown solver 'nummba'; nearest known: numba"),
+        (["baseline", "--pixels", "0"], "--pixels must be"),
+        (["baseline", "--dataset", "moon"], "unknown dataset 'moon'"),
+        (["baseline", "--threads", "0"], "--threads must be"),
+        (["baseline", "--engine", "perf", "--view"], "--view needs --engine cprofile"),
+        (["baseline", "--engin", "perf"], "nearest known: --engine"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, message):
+    said = run(*arguments, check=2).stderr
+    assert message in said
+    assert len(said.strip().splitlines()) == 1
+
+
+def test_an_absent_profiler_is_a_reason(monkeypatch):
+    monkeypatch.setattr(engines, "find_spec", lambda name: None)
+    monkeypatch.setattr(engines.shutil, "which", lambda name: None)
+    for engine in ("pyinstrument", "line", "memray"):
+        assert "is not installed" in engines.unavailable(engine)
+    assert "perf is not on the PATH" in engines.unavailable("perf")
+    assert engines.unavailable("cprofile") == ""
+
+
+def test_snakeviz_is_served_to_this_machine_only(tmp_path):
+    pytest.importorskip("snakeviz", reason="snakeviz is not installed")
+    file = tmp_path / "calls.prof"
+    run("vectorized", *TINY, "--out", tmp_path)
+    command = [c for c in profile.view_command(file) if c != "--server"] + ["--server"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        said = server.stdout.readline()
+    finally:
+        server.terminate()
+        server.communicate(timeout=10)
+    assert "127.0.0.1" in said
+
+
+def test_the_icicle_has_a_box_per_call_as_wide_as_its_time():
+    tree = Call("run", "harness", 2.0, [Call("a <b> & c", "numpy", 1.0), Call("d", "plugin", 0.5)])
+    picture = ET.fromstring(svg(tree, "title", "note"))
+    boxes = {g[0].text: float(g[1].get("width")) for g in picture.iter("{http://www.w3.org/2000/svg}g")}
+    widths = {title.splitlines()[0]: width for title, width in boxes.items()}
+    assert widths["run"] == pytest.approx(2 * widths["a <b> & c"], rel=0.01)
+    assert widths["a <b> & c"] == pytest.approx(2 * widths["d"], rel=0.01)
+
+
+def test_shared_functions_are_divided_among_their_callers(tmp_path):
+    """In the tree what is below a function that two others call is divided by the time that each spent in it."""
+    import cProfile
+
+    namespace = {}
+    exec(
+        compile("""
+def burn(n):
+    for _ in range(n):
+        pass
+def shared(n): burn(n)
+def three(): shared(1500000)
+def one(): shared(500000)
+def timed_run():
+    three()
+    one()
+""", str(Path("somewhere.py")), "exec"), namespace,
+    )  # fmt: skip
+    recorded = cProfile.Profile()
+    recorded.runcall(namespace["timed_run"])
+    recorded.dump_stats(tmp_path / "x.prof")
+    tree = Calls(tmp_path / "x.prof").tree()
+    three, one = tree.callees
+    assert three.label.startswith("three")
+    assert three.callees[0].callees[0].seconds == pytest.approx(3 * one.callees[0].callees[0].seconds, rel=0.5)
