@@ -7,8 +7,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted([*ROOT.glob("implementations/**/*.py"), *ROOT.glob("harness/**/*.py")])
-STRATEGY_PARTS = ("numba_", "executors")
-"""What strategy files may share beside contract and maths: kernels and executors, by prefix."""
+STRATEGY_PARTS = ("numba_", "executors", "gpu_device", "gpu_stream")
+"""What strategy files may share beside contract and maths: kernels, executors and devices, by prefix."""
 LEAVES = ("environment", "stats")
 
 

@@ -1,0 +1,280 @@
+"""Pixels through a device in chunks: while one is computed, the next comes up and the last goes home.
+
+A strategy hands over a `Job`: which host arrays go up chunk by chunk, a function that computes a chunk on the device,
+and which host arrays its outputs end in. `Pipeline` does the rest; strategies call it so:
+
+    def prepare(self, problem):
+        solution = Solution.empty(problem)
+        job = Job({"dn": problem.dn, "edn": problem.edn}, vars(solution), rows, share, compute, bytes_per_pixel)
+        return Pipeline(job, Cupy(), devices=1)      # plans the chunk, takes the memory, places what is shared
+    def solve(self, state):
+        state.run()                                  # every chunk up, computed, home
+    def collect(self, state, solution):
+        return solution                              # state.facts() has the device's own times and peak memory
+
+Per device: three streams (up, compute, down) and two slots, each with pinned host buffers and device arrays for a
+chunk's inputs and outputs, allocated once. Chunk k uses slot k mod 2. What orders them:
+
+    upload k      after compute k-2 has read the slot's device inputs, from pinned memory that upload k-2 has left
+    compute k     after upload k, and after download k-2 has read the slot's device outputs
+    download k    after compute k, into pinned memory that the copies of chunk k-2 into the solution have left
+
+The host stages chunk k+1 before it asks for the computation of chunk k, so that a strategy that waits for its device
+in between (as the positivity loop does) still has an upload under way. Copies between pinned memory and the solution,
+which touch its pages for the first time, are done by a few threads beside.
+
+Several devices: a thread for each, in one process, takes the next chunk from one queue when it has room, so that a slow
+device gets fewer. Nothing is forked. What overlap gains, and how many copying threads are best: not yet measured.
+
+Shapes: all arrays pixel axis first, C order. Memory on the device: two slots and `work_bytes` per pixel of a chunk.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from implementations.gpu_device import Runtime
+
+SLOTS = 2
+MEMORY_SHARE = 0.8
+"""Of the device's free memory that chunks may take: libraries and fragments take some too."""
+FEWEST = 1 << 14
+"""Pixels below which a chunk does not fill a large device, and overlap gains less than further launches cost."""
+CHUNKS = 8
+"""At least so many per device where pixels suffice: the first upload and the last download overlap nothing."""
+STAGED_MB = 512
+"""Most pinned memory of one slot."""
+COPIERS = 4
+"""Threads per device between pinned memory and the solution."""
+
+Arrays = dict[str, Any]
+Host = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What a strategy wants done for the pixels `rows`."""
+
+    inputs: Host
+    """Host arrays (P, ...) by name, uploaded chunk by chunk."""
+    outputs: Host
+    """Host arrays (P, ...) by name, filled at `rows`."""
+    rows: NDArray[np.intp]
+    """Which pixels (V,), ascending. Runs without gaps are copied as they lie; gaps cost a gather."""
+    share: Callable[[Any], Any]
+    """(array library) -> what all chunks share, placed on the current device; called once per device."""
+    compute: Callable[[Any, Arrays, Arrays, Any], None]
+    """(shared, inputs, outputs, stream): fill the device arrays `outputs` (n, ...) from the device arrays `inputs`
+    (n, ...), both contiguous and named as above. `stream` is current for CuPy; a raw launch must name it."""
+    work_bytes: int
+    """Device memory per pixel that `compute` takes beside inputs and outputs."""
+
+    def slot_bytes(self) -> int:
+        """What a pixel takes in a slot."""
+        return sum(
+            a.dtype.itemsize * int(np.prod(a.shape[1:])) for a in (*self.inputs.values(), *self.outputs.values())
+        )
+
+
+def plan(pixels: int, slot_bytes: int, work_bytes: int, free_bytes: int, devices: int = 1) -> int:
+    """Pixels of a chunk. MemoryError when not a single pixel fits the device.
+
+    As many as fit the free memory and the pinned slot; fewer where that gives each device some chunks to overlap.
+    """
+    fits = int(free_bytes * MEMORY_SHARE) // (SLOTS * slot_bytes + work_bytes)
+    if fits < 1:
+        needed = SLOTS * slot_bytes + work_bytes
+        raise MemoryError(f"a pixel needs {needed} bytes on the device, of which {free_bytes} are free")
+    overlapping = max(FEWEST, -(-pixels // (CHUNKS * devices)))
+    return max(1, min(fits, int(STAGED_MB * 1e6) // slot_bytes, overlapping, pixels))
+
+
+@dataclass(eq=False)
+class Slot:
+    """Buffers of a chunk, and the events and copies that must be over before each may be used again."""
+
+    up: Arrays
+    inputs: Arrays
+    outputs: Arrays
+    down: Arrays
+    uploaded: Any = None
+    computed: Any = None
+    downloaded: Any = None
+    copies: list[Future[None]] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Times:
+    """Seconds by the device's clock, summed over chunks; phases overlap, so that their sum may exceed the wall's."""
+
+    upload: float = 0.0
+    kernel: float = 0.0
+    download: float = 0.0
+    marks: list[tuple[str, Any, Any]] = field(default_factory=list)
+
+    def settle(self, runtime: Runtime) -> None:
+        """Turn pairs of events that have all happened into seconds."""
+        for name, start, end in self.marks:
+            setattr(self, name, getattr(self, name) + runtime.seconds(start, end))
+        self.marks.clear()
+
+
+class Line:
+    """One device's streams and slots."""
+
+    def __init__(self, job: Job, runtime: Runtime, device: int, chunk: int):
+        self.job, self.runtime, self.device, self.chunk = job, runtime, device, chunk
+        self.times = Times()
+        self.held_bytes = 0
+        with runtime.on(device):
+            self.up, self.main, self.down = (runtime.stream() for _ in range(3))
+            self.slots = [self._slot() for _ in range(SLOTS)]
+            runtime.launch(self.main, self._share)
+
+    def _share(self) -> None:
+        self.shared = self.job.share(self.runtime.xp)
+
+    def _slot(self) -> Slot:
+        def buffers(make: Callable[..., Any], arrays: Host) -> Arrays:
+            return {name: make((self.chunk, *a.shape[1:]), a.dtype) for name, a in arrays.items()}
+
+        pinned, empty, job = self.runtime.pinned, self.runtime.empty, self.job
+        return Slot(
+            buffers(pinned, job.inputs), buffers(empty, job.inputs),
+            buffers(empty, job.outputs), buffers(pinned, job.outputs),
+        )  # fmt: skip
+
+    def run(self, chunks: deque[NDArray[np.intp]]) -> None:
+        """Take chunks from the queue until it is empty; returns when the last is in the solution."""
+        with self.runtime.on(self.device), ThreadPoolExecutor(min(COPIERS, os.cpu_count() or 1)) as copiers:
+            self.times = Times()
+            try:
+                number, upcoming = 0, self._stage(0, chunks)
+                while upcoming is not None:
+                    rows, slot = upcoming, self.slots[number % SLOTS]
+                    number += 1
+                    upcoming = self._stage(number, chunks)
+                    self._compute(slot, len(rows))
+                    self._bring_home(slot, rows, copiers)
+                for slot in self.slots:
+                    _join(slot)
+            except BaseException:
+                chunks.clear()  # the other devices needn't go on
+                raise
+            self.held_bytes = self.runtime.held_bytes()
+            self.times.settle(self.runtime)
+
+    def _stage(self, number: int, chunks: deque[NDArray[np.intp]]) -> NDArray[np.intp] | None:
+        """Put the next chunk's inputs into its slot and send them up. None when there is no chunk left."""
+        try:
+            rows = chunks.popleft()
+        except IndexError:  # another device was faster
+            return None
+        slot, runtime, n = self.slots[number % SLOTS], self.runtime, len(rows)
+        if slot.uploaded is not None:
+            runtime.finish(slot.uploaded)
+        for name, host in self.job.inputs.items():
+            np.copyto(slot.up[name][:n], host[_span(rows)])
+        if slot.computed is not None:
+            runtime.wait(self.up, slot.computed)
+        start = runtime.record(self.up)
+        for name in self.job.inputs:
+            runtime.copy(self.up, slot.up[name][:n], slot.inputs[name][:n, ...])
+        slot.uploaded = runtime.record(self.up)
+        self.times.marks.append(("upload", start, slot.uploaded))
+        return rows
+
+    def _compute(self, slot: Slot, n: int) -> None:
+        runtime = self.runtime
+        runtime.wait(self.main, slot.uploaded)
+        if slot.downloaded is not None:
+            runtime.wait(self.main, slot.downloaded)
+        start = runtime.record(self.main)
+        inputs, outputs = ({k: a[:n, ...] for k, a in arrays.items()} for arrays in (slot.inputs, slot.outputs))
+        runtime.launch(self.main, lambda: self.job.compute(self.shared, inputs, outputs, self.main))
+        slot.computed = runtime.record(self.main)
+        self.times.marks.append(("kernel", start, slot.computed))
+
+    def _bring_home(self, slot: Slot, rows: NDArray[np.intp], copiers: ThreadPoolExecutor) -> None:
+        """Send the outputs down, and let the copiers put them into the solution when they are there."""
+        runtime, n = self.runtime, len(rows)
+        _join(slot)
+        runtime.wait(self.down, slot.computed)
+        start = runtime.record(self.down)
+        for name in self.job.outputs:
+            runtime.copy(self.down, slot.outputs[name][:n, ...], slot.down[name][:n])
+        slot.downloaded = runtime.record(self.down)
+        self.times.marks.append(("download", start, slot.downloaded))
+        step = -(-n // COPIERS)
+        slot.copies = [
+            copiers.submit(self._store, slot, rows[a : a + step], slice(a, min(a + step, n))) for a in range(0, n, step)
+        ]
+
+    def _store(self, slot: Slot, rows: NDArray[np.intp], part: slice) -> None:
+        with self.runtime.on(self.device):
+            self.runtime.finish(slot.downloaded)
+        span = _span(rows)
+        for name, host in self.job.outputs.items():
+            host[span] = slot.down[name][part]
+
+
+def _join(slot: Slot) -> None:
+    """Wait until a slot's last outputs are in the solution."""
+    for copy in slot.copies:
+        copy.result()
+    slot.copies = []
+
+
+def _span(rows: NDArray[np.intp]) -> NDArray[np.intp] | slice:
+    """Ascending pixels as a slice where there is no gap."""
+    first, last = int(rows[0]), int(rows[-1])
+    return slice(first, last + 1) if last - first + 1 == len(rows) else rows
+
+
+class Pipeline:
+    """A job on one or several devices: plans, takes the memory, runs. `devices`: how many, 0 for all there are."""
+
+    def __init__(self, job: Job, runtime: Runtime, devices: int = 1, chunk: int | None = None):
+        there = runtime.count()
+        if devices > there:
+            raise ValueError(f"devices={devices}, but there are {there}")
+        numbers = range(devices or there)
+        if chunk is None:
+            free = [_free_bytes(runtime, device) for device in numbers]
+            chunk = plan(len(job.rows), job.slot_bytes(), job.work_bytes, min(free), len(numbers))
+        chunk = max(1, min(chunk, len(job.rows)))
+        self.job, self.chunk = job, chunk
+        self.lines = [Line(job, runtime, device, chunk) for device in numbers]
+
+    def run(self) -> None:
+        """Every pixel up, computed and home."""
+        rows, chunk = self.job.rows, self.chunk
+        chunks = deque(rows[first : first + chunk] for first in range(0, len(rows), chunk))
+        if len(self.lines) == 1:
+            self.lines[0].run(chunks)
+            return
+        with ThreadPoolExecutor(len(self.lines)) as threads:
+            for done in [threads.submit(line.run, chunks) for line in self.lines]:
+                done.result()
+
+    def facts(self) -> dict[str, float]:
+        """Seconds by device events, summed over devices, and the most memory held on one."""
+        times = [line.times for line in self.lines]
+        return {
+            "upload_s": sum(t.upload for t in times),
+            "kernel_s": sum(t.kernel for t in times),
+            "download_s": sum(t.download for t in times),
+            "chunk_pixels": float(self.chunk),
+            "peak_device_mb": max(line.held_bytes for line in self.lines) / 2**20,
+        }
+
+
+def _free_bytes(runtime: Runtime, device: int) -> int:
+    with runtime.on(device):
+        return runtime.free_bytes()
