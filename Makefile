@@ -5,8 +5,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
+COMMITS ?= HEAD~5..HEAD
+BASE ?= origin/main
 
-.PHONY: sweep test test-all selfcheck readme reference clean
+.PHONY: sweep test test-all selfcheck readme reference history clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/python -m harness.sweep $(ARGS)
@@ -39,6 +41,13 @@ reference: $(VENV)/.installed
 readme: $(VENV)/.installed
 	$(BIN)/python -m harness.readme
 
+# This project's own commits, watched by airspeed velocity: make history COMMITS=HEAD~5..HEAD
+history: $(VENV)/.installed-asv
+	$(BIN)/asv machine --yes --machine "$(MACHINE)"
+	$(BIN)/asv run --machine "$(MACHINE)" --skip-existing-successful $(COMMITS)
+	$(BIN)/asv publish
+	@echo "site: $(CURDIR)/.asv/html/index.html (its pages load scripts from the web; make it offline with: python -m harness.report --history)"
+
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "demreg-bench needs Python 3.11 or newer: $(PYTHON) is not on the PATH (set PYTHON=...)"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "demreg-bench needs Python 3.11 or newer: $(PYTHON) is $$($(PYTHON) -V) (set PYTHON=...)"; exit 1; }
@@ -50,6 +59,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]' || { echo "installing the test tools failed: is a Python package index within reach (network, proxy)?"; exit 1; }
+	@touch $@
+
+$(VENV)/.installed-asv: $(VENV)/.installed
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[asv]' || { echo "installing airspeed velocity failed: is a Python package index within reach (network, proxy)?"; exit 1; }
 	@touch $@
 
 clean:
