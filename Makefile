@@ -6,7 +6,6 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 COMMITS ?= HEAD~5..HEAD
-BASE ?= origin/main
 
 .PHONY: sweep test test-all selfcheck readme reference history clean
 
@@ -42,11 +41,11 @@ readme: $(VENV)/.installed
 	$(BIN)/python -m harness.readme
 
 # This project's own commits, watched by airspeed velocity: make history COMMITS=HEAD~5..HEAD
+MACHINE = $(shell $(BIN)/python -c 'from harness.environment import *; print(machine_label(machine()))' | tr -cs '[:alnum:]\n' -)
 history: $(VENV)/.installed-asv
 	$(BIN)/asv machine --yes --machine "$(MACHINE)"
-	$(BIN)/asv run --machine "$(MACHINE)" --skip-existing-successful $(COMMITS)
-	$(BIN)/asv publish
-	@echo "site: $(CURDIR)/.asv/html/index.html (its pages load scripts from the web; make it offline with: python -m harness.report --history)"
+	$(BIN)/asv run --machine "$(MACHINE)" --skip-existing $(COMMITS); code=$$?; \
+	$(BIN)/asv publish && echo "site: $(CURDIR)/.asv/html/index.html (its pages load scripts from the web)"; exit $$code
 
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "demreg-bench needs Python 3.11 or newer: $(PYTHON) is not on the PATH (set PYTHON=...)"; exit 1; }

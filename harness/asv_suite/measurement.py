@@ -59,7 +59,9 @@ def measure() -> Cells:
 def _sweep(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """`python -m harness.sweep`, of the folder `cwd` or else of the installed commit."""
     command = [sys.executable, "-m", "harness.sweep", *map(str, words)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    # Kernels that an earlier run left compiled would hide what compiling costs.
+    cold = {**os.environ, "NUMBA_CACHE_DIR": str(Path("numba").absolute())}
+    return subprocess.run(command, cwd=cwd, env=cold, capture_output=True, text=True, check=False)
 
 
 def _commas(numbers: tuple[int, ...]) -> str:

@@ -72,7 +72,10 @@ class Solver:
 
     @unit("seconds")
     def track_oneoff(self, *cell: Any) -> float:
-        """Import, compilation, device context: what is paid once in a process."""
+        """Import, compilation, device context: what is paid once in a process.
+
+        A commit starts without compiled kernels on disk, so its first cell shows compilation, and later ones loading.
+        """
         return self.row["oneoff_s"]
 
     @unit("baseline's time")
