@@ -70,12 +70,10 @@ def _commas(numbers: tuple[int, ...]) -> str:
 
 def _keep_notes(run: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     """What asv's own files have no place for: why a cell failed or was skipped or violates its gate; the versions."""
+    facts = {name: run[name] for name in ("commit", "created", "machine", "software")}
     names = ("solver", "pixels", "bins", "status", "reason", "gate", "gate_reasons")
     notable = [row for row in rows if row["status"] != "ok" or row["gate"] != "pass"]
-    notes = {
-        "commit": run["commit"], "machine": run["machine"], "software": run["software"], "created": run["created"],
-        "rows": [{name: row.get(name) for name in names} for row in notable],
-    }  # fmt: skip
+    lines = [facts, *({name: row.get(name) for name in names} for row in notable)]
     NOTES.mkdir(parents=True, exist_ok=True)
-    path = NOTES / f"{run['machine']['id']}-{run['commit'] or 'unknown'}.json"
-    path.write_text(json.dumps(notes, indent=1) + "\n")
+    path = NOTES / f"{run['machine']['id']}-{run['commit'] or 'unknown'}.jsonl"  # asv wants no further .json there
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
