@@ -108,6 +108,7 @@ def cells_of(row: pd.Series) -> dict[str, str]:
         "χ² med/IQR/p95": " ".join(number(c, ".2f") for c in ("chisq_median", "chisq_iqr", "chisq_p95")),
         "DEM err": number("truth_dem_error", ".3f"),
         "px/s": number("pixels_per_s", ",.0f"),
+        "of limit": f"{row['of_limit']:.2%}" if pd.notna(row["of_limit"]) else "–",
         "peak MB": number("peak_rss_mb", ".0f"),
     }
 

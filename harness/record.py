@@ -26,8 +26,10 @@ COLUMNS = tuple(
     oneoff_s prepare_s solve_s collect_s median_s ci_low_s ci_high_s n pixels_per_s speedup speedup_low speedup_high
     peak_rss_mb peak_device_mb chisq_median chisq_p25 chisq_p75 chisq_iqr chisq_p95 invalid_pixels hit_max_iter
     negative_pixels tied_pixels compared_pixels parity_dem parity_edem parity_elogt parity_chisq parity_dn_reg
-    truth_dem_error truth_peak_logt_error truth_coverage gate gate_reasons""".split()
+    truth_dem_error truth_peak_logt_error truth_coverage gate gate_reasons limit_s of_limit algorithm_flops
+    algorithm_bytes strategy_flops strategy_bytes""".split()
 )
+"""The last six: see `harness.limits` and `harness.model`; flops and bytes are of one pixel."""
 WORDS = "run commit machine solver device accuracy dataset status reason gate gate_reasons".split()
 COUNTS = """seed pixels channels bins threads n invalid_pixels hit_max_iter negative_pixels tied_pixels
     compared_pixels""".split()

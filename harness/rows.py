@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from harness import gates, quality
+import numpy as np
+
+from harness import gates, limits, model, quality
 from harness.lane import Lane
 from harness.record import Cell
 from harness.runner import Measured
@@ -34,6 +36,20 @@ def _times(lane: Lane, measured: Measured) -> dict[str, Any]:
     if measured.baseline is not None:
         figures["speedup"], figures["speedup_low"], figures["speedup_high"] = lane.speedup(measured.baseline)
     return figures
+
+
+def limit(lane: Lane, measured: Measured, figures: dict[str, Any]) -> dict[str, float]:
+    """How far a solver that was measured is from what the machine, of those limits, could do at best."""
+    problem, reference = measured.problem, measured.reference or lane.summary
+    _, channels, bins = problem.sizes
+    passes = reference.iterations[reference.iterations > 0] if reference is not None else np.empty(0)
+    if not passes.size:
+        return {}
+    options = problem.options
+    first = problem.dem_norm0 is None and options.loci_mask(channels) is None
+    shape = model.Shape(channels, bins, options.nmu, float(passes.mean()), first)
+    valid = int(np.count_nonzero(problem.valid()))
+    return limits.columns(lane.spec, shape, valid, lane.seconds().value, figures, lane.threads)
 
 
 def _quality(lane: Lane, measured: Measured) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from harness import cli, display, environment, figures, registry, rows, runner
+from harness import cli, display, environment, figures, limits, registry, rows, runner
 from harness.plan import PRESETS, Plan
 from harness.record import Cell, Run
 
@@ -111,6 +111,7 @@ def _provenance(plan: Plan) -> dict[str, Any]:
         "commit": environment.commit(),
         "machine": environment.machine(),
         "software": environment.software(),
+        "limits": limits.known(),
         "grid": plan.to_json(),
     }
 
@@ -153,6 +154,7 @@ class Sweep:
     def __init__(self, plan: Plan, table: registry.Registry, run: Run):
         self.plan, self.table, self.run = plan, table, run
         self.provenance = run.provenance
+        self.limits = self.provenance.get("limits")
         self.unavailable = {spec: _unavailable(table, spec) for spec in plan.solvers}
         self.exhausted: dict[str, list[tuple[Cell, str]]] = {spec: [] for spec in plan.solvers}
         for record in run.records():
@@ -184,6 +186,8 @@ class Sweep:
                 row |= rows.skipped(reasons[spec], runner.threads_of(spec, self.plan.threads))
             else:
                 row |= rows.row_of(lanes[spec], result)
+                if row["status"] == "ok" and row["device"] == "cpu" and self.limits:
+                    row |= rows.limit(lanes[spec], result, self.limits)
                 detail = rows.detail_of(lanes[spec], result)
             self.run.add(cell, spec, row, detail)
             self._note_exhausted(cell, row)

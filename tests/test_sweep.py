@@ -53,6 +53,9 @@ def test_a_run_has_every_row_with_every_column(good_run):
     assert (table[needed.split()] > 0).all().all()
     assert (table.parity_dem <= 1e-9).all()
     assert table.truth_dem_error.notna().all()
+    assert (table.limit_s > 0).all()
+    assert ((table.of_limit > 0) & (table.of_limit < 1)).all(), "nothing is faster than the machine"
+    assert (table.strategy_flops > table.algorithm_flops).all()
 
 
 def test_the_headline_is_the_median_turn_of_the_summed_phases(good_run):
