@@ -32,14 +32,15 @@ RECORDED_PACKAGES = (
 )
 
 
-def worker_environment(threads: int) -> dict[str, str]:
-    """The environment of a worker pinned to `threads` threads.
+def worker_environment(threads: int, checkout: Path | None = None) -> dict[str, str]:
+    """The environment of a worker pinned to `threads` threads, whose code is that in the folder `checkout` if given.
 
     The libraries read these when they are first loaded, so they must be there before the process starts; setting them
     after NumPy was imported has no effect. String hashing is fixed so that dict order can't differ between workers.
     """
     pins = dict.fromkeys(THREAD_VARIABLES, str(threads))
-    return {**os.environ, **pins, "PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1"}
+    code = {} if checkout is None else {"PYTHONPATH": str(checkout)}
+    return {**os.environ, **pins, **code, "PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1"}
 
 
 def cpu_model() -> str:

@@ -26,6 +26,8 @@ class Lane:
     spec: str
     threads: int
     budget_s: float
+    checkout: Path | None = None
+    """The folder that the worker's code is taken from; None means that of this process."""
     worker: Supervisor | None = None
     hello: dict[str, Any] = field(default_factory=dict)
     first: Phases | None = None
@@ -48,7 +50,7 @@ class Lane:
 
     def start(self, folder: Path, plugins: Sequence[Path], limit_mb: int) -> None:
         """Start the process and let it stage the problem."""
-        self.worker = Supervisor(folder, self.spec, plugins, self.threads, limit_mb)
+        self.worker = Supervisor(folder, self.spec, plugins, self.threads, limit_mb, self.checkout)
         self.hello = self._contained(lambda w: w.reply(self.timeout_s)) or {}
 
     def warm_up(self, folder: Path) -> None:

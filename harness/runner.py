@@ -59,7 +59,13 @@ class Measured:
 
 
 def measure(cell: Cell, specs: Sequence[str], plan: Plan, scratch: Path, say: Say) -> Measured:
-    """Measure the solvers `specs` on one cell, the problem meanwhile lying in the folder `scratch`.
+    """Measure the solvers `specs` on one cell, the problem meanwhile lying in the folder `scratch`."""
+    lanes = [Lane(spec, threads_of(spec, plan.threads), plan.max_seconds) for spec in specs]
+    return measure_lanes(cell, lanes, plan, scratch, say)
+
+
+def measure_lanes(cell: Cell, lanes: list[Lane], plan: Plan, scratch: Path, say: Say) -> Measured:
+    """Let lanes that haven't started take turns on one cell; the first that is the baseline is what all are judged by.
 
     What goes wrong in a solver is in its lane, and nowhere else.
     """
@@ -71,7 +77,6 @@ def measure(cell: Cell, specs: Sequence[str], plan: Plan, scratch: Path, say: Sa
         say("generating the problem")
         sample = quality.sample_of(cell.pixels)
         workload.write(workload.load(cell.dataset), cell.pixels, cell.bins, cell.seed, folder, sample)
-        lanes = [Lane(spec, threads_of(spec, plan.threads), plan.max_seconds) for spec in specs]
         for lane in lanes:
             stack.callback(lane.stop)
             say(f"{lane.spec}: warming up")
@@ -101,7 +106,7 @@ def _reference(
     few = folder / "reference"
     few.mkdir()
     workload.save(problem.take(pixels), few)
-    lane = Lane(REFERENCE, 1, plan.max_seconds)
+    lane = Lane(REFERENCE, 1, plan.max_seconds, lanes[0].checkout)
     try:
         lane.start(few, [], limit_mb)
         lane.warm_up(few)

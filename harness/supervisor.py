@@ -33,14 +33,22 @@ class WorkerEnded(Exception):
 class Supervisor:
     """A worker's process. An answer comes within the limits, or the process group is killed and WorkerEnded raised."""
 
-    def __init__(self, folder: Path, spec: str, plugins: Sequence[Path], threads: int, limit_mb: int):
+    def __init__(
+        self,
+        folder: Path,
+        spec: str,
+        plugins: Sequence[Path],
+        threads: int,
+        limit_mb: int,
+        checkout: Path | None = None,
+    ):
         self.spec, self.threads, self.limit_mb = spec, threads, limit_mb
         self.peak_tree_mb = 0.0
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "harness.worker", str(folder), spec, str(threads), *map(str, plugins)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
-            env=worker_environment(threads), process_group=0,
+            env=worker_environment(threads, checkout), cwd=checkout, process_group=0,
         )  # fmt: skip
         self._received = b""
 

@@ -1,0 +1,180 @@
+"""Compare two commits of this repository in one run: is any solver slower, any gate violated, any cell failing?
+
+`python -m harness.regression BASE [HEAD]` unpacks both and lets their solvers take turns, in an order drawn anew for
+each round, so that drift of the machine hits both alike. All are judged by the base's baseline. A solver that looks
+slower is measured a second time in fresh processes, and only what that run says counts.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness import cli, display, environment, rows, runner, stats, workload
+from harness.commits import Checkout, check_out
+from harness.lane import Lane
+from harness.plan import Plan
+from harness.record import Cell
+from harness.verdict import FAILED, GATE_VIOLATED, NO_ESTIMATE, SLOWER, Comparison, Row
+
+EXIT_CODES = f"""exit codes: 0 none of these; {SLOWER} slower; {GATE_VIOLATED} a gate violated; {FAILED} a cell failed;
+their sum when several are so; 2 the call can't be carried out as given; 130 interrupted. What the base has already is
+shown, and not counted."""
+STYLES = {SLOWER: "yellow", GATE_VIOLATED: "bold red", FAILED: "bold red"}
+
+
+def _parser() -> cli.Parser:
+    parser = cli.Parser("harness.regression", description=__doc__, epilog=EXIT_CODES, allow_abbrev=False)
+    add = parser.add_argument
+    add("base", metavar="BASE", help="the commit to compare with")
+    add("head", metavar="HEAD", nargs="?", default="HEAD", help="the commit under question (HEAD)")
+    add("--solvers", type=cli.words, help="names, by commas (all that either commit has)")
+    add("--dataset", default="random-response", help="specification in datasets/ (random-response)")
+    add("--pixels", type=cli.whole_numbers, default=(200,), help="map sizes, by commas (200)")
+    add("--bins", type=cli.whole_numbers, default=(34, 100), help="numbers of temperature bins, by commas (34,100)")
+    add("--rounds", type=int, default=15, help="rounds of a cell (15)")
+    add("--max-seconds", type=float, default=60.0, help="time budget of a cell's rounds (60)")
+    add("--tolerance", type=float, default=0.05, help="how much slower is no regression (0.05)")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    parser = _parser()
+    given = parser.parse(arguments)
+    console = display.console()
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            match = Match(given, Path(scratch))
+        except ValueError as error:
+            parser.error(" ".join(str(error).split()))
+        console.print(f"base: {match.base.label}", f"head: {match.head.label}", sep="\n", highlight=False, markup=False)
+        if given.head == "HEAD" and environment.commit().endswith("+"):
+            console.print("(what isn't committed is not compared)")
+        code = 0
+        try:
+            for cell in match.plan.cells():
+                comparisons = match.compare(cell)
+                _show(console, cell, comparisons)
+                for comparison in comparisons:
+                    code |= comparison.code
+        except KeyboardInterrupt:
+            return cli.INTERRUPTED
+    console.print(f"machine: {environment.machine_label(environment.machine())}", highlight=False, soft_wrap=True)
+    console.print(_conclusion(code))
+    return code
+
+
+class Match:
+    """Two commits and what they are compared on. Raises ValueError, in one line, when they can't be."""
+
+    def __init__(self, given: argparse.Namespace, scratch: Path):
+        if not 0 <= given.tolerance < 1:
+            raise ValueError(f"--tolerance must be at least 0 and below 1, got {given.tolerance:g}")
+        self.scratch, self.tolerance = scratch, given.tolerance
+        self.plan = Plan(
+            (given.dataset,), given.pixels, given.bins, repeats=given.rounds, max_seconds=given.max_seconds
+        )
+        workload.load(given.dataset)
+        for pixels, bins in ((p, b) for p in given.pixels for b in given.bins):
+            workload.check_sizes(pixels, bins)
+        self.base, self.head = check_out(given.base, scratch / "base"), check_out(given.head, scratch / "head")
+        self.known = {checkout: checkout.solvers() for checkout in (self.base, self.head)}
+        every = list(dict.fromkeys([*self.known[self.base], *self.known[self.head]]))
+        unknown = [name for name in given.solvers or () if name not in every]
+        if unknown:
+            raise ValueError(f"neither commit has a solver '{unknown[0]}'; known: {', '.join(every)}")
+        self.solvers = list(given.solvers or every)
+
+    def compare(self, cell: Cell) -> list[Comparison]:
+        """Every solver in one cell; those that look slower, measured anew."""
+        first = self._measure(cell, self.solvers)
+        suspects = [comparison.solver for comparison in first if comparison.slower]
+        again = {comparison.solver: comparison for comparison in self._measure(cell, suspects)} if suspects else {}
+        return [again.get(comparison.solver, comparison) for comparison in first]
+
+    def _measure(self, cell: Cell, solvers: list[str]) -> list[Comparison]:
+        lanes = {
+            (checkout, name): Lane(name, self.plan.threads, self.plan.max_seconds, checkout.folder)
+            for checkout in (self.base, self.head)  # the base's baseline first: all are judged by it
+            for name in solvers
+            if name in self.known[checkout] and self.known[checkout][name]["available"]
+        }
+        found = {}
+        if lanes:
+            result = runner.measure_lanes(cell, list(lanes.values()), self.plan, self.scratch, lambda what: None)
+            found = {key: rows.row_of(lane, result) for key, lane in lanes.items()}
+
+        def row(checkout: Checkout, name: str) -> Row | None:
+            if name not in self.known[checkout]:
+                return None
+            reason = str(self.known[checkout][name]["reason"])
+            return found.get((checkout, name)) or rows.skipped(reason, self.plan.threads)
+
+        return [
+            Comparison(
+                name, row(self.base, name), row(self.head, name),
+                _ratio(lanes.get((self.base, name)), lanes.get((self.head, name))), self.tolerance,
+            )
+            for name in solvers
+        ]  # fmt: skip
+
+
+def _ratio(base: Lane | None, head: Lane | None) -> stats.Estimate:
+    """Head's time over base's; no estimate where either has none."""
+    if base is None or head is None or base.ended or head.ended or not base.turns or not head.turns:
+        return NO_ESTIMATE
+    return base.speedup(head)
+
+
+def _show(console: Console, cell: Cell, comparisons: list[Comparison]) -> None:
+    """A row per solver; below, why."""
+    title = f"{cell.dataset}, {cell.pixels} pixels x {cell.bins} bins"
+    view = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
+    for name in ("solver", "base", "head", "head/base", "peak MB", "DEM err", "gate", "verdict"):
+        view.add_column(name, justify="left" if name in ("solver", "gate", "verdict") else "right", no_wrap=True)
+    for c in comparisons:
+        style = next((STYLES[bit] for bit in (FAILED, GATE_VIOLATED, SLOWER) if c.code & bit), "")
+        view.add_row(
+            c.solver, _time(c.base), _time(c.head), _interval(c.ratio), _change(c, "peak_rss_mb", ".0f"),
+            _change(c, "truth_dem_error", ".3f"), display.GATE_MARK[c.head["gate"]] if c.head else "–",
+            Text(c.words, style),
+        )  # fmt: skip
+    console.print(view)
+    for c in comparisons:
+        if c.reason:
+            console.print(Text(f"{c.solver}: {c.reason}", "red" if c.code else "dim"), soft_wrap=True)
+
+
+def _time(row: Row | None) -> str:
+    if row is None:
+        return "–"
+    return display.seconds(row["median_s"]) if row["status"] == "ok" else row["status"]
+
+
+def _interval(ratio: stats.Estimate) -> str:
+    if ratio.value != ratio.value:
+        return "–"
+    return f"{ratio.value:.3f}" + (f" [{ratio.low:.3f}, {ratio.high:.3f}]" if ratio.low == ratio.low else "")
+
+
+def _change(comparison: Comparison, column: str, form: str) -> str:
+    """A figure at both commits; once where it reads the same."""
+    values = [row.get(column) if row else None for row in (comparison.base, comparison.head)]
+    texts = ["–" if value is None else format(value, form) for value in values]
+    return texts[0] if texts[0] == texts[1] else " → ".join(texts)
+
+
+def _conclusion(code: int) -> Text:
+    found = {"failed": FAILED, "gate violated": GATE_VIOLATED, "slower": SLOWER}
+    words = ", ".join(word for word, bit in found.items() if code & bit)
+    return Text(f"{words} (exit code {code})", "bold red") if words else Text("no regression", "green")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
