@@ -6,6 +6,7 @@ slower is measured a second time in fresh processes, and only what that run says
 """
 
 import argparse
+import itertools
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ from harness.verdict import FAILED, GATE_VIOLATED, NO_ESTIMATE, SLOWER, Comparis
 EXIT_CODES = f"""exit codes: 0 none of these; {SLOWER} slower; {GATE_VIOLATED} a gate violated; {FAILED} a cell failed;
 their sum when several are so; 2 the call can't be carried out as given; 130 interrupted. What the base has already is
 shown, and not counted."""
+FEWEST_ROUNDS = 10
+"""Before these, nothing is clear."""
 STYLES = {SLOWER: "yellow", GATE_VIOLATED: "bold red", FAILED: "bold red"}
 
 
@@ -37,8 +40,12 @@ def _parser() -> cli.Parser:
     add("--dataset", default="random-response", help="specification in datasets/ (random-response)")
     add("--pixels", type=cli.whole_numbers, default=(200,), help="map sizes, by commas (200)")
     add("--bins", type=cli.whole_numbers, default=(34, 100), help="numbers of temperature bins, by commas (34,100)")
-    add("--rounds", type=int, default=15, help="rounds of a cell (15)")
-    add("--max-seconds", type=float, default=60.0, help="time budget of a cell's rounds (60)")
+    add(
+        "--max-seconds",
+        type=float,
+        default=60.0,
+        help="time budget of a cell's rounds, which end when all is clear (60)",
+    )
     add("--tolerance", type=float, default=0.05, help="how much slower is no regression (0.05)")
     return parser
 
@@ -77,9 +84,7 @@ class Match:
         if not 0 <= given.tolerance < 1:
             raise ValueError(f"--tolerance must be at least 0 and below 1, got {given.tolerance:g}")
         self.scratch, self.tolerance = scratch, given.tolerance
-        self.plan = Plan(
-            (given.dataset,), given.pixels, given.bins, repeats=given.rounds, max_seconds=given.max_seconds
-        )
+        self.plan = Plan((given.dataset,), given.pixels, given.bins, max_seconds=given.max_seconds)
         workload.load(given.dataset)
         for pixels, bins in ((p, b) for p in given.pixels for b in given.bins):
             workload.check_sizes(pixels, bins)
@@ -107,7 +112,8 @@ class Match:
         }
         found = {}
         if lanes:
-            result = runner.measure_lanes(cell, list(lanes.values()), self.plan, self.scratch, lambda what: None)
+            every = list(lanes.values())
+            result = runner.measure_lanes(cell, every, self.plan, self.scratch, lambda what: None, self._satisfy)
             found = {key: rows.row_of(lane, result) for key, lane in lanes.items()}
 
         def row(checkout: Checkout, name: str) -> Row | None:
@@ -123,6 +129,16 @@ class Match:
             )
             for name in solvers
         ]  # fmt: skip
+
+    def _satisfy(self, lanes: list[Lane]) -> None:
+        """Let those pairs rest of which it is clear whether they are slower than tolerated."""
+        for base, head in itertools.combinations(lanes, 2):
+            if base.spec == head.spec and len(head.turns) >= FEWEST_ROUNDS:
+                ratio, limit = _ratio(base, head), 1 + self.tolerance
+                base.satisfied = head.satisfied = ratio.low > limit or ratio.high < limit
+        for lane in lanes:  # one that has no partner, or lost it, has nothing to wait for
+            partners = [other for other in lanes if other.spec == lane.spec and not other.ended]
+            lane.satisfied |= len(partners) < 2
 
 
 def _ratio(base: Lane | None, head: Lane | None) -> stats.Estimate:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ MEMORY_SHARE = 0.8
 LIMIT_VARIABLE = "DEMREG_BENCH_LIMIT_MB"
 """Environment variable that sets that limit instead."""
 Say = Callable[[str], None]
+Satisfy = Callable[[list[Lane]], None]
 
 
 @dataclass
@@ -64,10 +66,13 @@ def measure(cell: Cell, specs: Sequence[str], plan: Plan, scratch: Path, say: Sa
     return measure_lanes(cell, lanes, plan, scratch, say)
 
 
-def measure_lanes(cell: Cell, lanes: list[Lane], plan: Plan, scratch: Path, say: Say) -> Measured:
+def measure_lanes(
+    cell: Cell, lanes: list[Lane], plan: Plan, scratch: Path, say: Say, satisfy: Satisfy | None = None
+) -> Measured:
     """Let lanes that haven't started take turns on one cell; the first that is the baseline is what all are judged by.
 
-    What goes wrong in a solver is in its lane, and nowhere else.
+    `satisfy` marks those lanes, now and then, that are known well enough; by default, when their ratio to the baseline
+    is. What goes wrong in a solver is in its lane, and nowhere else.
     """
     start = time.perf_counter()
     plugins = [Path(p) for p in plan.plugins]
@@ -85,7 +90,8 @@ def measure_lanes(cell: Cell, lanes: list[Lane], plan: Plan, scratch: Path, say:
         problem, true_dem = workload.read(folder), np.load(folder / workload.TRUE_DEM)
         reference = _reference(lanes, problem, plan, folder, limit_mb, say)
         ready = time.perf_counter()
-        _rounds(lanes, plan, np.random.default_rng([cell.seed, cell.pixels, cell.bins]), say)
+        rng = np.random.default_rng([cell.seed, cell.pixels, cell.bins])
+        _rounds(lanes, plan, rng, say, satisfy or partial(_satisfy, rel_ci=plan.rel_ci))
         return Measured(problem, true_dem, lanes, reference, ready - start, time.perf_counter() - ready)
 
 
@@ -115,7 +121,7 @@ def _reference(
     return None if lane.summary is None else quality.placed(lane.summary, pixels, problem.sizes[0])
 
 
-def _rounds(lanes: list[Lane], plan: Plan, rng: np.random.Generator, say: Say) -> None:
+def _rounds(lanes: list[Lane], plan: Plan, rng: np.random.Generator, say: Say, satisfy: Satisfy) -> None:
     """Let the lanes take turns until all are satisfied, or the asked rounds are done.
 
     The first round is every lane's by right; later ones go on, as long as the budget lasts, with those whose turn fits.
@@ -130,11 +136,18 @@ def _rounds(lanes: list[Lane], plan: Plan, rng: np.random.Generator, say: Say) -
             break
         number += 1
         say(f"round {number}, {elapsed:.0f} of at most {plan.max_seconds:g} s")
-        for i in rng.permutation(len(active)):
-            active[i].take_turn(number)
+        for lane in _order(active, rng):
+            lane.take_turn(number)
         if plan.repeats is None and number == check:
-            _satisfy(lanes, plan.rel_ci)
+            satisfy(lanes)
             check += max(1, check // 4)
+
+
+def _order(lanes: list[Lane], rng: np.random.Generator) -> list[Lane]:
+    """A round's order: shuffled, and lanes of the same solver one after another, so that drift cancels in their ratio."""
+    shuffled = [lanes[i] for i in rng.permutation(len(lanes))]
+    places = {spec: place for place, spec in enumerate(dict.fromkeys(lane.spec for lane in shuffled))}
+    return sorted(shuffled, key=lambda lane: places[lane.spec])
 
 
 def _satisfy(lanes: list[Lane], rel_ci: float) -> None:

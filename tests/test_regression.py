@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from harness import verdict
-from harness.stats import Estimate
 
 ROOT = Path(__file__).parent.parent
 SLOW = """
