@@ -6,8 +6,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 COMMITS ?= HEAD~5..HEAD
+BASE ?= origin/main
 
-.PHONY: sweep test test-all selfcheck readme reference history clean
+.PHONY: sweep test test-all selfcheck readme reference history regression clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/python -m harness.sweep $(ARGS)
@@ -39,6 +40,11 @@ reference: $(VENV)/.installed
 
 readme: $(VENV)/.installed
 	$(BIN)/python -m harness.readme
+
+# For a pull request: make regression BASE=<commit>; exit codes: 8 slower, 16 gate violated, 32 failed, or their sum.
+# make itself ends with 2 and says the code; python -m harness.regression <commit> hands it on.
+regression: $(VENV)/.installed
+	$(BIN)/python -m harness.regression $(BASE) $(ARGS)
 
 # This project's own commits, watched by airspeed velocity: make history COMMITS=HEAD~5..HEAD
 MACHINE = $(shell $(BIN)/python -c 'from harness.environment import *; print(machine_label(machine()))' | tr -cs '[:alnum:]\n' -)

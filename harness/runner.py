@@ -144,7 +144,7 @@ def _rounds(lanes: list[Lane], plan: Plan, rng: np.random.Generator, say: Say, s
 
 
 def _order(lanes: list[Lane], rng: np.random.Generator) -> list[Lane]:
-    """A round's order: shuffled, and lanes of the same solver one after another, so that drift cancels in their ratio."""
+    """A round's order: shuffled, lanes of the same solver one after another, so that drift cancels in their ratio."""
     shuffled = [lanes[i] for i in rng.permutation(len(lanes))]
     places = {spec: place for place, spec in enumerate(dict.fromkeys(lane.spec for lane in shuffled))}
     return sorted(shuffled, key=lambda lane: places[lane.spec])

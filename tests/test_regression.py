@@ -4,11 +4,15 @@ import re
 import shutil
 import subprocess
 import sys
+from math import nan
 from pathlib import Path
 
 import pytest
 
-from harness import verdict
+from harness import commits
+from harness import regression as regression_command
+from harness.stats import Estimate
+from harness.verdict import FAILED, GATE_VIOLATED, NO_ESTIMATE, SLOWER, Comparison
 
 ROOT = Path(__file__).parent.parent
 SLOW = """
@@ -97,17 +101,92 @@ def verdicts(shown):
     }
 
 
-def test_a_slowed_solver_and_a_broken_faster_one_are_both_caught(clone):
-    base = git(clone, "rev-parse", "HEAD")
-    git(clone, "checkout", "-q", "-b", "both")
+@pytest.fixture
+def base(clone):
+    """The commit before a test's own, which are gone from the branch afterwards."""
+    name = git(clone, "rev-parse", "HEAD")
+    yield name
+    git(clone, "reset", "-q", "--hard", name)
+
+
+def test_a_slowed_a_broken_faster_and_a_failing_solver_are_caught_and_told_apart(clone, base):
     commit(clone, vectorized=SLOW)
     commit(clone, batched=BROKEN)
-    done = regression(clone, base, "--solvers", "vectorized,batched", "--pixels", "40", "--bins", "34")
-    git(clone, "checkout", "-q", "-")
-    assert done.returncode == verdict.SLOWER + verdict.GATE_VIOLATED, done.stdout + done.stderr
-    found = verdicts(done.stdout)
-    assert found["vectorized"] == "SLOWER"
-    assert found["batched"] == "GATE VIOLATED"
+    commit(clone, l2=FAILING)
+    done = regression(clone, base, "--solvers", "vectorized,batched,l2", "--pixels", "40", "--bins", "34")
+    assert done.returncode == SLOWER + GATE_VIOLATED + FAILED, done.stdout + done.stderr
+    assert verdicts(done.stdout) == {"vectorized": "SLOWER", "batched": "GATE VIOLATED", "l2": "FAILED"}
     assert "batched: dem: deviates from the baseline" in done.stdout
+    assert "l2: RuntimeError: failing on purpose" in done.stdout
     ratios = dict(re.findall(r"^(\w+) .*?(\d\.\d{3}) \[", done.stdout, flags=re.MULTILINE))
-    assert float(ratios["batched"]) < 1 < float(ratios["vectorized"])
+    assert float(ratios["batched"]) < 1.1 < float(ratios["vectorized"])
+    assert "l2" not in ratios
+
+
+@pytest.mark.slow
+def test_a_commit_that_changes_nothing_is_not_blamed(clone, base):
+    commit(clone)
+    done = regression(clone, base, "--solvers", "baseline,vectorized,batched,l2", "--pixels", "40", "--bins", "12,34")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no regression" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_change_of_the_baseline_is_judged_by_the_baseline_before_it(clone, base):
+    broken = BROKEN.replace("Batched", "Baseline")
+    commit(clone, baseline=broken)
+    done = regression(clone, base, "--solvers", "baseline", "--pixels", "40", "--bins", "34")
+    assert done.returncode == GATE_VIOLATED, done.stdout + done.stderr
+
+
+def row(status="ok", gate="pass", **more):
+    return {"status": status, "gate": gate, **more}
+
+
+SAME, SLOW_RATIO, FAST = Estimate(1.0, 0.98, 1.02), Estimate(1.15, 1.1, 1.2), Estimate(0.8, 0.75, 0.85)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "ratio", "code", "words"),
+    [
+        (row(), row(), SAME, 0, "same"),
+        (row(), row(), SLOW_RATIO, SLOWER, "SLOWER"),
+        (row(), row(), FAST, 0, "faster"),
+        (row(), row(), Estimate(1.1, 1.01, 1.2), 0, "undecided"),
+        (row(), row(), Estimate(1.3, nan, nan), 0, "undecided: too few rounds"),
+        (row(), row(gate="fail"), FAST, GATE_VIOLATED, "GATE VIOLATED"),
+        (row(), row(gate="fail"), SLOW_RATIO, SLOWER + GATE_VIOLATED, "GATE VIOLATED, SLOWER"),
+        (row(gate="fail"), row(gate="fail"), SAME, 0, "same (gate violated before, too)"),
+        (row(), row("timeout", "none"), NO_ESTIMATE, FAILED, "FAILED"),
+        (row("crashed", "none"), row("crashed", "none"), NO_ESTIMATE, 0, "failed before, too"),
+        (row("crashed", "none"), row(), NO_ESTIMATE, 0, "mended"),
+        (None, row(), NO_ESTIMATE, 0, "new"),
+        (None, row(gate="fail"), NO_ESTIMATE, GATE_VIOLATED, "GATE VIOLATED"),
+        (None, row("failed", "none"), NO_ESTIMATE, FAILED, "FAILED"),
+        (row(), None, NO_ESTIMATE, 0, "removed"),
+        (row("skipped", "none"), row("skipped", "none"), NO_ESTIMATE, 0, "skipped"),
+    ],
+)
+def test_what_a_change_is_blamed_for(before, after, ratio, code, words):
+    comparison = Comparison("x", before, after, ratio, tolerance=0.05)
+    assert (comparison.code, comparison.words) == (code, words)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["no-such-commit"], "'no-such-commit' is not a commit"),
+        (["HEAD", "--pixels", "0"], "--pixels must be whole numbers from 1"),
+        (["HEAD", "--tolerance", "-1"], "--tolerance must be at least 0"),
+        (["HEAD", "--dataset", "moon"], "unknown dataset 'moon'"),
+        (["HEAD", "--solvers", "nmuba", "--bins", "12"], "neither commit has a solver 'nmuba'"),
+    ],
+)
+def test_a_call_that_cannot_be_carried_out_is_one_line(clone, base, arguments, said, monkeypatch, capsys):
+    monkeypatch.setattr(commits, "ROOT", clone)
+    with pytest.raises(SystemExit) as end:
+        regression_command.main(arguments)
+    assert end.value.code == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
