@@ -10,11 +10,12 @@ from typing import NoReturn
 OK, GATE_FAILED, USAGE, CELL_FAILED, BOTH_FAILED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 EXIT_CODES = """exit codes: 0 all well; 1 a gate failed (with --strict); 2 the call can't be carried out as given; 3 a
 solver failed, crashed, hung or ran out of memory in some cell; 4 both 1 and 3; 130 interrupted"""
-<<<<<<< HEAD
-COMMANDS = {"sweep": "harness.sweep", "profile": "harness.profile", "limits": "harness.limits"}
-=======
-COMMANDS = {"sweep": "harness.sweep", "profile": "harness.profile", "regression": "harness.regression"}
->>>>>>> 852b614 (make regression: tests)
+COMMANDS = {
+    "sweep": "harness.sweep",
+    "profile": "harness.profile",
+    "limits": "harness.limits",
+    "regression": "harness.regression",
+}
 
 
 class Parser(argparse.ArgumentParser):
