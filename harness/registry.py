@@ -30,6 +30,8 @@ IN_REPO = {
     "l2": "implementations.l2:L2",
     "numba": "implementations.numba_fused:NumbaFused",
     "numba-float32": "implementations.numba_fused:NumbaFloat32",
+    "dask-delayed": "implementations.dask_delayed:DaskDelayed",
+    "dask": "implementations.dask_tiled:DaskTiled",
 }
 
 
@@ -125,6 +127,8 @@ class Registry:
     def create(self, spec: str, threads: int = 1) -> Solver:
         """The solver that `name[key=value,...]` addresses; `threads` goes to one that has such a tunable, not given.
 
+        A tunable `inner` names a solver, which is handed over as a recipe (`harness.inner`).
+
         Raises ValueError for an unknown name, tunable or value.
         """
         cls = self.load(spec)
@@ -135,6 +139,10 @@ class Registry:
                 raise UnknownNameError(f"tunable of solver '{name}'", key, known or ["(it has none)"])
         if "threads" in known:
             given.setdefault("threads", threads)
+        if "inner" in known:
+            from harness.inner import Inner  # it stands on this module
+
+            given["inner"] = Inner(str(given.get("inner", known["inner"])), tuple(map(str, self.plugins)))
         try:
             return cls(**given)
         except TypeError as error:

@@ -1,5 +1,10 @@
 """Every registered solver, one row each, for the tests that hold of all of them."""
 
+import atexit
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +13,28 @@ from harness.registry import Registry
 from implementations.contract import Solver
 
 REGISTRY = Registry()
+QUICK_START = {
+    "dask": "dask[inner=numba,scheduler={cluster}]",
+    "dask-delayed": "dask-delayed[inner=numba,scheduler=synchronous]",
+}
+"""Tunables for the tests that run over all solvers, where a default starts processes for each of hundreds of problems.
+What the defaults do is in test_dask.py."""
+
+
+@cache
+def cluster() -> str:
+    """The address of a cluster for all tests of this process, which ends with it."""
+    command = [sys.executable, str(Path(__file__).with_name("cluster.py"))]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    atexit.register(process.communicate)
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def spec(name: str) -> str:
+    """What the tests call the solver of that name by."""
+    tuned = QUICK_START.get(name, name)
+    return tuned.format(cluster=cluster()) if "{cluster}" in tuned else tuned
 
 
 def rows(accuracy: str | None = None) -> list[Any]:
@@ -22,5 +49,5 @@ def rows(accuracy: str | None = None) -> list[Any]:
 
 
 def create(name: str) -> Solver:
-    """The solver with its default tunables."""
-    return REGISTRY.create(name)
+    """The solver with the tunables of `spec`."""
+    return REGISTRY.create(spec(name))

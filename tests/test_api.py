@@ -3,6 +3,7 @@
 import golden_cases
 import numpy as np
 import pytest
+import solvers
 
 import implementations
 from harness.registry import Registry
@@ -28,7 +29,7 @@ def call(case, solver="numba", **changes):
     dn, edn = given.pop("dn_in"), given.pop("edn_in")
     tresp = FILE["tresp"][:, : spec["channels"]]
     return implementations.dn2dem(
-        dn, edn, tresp, FILE["tresp_logt"], FILE[f"temps {spec['temps']}"], solver=solver, **given
+        dn, edn, tresp, FILE["tresp_logt"], FILE[f"temps {spec['temps']}"], solver=solvers.spec(solver), **given
     )
 
 

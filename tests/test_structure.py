@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted([*ROOT.glob("implementations/**/*.py"), *ROOT.glob("harness/**/*.py")])
-STRATEGY_PARTS = ("numba_", "executors", "gpu_device", "gpu_stream")
+STRATEGY_PARTS = ("numba_", "executors", "gpu_device", "gpu_stream", "dask_")
 """What strategy files may share beside contract and maths: kernels, executors and devices, by prefix."""
 LEAVES = ("environment", "stats")
 
@@ -49,7 +49,7 @@ def test_imports_run_one_way(path):
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_of)
 def test_strategies_do_not_import_one_another(path):
-    if path.parent.name != "implementations" or path.stem in ("__init__", "api", "contract"):
+    if path.parent.name != "implementations" or path.stem in ("__init__", "api", "contract", "zarr_maps"):
         return
     others = {u.split(".")[1] for u in imported(path) if u.startswith("implementations.")}
     if path.stem.startswith("numba_regmap"):

@@ -1,0 +1,120 @@
+"""Where the blocks of a problem in memory come from and go to: memory that the workers share, or their messages."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from implementations.contract import Problem, Solution
+from implementations.dask_memory import Segment, Shared
+
+OUTPUTS = tuple(field.name for field in fields(Solution))
+
+
+@dataclass(frozen=True)
+class SharedTask:
+    """A block of shared arrays."""
+
+    inputs: dict[str, Segment]
+    outputs: dict[str, Segment]
+    first: int
+    last: int
+    overlaps = False
+
+    def read(self) -> Any:
+        """Map the block's pixels."""
+        dn, edn, norm = (self.inputs.get(name) for name in ("dn", "edn", "dem_norm0"))
+        assert dn is not None
+        assert edn is not None
+        part = self.first, self.last
+        return dn.rows(*part), edn.rows(*part), None if norm is None else norm.rows(*part)
+
+    def write(self, solution: Solution) -> None:
+        """Put the solution where the whole one is."""
+        for name, segment in self.outputs.items():
+            segment.rows(self.first, self.last)[...] = getattr(solution, name)
+
+
+class Blocks:
+    """Pixels in rows, cut into blocks of `size`."""
+
+    def __init__(self, problem: Problem, size: int):
+        self.problem, self.size = problem, size
+        self.bytes_carried = 0
+        """By messages, both ways."""
+
+    def part(self, block: int) -> tuple[int, int]:
+        """A block's first pixel, and the one after its last."""
+        return block * self.size, min((block + 1) * self.size, self.problem.sizes[0])
+
+    def describe(self, block: int) -> str:
+        """The block, in words."""
+        first, last = self.part(block)
+        return f"block {block} (pixels {first} to {last - 1})"
+
+
+class SharedPlace(Blocks):
+    """Pixels and solution in memory that workers on this machine map."""
+
+    def __init__(self, problem: Problem, size: int, inputs: dict[str, Shared]):
+        super().__init__(problem, size)
+        self.inputs = {name: shared.segment for name, shared in inputs.items()}
+        none = Solution.empty(problem.take(slice(0, 0)))
+        rows, empty = problem.sizes[0], {name: getattr(none, name) for name in OUTPUTS}
+        self.outputs = {name: Shared((rows, *e.shape[1:]), e.dtype) for name, e in empty.items()}
+        self.solution = Solution(**{name: shared.array for name, shared in self.outputs.items()})
+
+    def task(self, block: int) -> SharedTask:
+        """Where to map it from."""
+        outputs = {name: shared.segment for name, shared in self.outputs.items()}
+        return SharedTask(self.inputs, outputs, *self.part(block))
+
+    def receive(self, block: int, returned: None) -> None:
+        """The solution is in place."""
+
+    def close(self) -> None:
+        """No worker can map the solution any more."""
+        for shared in self.outputs.values():
+            shared.close()
+
+
+@dataclass(frozen=True)
+class CarriedTask:
+    """A block's pixels themselves."""
+
+    pixels: Any
+    overlaps = False
+
+    def read(self) -> Any:
+        """They came along."""
+        return self.pixels
+
+    def write(self, solution: Solution) -> Solution:
+        """Send it back."""
+        return solution
+
+
+class CarriedPlace(Blocks):
+    """Pixels and solution in this process; workers are sent the one and send the other."""
+
+    def __init__(self, problem: Problem, size: int):
+        super().__init__(problem, size)
+        self.solution = Solution.empty(problem)
+
+    def task(self, block: int) -> CarriedTask:
+        """A block's pixels, as plain arrays of their own."""
+        part, p = slice(*self.part(block)), self.problem
+        arrays = [None if a is None else np.array(a[part]) for a in (p.dn, p.edn, p.dem_norm0)]
+        self.bytes_carried += sum(a.nbytes for a in arrays if a is not None)
+        return CarriedTask(tuple(arrays))
+
+    def receive(self, block: int, returned: Solution) -> None:
+        """Put it where the whole one is."""
+        part = slice(*self.part(block))
+        for name in OUTPUTS:
+            value = getattr(returned, name)
+            getattr(self.solution, name)[part] = value
+            self.bytes_carried += value.nbytes
+
+    def close(self) -> None:
+        """There is nothing to close."""

@@ -1,0 +1,130 @@
+"""Blocks of pixels on Dask's workers, each inverted by another solver: one machine or a cluster, by the same name.
+
+What makes it fast: a block is planned to be some second of work, from what a pixel was seen to cost on the workers and
+from their memory, so the scheduler is asked seldom; response, options and solver reach a worker once; and workers on
+this machine map the pixels and the solution into their memory, so that neither travels. Workers elsewhere are sent
+their block and send the solution back, a few blocks at a time.
+
+Wins: where one machine is not enough, or a map is larger than memory (`implementations.zarr_maps`). On one machine a
+threaded inner solver has less to start: what it costs beside `numba`, not yet measured. Cost per pixel: the inner
+solver's. Starting and ending workers on this machine belong to `prepare` and `collect`. Memory: the workers' imports,
+and for each three blocks' arrays.
+
+Shapes: dn, edn (P, F); rmatrix (T, F); logt, dlogt (T,). Units: dn, edn DN s-1 px-1; rmatrix 1e-15 DN cm5 K s-1 px-1;
+dem, edem 1e15 cm-5 K-1; logt log10 K; elogt dex.
+Source: the inversion is the inner solver's. A script that uses it needs `if __name__ == "__main__":`, as every program
+whose worker processes import it.
+"""
+
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from implementations.contract import Problem, Solution, Solver
+
+if TYPE_CHECKING:
+    from implementations.dask_blocks import Job, Tally
+    from implementations.dask_cluster import Session
+
+
+@dataclass(eq=False)
+class State:
+    """A problem, the workers that wait for it, and how it is cut."""
+
+    problem: Problem
+    session: "Session"
+    job: "Job"
+    size: int
+    """Pixels in a block."""
+    inputs: dict[str, Any] = field(default_factory=dict)
+    """Shared arrays; empty where workers don't share memory with this process."""
+    tally: "Tally | None" = None
+    bytes_carried: int = 0
+    """By messages, both ways."""
+
+    @property
+    def blocks(self) -> range:
+        """Numbers of the blocks."""
+        return range(-(-self.problem.sizes[0] // self.size))
+
+
+class DaskTiled(Solver):
+    """Blocks on workers.
+
+    `inner`: the solver in a worker, or `auto` for the best that its hardware can run; `scheduler`: address or JSON file
+    of a running cluster, else workers are started here; `workers`: how many; `threads`: of all of them here together;
+    `memory`: of a worker here, as "2GiB".
+    """
+
+    name = "dask"
+    device = "cluster"
+    accuracy = "exact"
+
+    def __init__(
+        self, inner: Any = "auto", scheduler: str = "", workers: int | None = None, threads: int = 1,
+        memory: str | int | None = None,
+    ):  # fmt: skip
+        self.inner = inner
+        self.asked = {"scheduler": scheduler, "workers": workers, "threads": threads, "memory": memory}
+        if self.available()[0]:
+            from implementations.dask_cluster import Workers
+
+            Workers(**self.asked)  # type: ignore[arg-type]
+        vars(self).update(accuracy=inner.kind().accuracy, bounds=inner.kind().bounds)
+
+    @classmethod
+    def available(cls) -> tuple[bool, str]:
+        """Whether dask.distributed is installed."""
+        if find_spec("distributed"):
+            return True, ""
+        return False, "dask.distributed is not installed: pip install 'demreg-bench[dask]'"
+
+    def prepare(self, problem: Problem) -> State:
+        """Start the workers or connect to them, warm them up, plan the blocks and share the pixels."""
+        from implementations import dask_blocks, dask_cluster, dask_memory
+
+        session = dask_cluster.start(dask_cluster.Workers(**self.asked))  # type: ignore[arg-type]
+        try:
+            job = dask_blocks.Job(self.inner, session.asked.inner_threads, problem.take(slice(0, 0)))
+            seconds = dask_blocks.give(session, job, dask_blocks.sample_of(problem))
+            pixels, channels, bins = problem.sizes
+            size = dask_blocks.pixels_per_block(pixels, seconds, channels, bins, session)
+            state = State(problem, session, job, size)
+            if session.cluster is not None and dask_memory.usable() and pixels:
+                given = {"dn": problem.dn, "edn": problem.edn, "dem_norm0": problem.dem_norm0}
+                state.inputs = {k: dask_memory.Shared.of(v) for k, v in given.items() if v is not None}
+            return state
+        except BaseException:
+            session.close()
+            raise
+
+    def solve(self, state: State) -> Solution:
+        """Compute every block."""
+        from implementations import dask_blocks, dask_places
+
+        place: dask_places.SharedPlace | dask_places.CarriedPlace
+        if state.inputs:
+            place = dask_places.SharedPlace(state.problem, state.size, state.inputs)
+        else:
+            place = dask_places.CarriedPlace(state.problem, state.size)
+        try:
+            for _, tally in dask_blocks.run(state.session, state.job, place, state.blocks):
+                state.tally = tally
+        except BaseException:
+            _release(state)
+            raise
+        finally:
+            place.close()
+        state.bytes_carried = place.bytes_carried
+        return place.solution
+
+    def collect(self, state: State, solution: Solution) -> Solution:
+        """End the workers that were started here; the solution is on the host already."""
+        _release(state)
+        return solution
+
+
+def _release(state: State) -> None:
+    state.session.close()
+    for shared in state.inputs.values():
+        shared.close()
