@@ -5,6 +5,7 @@ can't be inverted never raise, every count and error of a pixel must be finite a
 (published codes look at the product of the counts), and one core is used unless the solver is told otherwise.
 """
 
+import functools
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -78,8 +79,12 @@ def dn2dem(
     Leading axes are those of dn_in: a 1 x N map comes back as (1, N, T). Pixels with a count or error that is not
     finite and positive are zeros.
 
+    Dask arrays give dask arrays, computed when they are, a block of pixels a task.
+
     Raises ValueError, naming the argument, on shapes that don't fit or settings out of range.
     """
+    if _is_lazy(dn_in, edn_in):
+        return _lazily(dn2dem, locals(), ("dn_in", "edn_in"), len(np.asarray(temps)) - 1)
     dn, edn = _counts(dn_in, edn_in)
     leading, channels = dn.shape[:-1], dn.shape[-1]
     logt, dlogt = response.bins_of(np.asarray(temps, dtype=np.float64))
@@ -117,8 +122,11 @@ def demmap(
     self-normalised. dem_norm0 (T,) or (P, T). The rest as in `dn2dem`.
 
     Returns dem, edem (P, T) in 1e15 cm-5 K-1, elogt (P, T) in dex as half of the full width at half maximum, chisq
-    (P,), dn_reg (P, F). Raises ValueError, naming the argument, on shapes that don't fit or settings out of range.
+    (P,), dn_reg (P, F). Dask arrays give dask arrays. Raises ValueError, naming the argument, on shapes that don't fit
+    or settings out of range.
     """
+    if _is_lazy(dd, ed):
+        return _lazily(demmap, locals(), ("dd", "ed"), len(np.asarray(rmatrix)))
     dn, edn = _counts(dd, ed)
     if dn.ndim != 2:
         raise ValueError(f"dd has shape {dn.shape}, expected (pixels, channels)")
@@ -130,6 +138,37 @@ def demmap(
     if warn:
         _warn(solution)
     return _rescaled(problem, solution) if rscl else _outputs(solution)
+
+
+def _is_lazy(*arrays: Any) -> bool:
+    """Whether one is a dask array; Dask is not imported to find out."""
+    return any(type(array).__module__.startswith("dask.array") for array in arrays)
+
+
+def _lazily(call: Any, arguments: dict[str, Any], pixels: tuple[str, str], bins: int) -> Any:
+    """`call` with those arguments for every block of the arrays named by `pixels`; all but the pixels is checked now.
+
+    Raises ValueError as `call` does, and for a solver that starts workers: a task is in one already.
+    """
+    from harness.registry import Registry
+    from implementations import dask_arrays
+
+    kept = {k: v for k, v in arguments.items() if k not in (*pixels, "dem_norm0", "progress")}
+    dn, edn, norm = (arguments[name] for name in (*pixels, "dem_norm0"))
+    if Registry().load(kept["solver"]).device == "cluster":
+        raise ValueError(
+            f"solver '{kept['solver']}' starts workers, which dask arrays have already; name the one to run in them"
+        )
+    if np.ndim(norm) > 1 and np.shape(norm) != (*np.shape(dn)[:-1], bins):
+        raise ValueError(f"dem_norm0 has shape {np.shape(norm)}, expected {(bins,)} or {(*np.shape(dn)[:-1], bins)}")
+    block = functools.partial(_block, call, pixels, kept)
+    nothing = np.empty((0, np.shape(dn)[-1]))
+    _block(call, pixels, {**kept, "solver": "baseline"}, nothing, nothing, None if np.ndim(norm) > 1 else norm)
+    return dask_arrays.outputs(block, dn, edn, norm, bins)
+
+
+def _block(call: Any, pixels: tuple[str, str], kept: dict[str, Any], dn: Array, edn: Array, norm: Any) -> Outputs:
+    return call(**{pixels[0]: dn, pixels[1]: edn}, **kept, dem_norm0=norm)
 
 
 def _counts(dn: ArrayLike, edn: ArrayLike) -> tuple[Array, Array]:
