@@ -37,7 +37,7 @@ def test_nothing_is_loaded_before_it_is_computed_and_each_pixel_once():
 
     def load(block_info=None):
         loaded.append(block_info[None]["array-location"][0])
-        (first, last), *_ = loaded[-1]
+        first, last = loaded[-1]
         return DN[first:last]
 
     dn = da.map_blocks(load, chunks=((1,) * 5, (4,), (6,)), dtype=float, meta=np.empty((0, 0, 0)))
