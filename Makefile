@@ -8,7 +8,7 @@ ARGS ?=
 COMMITS ?= HEAD~5..HEAD
 BASE ?= origin/main
 
-.PHONY: sweep test test-all selfcheck readme reference history regression clean
+.PHONY: sweep test test-all data selfcheck readme reference history regression clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/python -m harness.sweep $(ARGS)
@@ -21,6 +21,10 @@ test: $(VENV)/.installed-dev
 
 test-all: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
+
+# Real AIA images and AIA's response, as data on any Python, into .cache/.
+data: $(VENV)/.installed
+	@$(BIN)/python -m harness.data
 
 selfcheck: $(VENV)/.installed
 	$(BIN)/python -m harness.selfcheck

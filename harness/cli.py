@@ -15,6 +15,8 @@ COMMANDS = {
     "profile": "harness.profile",
     "limits": "harness.limits",
     "regression": "harness.regression",
+    "data": "harness.data",
+    "invert": "implementations.invert",
 }
 
 

@@ -29,6 +29,8 @@ RECORDED_PACKAGES = (
     "cupy-cuda13x",
     "dask",
     "demregpy",
+    "utu",
+    "astropy",
 )
 
 

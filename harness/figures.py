@@ -91,12 +91,15 @@ def _shared_legend(figure: Figure, panels: list[Axes]) -> None:
 def write_figures(table: pd.DataFrame, folder: Path, note: str) -> list[Path]:
     """Every figure of a table as PNG and SVG in `folder`, `note` (the machine) beneath each. Returns the PNGs."""
     measured = table[table.status == "ok"]
-    if measured.empty:
-        return []
     written = []
     with mpl.rc_context(STYLE):
-        for draw in (speed_against_quality, runtime_against_pixels):
-            figure = draw(measured)
+        for draw, rows in (
+            (speed_against_quality, measured[measured.truth_dem_error.notna()]),  # of real images there is no truth
+            (runtime_against_pixels, measured),
+        ):
+            if rows.empty:
+                continue
+            figure = draw(rows)
             figure.supxlabel(note, fontsize=8, alpha=0.7)
             for suffix in ("svg", "png"):
                 path = folder / f"{draw.__name__}.{suffix}"

@@ -6,6 +6,9 @@ from typing import Any
 from harness import workload
 from harness.record import Cell, solver_slug
 from harness.registry import Registry, parse
+from harness.specification import Specification
+
+OWN_MAP = "map"
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Plan:
     rel_ci: float = 0.04
     """Rounds end when every interval's half width, relative to its ratio, is below this."""
     plugins: tuple[str, ...] = ()
+    maps: tuple[str, ...] = ()
+    """AIA FITS files of the user's own, six for each time; they are the dataset."""
 
     def __post_init__(self) -> None:
         for name in ("datasets", "pixels", "bins", "solvers"):
@@ -52,16 +57,20 @@ class Plan:
         if len(set(slugs)) != len(slugs):
             raise ValueError(f"--solvers names something twice: {', '.join(solvers)}")
         for name in self.datasets:
-            workload.load(name)
+            workload.check_source(self.specification(name))
             for pixels in self.pixels:
                 for bins in self.bins:
                     workload.check_sizes(pixels, bins)
         return replace(self, solvers=solvers)
 
+    def specification(self, name: str) -> Specification:
+        """The dataset of that name, `map` being the user's own files. ValueError when it is unknown."""
+        return workload.of_files(name, self.maps) if self.maps and name == OWN_MAP else workload.load(name)
+
     def cells(self) -> list[Cell]:
         """The grid, the cheapest cells first."""
         grid = [
-            Cell(name, pixels, bins, workload.load(name).seed if self.seed is None else self.seed)
+            Cell(name, pixels, bins, self.specification(name).seed if self.seed is None else self.seed)
             for name in self.datasets
             for bins in self.bins
             for pixels in self.pixels

@@ -81,7 +81,7 @@ def measure_lanes(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=scratch)))
         say("generating the problem")
         sample = quality.sample_of(cell.pixels)
-        workload.write(workload.load(cell.dataset), cell.pixels, cell.bins, cell.seed, folder, sample)
+        workload.write(plan.specification(cell.dataset), cell.pixels, cell.bins, cell.seed, folder, sample)
         for lane in lanes:
             stack.callback(lane.stop)
             say(f"{lane.spec}: warming up")

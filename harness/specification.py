@@ -2,8 +2,8 @@
 
 import math
 import tomllib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +32,17 @@ WHOLE = Rule(0, "whole and from 1 to 1000", lambda x: x == int(x) and 1 <= x <= 
 RANGE, POSITIVE_RANGE, CHANNELS, POSITIVE_CHANNELS = FINITE.of(2), POSITIVE.of(2), FINITE.of(-1), POSITIVE.of(-1)
 
 HEAD = {"name": str, "description": str, "provenance": str, "generator": str, "seed": int}
+NOISE = {
+    "exposure": POSITIVE_CHANNELS,
+    "gain": POSITIVE_CHANNELS,
+    "wavelength": POSITIVE_CHANNELS,
+    "read_noise": POSITIVE_CHANNELS,
+}
+MIXTURE = {
+    "noise": NOISE,
+    "defects": {"dead": SHARE, "negative": SHARE, "full_scale": POSITIVE},
+    "expected": {"not_positive": SHARE, "saturated": SHARE},
+}
 TABLES: dict[str, dict[str, dict[str, Rule]]] = {
     "random-response": {
         "temperature": {"logt_range": RANGE},
@@ -42,18 +53,15 @@ TABLES: dict[str, dict[str, dict[str, Rule]]] = {
     "gaussian-response": {
         "temperature": {"logt_range": RANGE},
         "response": {"centres": CHANNELS, "peaks": POSITIVE_CHANNELS, "width": POSITIVE},
-        "noise": {
-            "exposure": POSITIVE_CHANNELS,
-            "gain": POSITIVE_CHANNELS,
-            "wavelength": POSITIVE_CHANNELS,
-            "read_noise": POSITIVE_CHANNELS,
-        },
-        "defects": {"dead": SHARE, "negative": SHARE, "full_scale": POSITIVE},
-        "expected": {"not_positive": SHARE, "saturated": SHARE},
+        **MIXTURE,
     },
+    "aia-response": {"temperature": {"logt_range": RANGE}, **MIXTURE},
+    "aia-image": {"temperature": {"logt_range": RANGE}},
 }
 """Generator -> table -> key -> what it holds."""
 COMPONENT = {"share": SHARE, "median_counts": POSITIVE_CHANNELS}
+CROP = {"x": RANGE, "y": RANGE}
+AIA_CHANNELS = 6
 GAUSSIAN = {"peak": RANGE, "width": POSITIVE_RANGE, "log_emission_measure": RANGE}
 
 
@@ -77,13 +85,26 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Specification:
-    """The specification of that name. ValueError, in one line, when it is unknown or not well formed."""
-    if name not in names():
+    """The specification `name` or `name.crop`. ValueError, in one line, when it is unknown or not well formed."""
+    stem, _, crop = name.partition(".")
+    if stem not in names():
         raise UnknownNameError("dataset", name, names())
-    spec = parse((FOLDER / f"{name}.toml").read_text(encoding="utf-8"), f"datasets/{name}.toml")
-    if spec.name != name:
-        raise ValueError(f"datasets/{name}.toml: name must be that of the file, got {spec.name!r}, expected {name!r}")
-    return spec
+    spec = parse((FOLDER / f"{stem}.toml").read_text(encoding="utf-8"), f"datasets/{stem}.toml")
+    if spec.name != stem:
+        raise ValueError(f"datasets/{stem}.toml: name must be that of the file, got {spec.name!r}, expected {stem!r}")
+    crops = {c["name"]: c for c in spec.tables.get("crop", [])}
+    if not crop and not crops:
+        return spec
+    crop = crop or next(iter(crops))  # the first is what the name alone stands for
+    if crop not in crops:
+        raise UnknownNameError(f"crop of dataset '{stem}'", crop, crops or ["(it has none)"])
+    return replace(spec, name=name, tables=spec.tables | {"crop": [crops[crop]]})
+
+
+def of_files(name: str, files: Sequence[str]) -> Specification:
+    """Real images of the user's own, inverted as the `aia-image` workload is."""
+    spec = load("aia-image")
+    return replace(spec, name=name, tables=spec.tables | {"crop": [], "files": list(files)})
 
 
 def parse(text: str, file: str) -> Specification:
@@ -123,15 +144,32 @@ def _options(given: Any, file: str) -> Options:
 
 
 def _check_tables(content: dict[str, Any], file: str) -> None:
-    tables, mixture = TABLES[content["generator"]], content["generator"] == "gaussian-response"
-    _check_known(content, [*HEAD, "options", *tables, *(["component"] if mixture else [])], f"key in {file}")
+    tables = TABLES[content["generator"]]
+    lists = {"aia-image": ["crop"], "random-response": []}.get(content["generator"], ["component"])
+    _check_known(content, [*HEAD, "options", *tables, *lists], f"key in {file}")
     response = content.get("response")
     centres = response.get("centres") if isinstance(response, dict) else None
-    channels = len(centres) if isinstance(centres, list) and centres else 1
+    channels = len(centres) if isinstance(centres, list) and centres else AIA_CHANNELS
     for table, rules in tables.items():
         _check_table(content.get(table), rules, f"{file}: [{table}]", channels)
-    if not mixture:
-        return
+    if "crop" in lists:
+        _check_crops(content.get("crop"), file)
+    if "component" in lists:
+        _check_mixture(content, file, channels)
+
+
+def _check_crops(crops: Any, file: str) -> None:
+    if not isinstance(crops, list) or not crops:
+        raise ValueError(f"{file}: [[crop]] is missing, expected at least one")
+    for number, crop in enumerate(crops, start=1):
+        where = f"{file}: [[crop]] {number}"
+        for key in ("name", "images"):
+            if not isinstance(crop, dict) or not isinstance(crop.get(key), str):
+                raise ValueError(f"{where} {key} must be given, str, got {crop!r:.60}")
+        _check_table({k: v for k, v in crop.items() if k not in ("name", "images")}, CROP, where, AIA_CHANNELS)
+
+
+def _check_mixture(content: dict[str, Any], file: str, channels: int) -> None:
     components = content.get("component")
     if not isinstance(components, list) or not components:
         raise ValueError(f"{file}: [[component]] is missing, expected at least one")

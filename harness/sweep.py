@@ -15,8 +15,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from harness import cli, display, environment, figures, limits, registry, rows, runner
-from harness.plan import PRESETS, Plan
+from harness import cli, display, environment, figures, limits, real_image, registry, rows, runner
+from harness.plan import OWN_MAP, PRESETS, Plan
 from harness.record import Cell, Run
 
 RESULTS = Path("results")
@@ -31,6 +31,7 @@ GRID_OPTIONS = (
     "max_seconds",
     "rel_ci",
     "plugins",
+    "maps",
 )
 
 
@@ -48,6 +49,7 @@ def _parser() -> cli.Parser:
     add("--max-seconds", type=float, help="time budget of a cell's rounds; a slower solver is run once")
     add("--rel-ci", type=float, help="half width of the speedup's interval, relative, at which rounds end")
     add("--plugin", dest="plugins", action="append", metavar="FILE.py", help="a file with further solvers (repeatable)")
+    add("--map", dest="maps", nargs="+", metavar="FITS", help="AIA images of your own, level 1.5, six for each time")
     add("--out", type=Path, metavar="DIR", help="the run's folder (results/TIME-PRESET)")
     add("--resume", type=Path, metavar="DIR", help="continue the run in this folder")
     add("--strict", action="store_true", help="exit with 1 when a gate fails")
@@ -84,8 +86,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _plan_of(given: argparse.Namespace) -> tuple[Plan, Run | None]:
     """The plan, and the run that it continues. ValueError when a resumed run is of another grid or machine."""
     changes = {name: getattr(given, name) for name in GRID_OPTIONS if getattr(given, name) is not None}
-    if "plugins" in changes:
-        changes["plugins"] = tuple(changes["plugins"])
+    for name in ("plugins", "maps"):
+        if name in changes:
+            changes[name] = tuple(changes[name])
+    if "maps" in changes and given.resume is None:
+        changes["datasets"] = (OWN_MAP,)
+        if given.pixels is None:
+            changes["pixels"] = (real_image.size_of_files(given.maps),)
     if given.resume is None:
         return replace(PRESETS[given.preset or "quick"], **changes), None
     if given.out is not None or given.preset is not None:

@@ -6,7 +6,7 @@ and a map of 200 pixels is the first 200 of a map of 5000. What is computed from
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -15,10 +15,23 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.specification import Specification, load, names
+from harness import mixture, real_image
+from harness.specification import Specification, load, names, of_files
 from implementations.contract import Array, Options, Problem
 
-__all__ = ["TRUE_DEM", "check_sizes", "generate", "load", "names", "read", "save", "stream", "write"]
+__all__ = [
+    "TRUE_DEM",
+    "check_sizes",
+    "check_source",
+    "generate",
+    "load",
+    "names",
+    "of_files",
+    "read",
+    "save",
+    "stream",
+    "write",
+]
 
 BLOCK = 4096
 MOST_PIXELS, MOST_BINS, MOST_SEED = 10**9, 10**4, 2**63 - 1
@@ -57,6 +70,11 @@ class Block(NamedTuple):
     true_dem: Array
 
 
+def check_source(spec: Specification) -> None:
+    """ValueError, in one line, when the workload is made from files that aren't here."""
+    real_image.check(spec)
+
+
 def check_sizes(pixels: int, bins: int, seed: int = 0) -> None:
     """ValueError, in one line, when a workload can't be of this size or have this seed."""
     for name, value, low, high in (
@@ -83,6 +101,8 @@ def frame(spec: Specification, bins: int, seed: int) -> Frame:
     low, high = spec["temperature"]["logt_range"]
     dlogt = np.full(bins, (high - low) / bins)
     logt = low + dlogt * (np.arange(bins) + 0.5)
+    if spec.generator.startswith("aia"):
+        return Frame(real_image.response_of(logt, dlogt), logt, dlogt)
     response = spec["response"]
     if spec.generator == "random-response":
         drawn = _stream(seed, 0).random((bins, response["channels"]))
@@ -105,67 +125,44 @@ def _random_response_block(spec: Specification, shared: Frame, rng: np.random.Ge
     return Block(clean + noise * edn, edn, scale[:, None] * consistent / RESPONSE_SCALE)
 
 
-def _gaussian_response_block(spec: Specification, shared: Frame, rng: np.random.Generator) -> Block:
-    """Mixtures of DEMs through Gaussian responses, with photon and read noise, and defects."""
+def _mixture_block(spec: Specification, shared: Frame, rng: np.random.Generator) -> Block:
+    """Mixtures of DEMs through the response, with photon and read noise, and defects."""
     pick, shapes = rng.random(BLOCK), rng.random((BLOCK, 3, 3))
     noise = _normals(rng, shared.response.shape[1])
     defect, channel = rng.random(BLOCK), rng.integers(shared.response.shape[1], size=BLOCK)
 
-    kind = _component_of(spec, pick)
+    kind = mixture.component_of(spec, pick)
     dem = np.zeros((BLOCK, len(shared.logt)))
     for number, component in enumerate(spec["component"]):
         rows = kind == number
         for g, gaussian in enumerate(component["gaussian"]):
-            dem[rows] += _gaussian_dem(gaussian, shapes[rows, g], shared.logt)
+            dem[rows] += mixture.gaussian_dem(gaussian, shapes[rows, g], shared.logt)
     clean = dem @ (shared.response * shared.width_k[:, None])
-    dn, edn = _observed(spec["noise"], spec["defects"]["full_scale"], clean, noise)
-    return Block(*_with_defects(spec["defects"], dn, edn, defect, channel), dem / RESPONSE_SCALE)
+    dn, edn = mixture.observed(spec["noise"], spec["defects"]["full_scale"], clean, noise)
+    return Block(*mixture.with_defects(spec["defects"], dn, edn, defect, channel), dem / RESPONSE_SCALE)
 
 
-GENERATORS = {"random-response": _random_response_block, "gaussian-response": _gaussian_response_block}
+GENERATORS = {
+    "random-response": _random_response_block,
+    "gaussian-response": _mixture_block,
+    "aia-response": _mixture_block,
+}
+Blocks = Callable[[int], Block]
 
 
-def _component_of(spec: Specification, pick: Array) -> NDArray[np.intp]:
-    """Which component each pixel belongs to, from uniform draws (n,)."""
-    edges = np.cumsum([component["share"] for component in spec["component"]])
-    return np.minimum(np.searchsorted(edges, pick, side="right"), len(edges) - 1)
+def _blocks(spec: Specification, shared: Frame, seed: int) -> Blocks:
+    """What makes a block from its number."""
+    if spec.generator != "aia-image":
+        return lambda number: GENERATORS[spec.generator](spec, shared, _stream(seed, 1, number))
+    dn, edn = real_image.pixels_of(spec, _stream(seed, 0))
+    unknown = np.full((BLOCK, len(shared.logt)), np.nan)
 
+    def block(number: int) -> Block:
+        """The image's pixels, again from the first when all were used; nobody knows their true DEM."""
+        rows = (number * BLOCK + np.arange(BLOCK)) % len(dn)
+        return Block(dn[rows], edn[rows], unknown)
 
-def _gaussian_dem(gaussian: dict[str, list[float]], uniform: Array, logt: Array) -> Array:
-    """DEM (n, T), cm-5 K-1, of Gaussians in log T whose integral over T is the emission measure; uniform (n, 3)."""
-    ranges = np.array([gaussian["peak"], gaussian["width"], gaussian["log_emission_measure"]])
-    peak, width, measure = (ranges[:, 0] + (ranges[:, 1] - ranges[:, 0]) * uniform).T[:, :, None]
-    density = np.exp(-0.5 * ((logt - peak) / width) ** 2) / (np.sqrt(2 * np.pi) * width)
-    return 10.0**measure * density / (10.0**logt * np.log(10.0))
-
-
-def _observed(noise: dict[str, list[float]], full_scale: float, clean: Array, normal: Array) -> tuple[Array, Array]:
-    """Counts with photon and read noise, clipped to the detector's full scale (DN), and their standard errors.
-
-    All DN s-1 px-1, (n, F). A count of g DN s-1 in an exposure of t s is g t · gain · wavelength / 3397 photons. Errors
-    are estimated from the counts as they were observed, as for an image of the Sun: nobody knows the clean ones.
-    """
-    exposure, read = np.array(noise["exposure"]), np.array(noise["read_noise"])
-    photons_per_dn = np.array(noise["gain"]) * np.array(noise["wavelength"]) / 3397
-
-    def sigma(rate: Array) -> Array:
-        photons = np.maximum(rate, 0.0) * exposure * photons_per_dn
-        return np.sqrt(photons / photons_per_dn**2 + read**2) / exposure
-
-    dn = np.minimum(clean + normal * sigma(clean), full_scale / exposure)
-    return dn, sigma(dn)
-
-
-def _with_defects(
-    shares: dict[str, float], dn: Array, edn: Array, defect: Array, channel: NDArray[np.int64]
-) -> tuple[Array, Array]:
-    """Counts and errors with one dead or negative channel in the stated shares of pixels."""
-    rows = np.arange(BLOCK)
-    dead = defect < shares["dead"]
-    negative = ~dead & (defect < shares["dead"] + shares["negative"])
-    dn[rows[dead], channel[dead]] = edn[rows[dead], channel[dead]] = np.nan
-    dn[rows[negative], channel[negative]] = -np.abs(dn[rows[negative], channel[negative]])
-    return dn, edn
+    return block
 
 
 def stream(spec: Specification, pixels: int, bins: int, seed: int, chunk: int = BLOCK) -> Iterator[tuple[slice, Block]]:
@@ -177,13 +174,13 @@ def stream(spec: Specification, pixels: int, bins: int, seed: int, chunk: int = 
 
 
 def _chunks(spec: Specification, shared: Frame, pixels: int, seed: int, chunk: int) -> Iterator[tuple[slice, Block]]:
-    last, block = -1, None
+    make, last, block = _blocks(spec, shared, seed), -1, None
     for start in range(0, pixels, chunk):
         stop = min(start + chunk, pixels)
         parts = []
         for number in range(start // BLOCK, (stop - 1) // BLOCK + 1):
             if number != last or block is None:  # a block serves all the chunks that it spans
-                last, block = number, GENERATORS[spec.generator](spec, shared, _stream(seed, 1, number))
+                last, block = number, make(number)
             inside = slice(max(start - number * BLOCK, 0), min(stop - number * BLOCK, BLOCK))
             parts.append(Block(*(array[inside] for array in block)))
         yield slice(start, stop), Block(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))

@@ -10,6 +10,8 @@ SOURCES = sorted([*ROOT.glob("implementations/**/*.py"), *ROOT.glob("harness/**/
 STRATEGY_PARTS = ("numba_", "executors", "gpu_device", "gpu_stream", "dask_")
 """What strategy files may share beside contract and maths: kernels, executors and devices, by prefix."""
 LEAVES = ("environment", "stats")
+COMMANDS = ("implementations.invert",)
+"""What is run with `python -m` among the implementations: solves by name, as `api` does, with the commands' parser."""
 
 
 def module_of(path):
@@ -36,6 +38,11 @@ def test_imports_run_one_way(path):
         assert not uses
     elif name.startswith("implementations.maths"):
         assert all(u == "implementations.contract" or u.startswith("implementations.maths") for u in uses)
+    elif name.startswith("implementations.aia"):
+        known = ("implementations.contract", "implementations.maths", "implementations.aia")
+        assert all(u.startswith(known) for u in uses), "the instrument knows no solver"
+    elif name in COMMANDS:
+        assert {u for u in uses if u.startswith("harness")} <= {"harness.cli", "harness.registry"}
     elif name.startswith("implementations"):
         assert not any(u.startswith("harness") and u != "harness.registry" for u in uses), "strategies know no harness"
         if name == "implementations.baseline":
@@ -43,13 +50,13 @@ def test_imports_run_one_way(path):
     elif name.removeprefix("harness.") in LEAVES:
         assert not uses
     elif name not in ("harness.registry", "harness.selfcheck"):
-        allowed = ("implementations.contract", "implementations.maths")
+        allowed = ("implementations.contract", "implementations.maths", "implementations.aia")
         assert all(u.startswith(("harness", *allowed)) for u in uses), "solvers are known by name only"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_of)
 def test_strategies_do_not_import_one_another(path):
-    if path.parent.name != "implementations" or path.stem in ("__init__", "api", "contract", "zarr_maps"):
+    if path.parent.name != "implementations" or path.stem in ("__init__", "api", "contract", "invert", "zarr_maps"):
         return
     others = {u.split(".")[1] for u in imported(path) if u.startswith("implementations.")}
     if path.stem.startswith("numba_regmap"):

@@ -1,0 +1,1 @@
+"""SDO/AIA as solvers' users meet it: where its files are, its response and noise, its images. Knows no solver."""

@@ -1,0 +1,118 @@
+"""Inverts AIA images of your own: six FITS files, one for each channel, to a DEM for every pixel.
+
+`python -m implementations.invert FITS... -o dem.fits` writes DEM, errors, temperature resolution, chi-squared, status
+and recovered counts with the WCS of the images, as .fits, .zarr or .asdf. Several sets of six are a time series.
+
+`python -m implementations.invert IN.zarr -o OUT.zarr --solver dask` inverts counts and errors out of a Zarr store into
+another, however large they are; see `implementations.zarr_maps`.
+"""
+
+import argparse
+import importlib
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from rich.progress import Progress
+
+from harness import cli
+from harness.registry import Registry
+from implementations.aia import files, formats, images, instrument, maps
+from implementations.contract import Options, Solver, Status
+
+LOGT_RANGE, BINS = (5.7, 7.4), 34
+
+
+def _parser() -> cli.Parser:
+    parser = cli.Parser("implementations.invert", description=__doc__, allow_abbrev=False)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add = parser.add_argument
+    add("inputs", nargs="+", type=Path, metavar="FITS", help="AIA images, level 1.5, six for each time; or one .zarr")
+    add("-o", "--out", type=Path, required=True, help="where to: .fits, .zarr or .asdf")
+    add("--solver", default="numba", help="name or name[key=value,...] (numba)")
+    add("--threads", type=int, default=1, help="of a solver that doesn't say otherwise (1)")
+    add("--bins", type=int, default=BINS, help=f"temperature bins ({BINS})")
+    add("--logt", type=float, nargs=2, default=LOGT_RANGE, metavar=("LOW", "HIGH"), help="log10 K; 5.7 7.4 by default")
+    add("--gloci", action="store_true", help="shape the constraint by the EM loci")
+    add("--response", type=Path, help="table of the temperature response, IDL save file (demregpy's)")
+    add("--plot", type=Path, metavar="PNG", help="draw the maps too")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    parser = _parser()
+    given = parser.parse(arguments)
+    try:
+        if [path.suffix for path in given.inputs] == [".zarr"] and given.out.suffix == ".zarr":
+            zarr_maps = importlib.import_module("implementations.zarr_maps")
+            return zarr_maps.invert_store(given.inputs[0], given.out, given.solver, given.threads)
+        return _invert_images(given)
+    except (ValueError, RuntimeError, OSError) as error:
+        parser.error(" ".join(str(error).split()))
+
+
+def _invert_images(given: argparse.Namespace) -> int:
+    if images.unavailable():
+        raise ValueError(images.unavailable())
+    low, high = given.logt
+    if not (3 <= given.bins <= 1000 and 3 <= low < high <= 10):
+        raise ValueError(
+            f"--bins must be from 3 to 1000 and --logt rise within 3 to 10, got {given.bins}, {low:g} {high:g}"
+        )
+    write = formats.writer_of(given.out)
+    solver = solver_of(given.solver, given.threads)
+    response_file = given.response or files.response_file()
+    table = instrument.read_response(response_file)
+    sets = [images.read_set(six) for six in images.sets_of(given.inputs)]
+    for remark in dict.fromkeys(remark for image_set in sets for remark in image_set.remarks):
+        print(f"note: {remark}")
+    options = Options(gloci=int(given.gloci))
+    history = [
+        f"demreg-bench {version('demreg-bench')}, {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}, solver {given.solver}",
+        f"{options}",
+        f"response {response_file.name}; errors: photon and read noise of one detector pixel",
+        *(Path(name).name for image_set in sets for name in image_set.files),
+    ]
+    start = time.perf_counter()
+    with Progress(transient=True) as progress:
+        bar = progress.add_task("DEM", total=sum(s.dn[..., 0].size for s in sets))
+        result = maps.invert(
+            sets, table, np.logspace(low, high, given.bins + 1), options, solver.run, history,
+            lambda pixels: progress.advance(bar, pixels),
+        )  # fmt: skip
+    _say(result, time.perf_counter() - start)
+    write(result, given.out)
+    print(f"maps: {given.out}")
+    if given.plot:
+        from implementations.aia import plot
+
+        plot.save(result, given.plot)
+        print(f"plot: {given.plot}")
+    return cli.OK
+
+
+def solver_of(spec: str, threads: int) -> Solver:
+    """The solver of that name. ValueError when it is unknown or can't run here."""
+    registry = Registry()
+    described = registry.describe(registry.load(spec).name)
+    if not described["available"]:
+        raise ValueError(f"solver '{spec}' can't run here: {described['reason']}")
+    return registry.create(spec, threads)
+
+
+def _say(result: maps.DemMaps, seconds: float) -> None:
+    counts = np.bincount(result.status.ravel(), minlength=len(Status))
+    inverted = counts[Status.OK] + counts[Status.HIT_MAX_ITER]
+    print(
+        f"{inverted} of {result.status.size} pixels inverted in {seconds:.1f} s (compilation included); "
+        f"{counts[Status.HIT_MAX_ITER]} with negative bins left, {counts[Status.INVALID]} with a channel or error <= 0"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
