@@ -32,6 +32,7 @@ IN_REPO = {
     "numba-float32": "implementations.numba_fused:NumbaFloat32",
     "dask-delayed": "implementations.dask_delayed:DaskDelayed",
     "dask": "implementations.dask_tiled:DaskTiled",
+    "gpu-batched": "implementations.gpu_batched:GpuBatched",
 }
 
 

@@ -18,7 +18,6 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,7 +33,8 @@ class Setup(NamedTuple):
     """What all pixels share, on the device that computes."""
 
     options: Options
-    channels: NDArray[np.bool_] | None
+    channels: Any
+    """Which channels shape the constraint by their EM loci, or None for none."""
     rmatrix: Any
     dlogt: Any
     sampling: uncertainty.Sampling
@@ -50,6 +50,7 @@ class Outputs(NamedTuple):
     chisq: Any
     dn_reg: Any
     iterations: Any
+    status: Any
 
 
 class Spectrum(NamedTuple):
@@ -64,8 +65,9 @@ class Spectrum(NamedTuple):
     edn: Any
 
     def at(self, pixels: Any) -> "Spectrum":
-        """That of some pixels."""
-        return Spectrum(*(array[pixels] for array in self))
+        """That of some pixels, by their numbers."""
+        take = array_namespace(pixels).take
+        return Spectrum(*(take(array, pixels, axis=0) for array in self))
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,21 +104,11 @@ class Batched(Solver):
             raise ValueError(f"threads must be a whole number of at least 1, got {threads}")
         self.memory_mb, self.profile_mb, self.threads = memory_mb, profile_mb, threads
 
-    @staticmethod
-    def namespace() -> ModuleType:
-        """The array library that computes."""
-        return np
-
     def prepare(self, problem: Problem) -> State:
         """Plan the chunks and place the shared arrays."""
-        xp = self.namespace()
-        _, channels, bins = problem.sizes
-        profile = max(1, int(self.profile_mb * 1e6 / (8 * bins**2)))
-        chunk = max(1, int(self.memory_mb * 1e6 / self.threads / pixel_bytes(channels, bins, problem.options.nmu)))
-        mask = problem.options.loci_mask(channels)
-        rmatrix, logt, dlogt = (xp.asarray(a) for a in (problem.rmatrix, problem.logt, problem.dlogt))
-        setup = Setup(problem.options, mask, rmatrix, dlogt, uncertainty.sampling(logt), min(profile, chunk))
-        return State(problem, np.flatnonzero(problem.valid()), setup, chunk)
+        chunk = max(1, int(self.memory_mb * 1e6 / self.threads / pixel_bytes(problem)))
+        profile = min(profile_pixels(problem, self.profile_mb), chunk)
+        return State(problem, np.flatnonzero(problem.valid()), setup_of(problem, np, profile), chunk)
 
     def solve(self, state: State) -> Solution:
         """Invert chunk after chunk; invalid pixels stay zero."""
@@ -131,21 +123,33 @@ class Batched(Solver):
 
     def fill(self, solution: Solution, pixels: NDArray[np.intp], state: State) -> None:
         """Invert one chunk and store its outputs."""
-        xp, problem = self.namespace(), state.problem
-        norm = None if problem.dem_norm0 is None else xp.asarray(problem.dem_norm0[pixels])
-        outputs = invert(xp.asarray(problem.dn[pixels]), xp.asarray(problem.edn[pixels]), norm, state.setup)
+        problem = state.problem
+        norm = None if problem.dem_norm0 is None else problem.dem_norm0[pixels]
+        outputs = invert(problem.dn[pixels], problem.edn[pixels], norm, state.setup)
         for name, value in outputs._asdict().items():
             getattr(solution, name)[pixels] = value
-        negative = np.any(solution.dem[pixels] < 0, axis=1)
-        solution.status[pixels] = np.where(negative, Status.HIT_MAX_ITER, Status.OK)
 
     def collect(self, state: State, solution: Solution) -> Solution:
         """Nothing to do: the solution is on the host."""
         return solution
 
 
-def pixel_bytes(channels: int, bins: int, nmu: int) -> int:
+def setup_of(problem: Problem, xp: Any, profile: int) -> Setup:
+    """What all pixels of a problem share, as arrays of the library `xp`; `profile`: pixels with profiles at a time."""
+    mask = problem.options.loci_mask(problem.sizes[1])
+    channels = None if mask is None else xp.asarray(np.flatnonzero(mask))
+    rmatrix, logt, dlogt = (xp.asarray(a) for a in (problem.rmatrix, problem.logt, problem.dlogt))
+    return Setup(problem.options, channels, rmatrix, dlogt, uncertainty.sampling(logt), profile)
+
+
+def profile_pixels(problem: Problem, memory_mb: float) -> int:
+    """Of how many pixels the T x T profiles fit into `memory_mb`; at least one."""
+    return max(1, int(memory_mb * 1e6 / (8 * problem.sizes[2] ** 2)))
+
+
+def pixel_bytes(problem: Problem) -> int:
     """About what a pixel of a chunk takes at most, its T x T profile apart."""
+    (_, channels, bins), nmu = problem.sizes, problem.options.nmu
     return 8 * (bins * (4 * channels + 8) + 6 * nmu + 12 * channels**2) + 11 * uncertainty.SAMPLES * bins
 
 
@@ -159,7 +163,14 @@ def invert(dn: Any, edn: Any, norm: Any | None, setup: Setup) -> Outputs:
     k_dagger = inverse.k_dagger(spectrum.u, spectrum.s, mu, linv, rmatrix, edn)
     dn_reg = uncertainty.counts(dem, rmatrix)
     chisq = uncertainty.chisq(dn, edn, dn_reg)
-    return Outputs(dem, uncertainty.edem(k_dagger), resolution(k_dagger, edn, setup), chisq, dn_reg, iterations)
+    edem, elogt = uncertainty.edem(k_dagger), resolution(k_dagger, edn, setup)
+    return Outputs(dem, edem, elogt, chisq, dn_reg, iterations, status_of(dem))
+
+
+def status_of(dem: Any) -> Any:
+    """`Status` (P,) of inverted pixels: OK, or HIT_MAX_ITER where negative bins are left in dem (P, T)."""
+    xp = array_namespace(dem)
+    return int(Status.HIT_MAX_ITER) * xp.astype(xp.any(dem < 0, axis=1), xp.int8)  # OK is 0
 
 
 def constraint_weight(dn: Any, edn: Any, norm: Any | None, setup: Setup) -> Any:
@@ -176,7 +187,8 @@ def constraint_weight(dn: Any, edn: Any, norm: Any | None, setup: Setup) -> Any:
 def derived_weight(dn: Any, edn: Any, setup: Setup) -> Any:
     """The weight (P, T) from the EM loci, or from a first solution whose triangle all pixels share."""
     if setup.channels is not None:
-        return constraint.loci_weight(dn[:, setup.channels], setup.rmatrix[:, setup.channels])
+        chosen = (array_namespace(dn).take(a, setup.channels, axis=1) for a in (dn, setup.rmatrix))
+        return constraint.loci_weight(*chosen)
     linv = constraint.uniform_inverse_diagonal(setup.dlogt)
     first = factorised(dn, edn, linv, setup.rmatrix, setup.options.nmu)
     return constraint.solution_weight(solution_at(setup.options.reg_tweak, first, setup.rmatrix)[0])
@@ -205,14 +217,13 @@ def nonnegative(spectrum: Spectrum, setup: Setup) -> tuple[Any, Any, Any]:
     passes = xp.ones(dem.shape[0], dtype=xp.int32)
     left, part, latest = xp.arange(dem.shape[0]), spectrum, dem
     for number in range(2, options.max_iter + 1):
-        negative = xp.any(latest < 0, axis=1)
-        left = left[negative]
-        if left.shape[0] == 0:
+        negative = xp.nonzero(xp.any(latest < 0, axis=1))[0]  # how many: all that a pass makes the host wait for
+        if negative.shape[0] == 0:
             break
-        part = part.at(negative)
+        left, part = xp.take(left, negative), part.at(negative)
         target *= options.rgt_fact
         latest, chosen = solution_at(target, part, setup.rmatrix)
-        dem[left], mu[left], passes[left] = latest, chosen, number
+        dem[left, ...], mu[left], passes[left] = latest, chosen, number
     return dem, mu, passes
 
 
@@ -221,6 +232,8 @@ def resolution(k_dagger: Any, edn: Any, setup: Setup) -> Any:
     xp, step = array_namespace(k_dagger), setup.profile_pixels
     per_count = k_dagger / edn[:, :, None]
     peak = xp.empty_like(k_dagger[:, 0, :])
-    for n in range(0, peak.shape[0], step):
-        peak[n : n + step] = uncertainty.profile_peak(per_count[n : n + step], setup.rmatrix)
+    pixels = peak.shape[0]
+    for n in range(0, pixels, step):
+        part = slice(n, min(n + step, pixels))
+        peak[part, ...] = uncertainty.profile_peak(per_count[part, ...], setup.rmatrix)
     return uncertainty.elogt(per_count, setup.rmatrix, peak, setup.sampling, setup.dlogt)

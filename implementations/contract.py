@@ -256,6 +256,13 @@ class Solver(ABC):
     def collect(self, state: Any, solution: Any) -> Solution:
         """Bring the solution to the host and release what `prepare` acquired."""
 
+    def facts(self, state: Any) -> dict[str, float]:
+        """What the solver itself measured of the run that `collect` ended, by name; nothing unless it has a device.
+
+        A solver on a device gives `upload_s`, `kernel_s`, `download_s` by the device's clock, and `peak_device_mb`.
+        """
+        return {}
+
     def run(self, problem: Problem) -> Solution:
         """prepare, solve and collect in one call, for callers that do not time them."""
         state = self.prepare(problem)

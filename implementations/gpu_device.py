@@ -137,6 +137,19 @@ class Cupy:
         return self.cuda.get_elapsed_time(start, end) / 1e3
 
 
+def runtime() -> Runtime:
+    """The devices that strategies compute on."""
+    return Cupy()
+
+
+def check(devices: Any, chunk: Any) -> None:
+    """Raise ValueError unless these tunables of a device strategy are whole numbers in range."""
+    if not isinstance(devices, int) or devices < 0:
+        raise ValueError(f"devices must be a whole number, 0 for all there are, got {devices}")
+    if chunk is not None and (not isinstance(chunk, int) or chunk < 1):
+        raise ValueError(f"chunk must be a whole number of at least 1, or None, got {chunk}")
+
+
 def available() -> tuple[bool, str]:
     """Whether CuPy, a driver and a device with enough memory are here, and if not, which is missing. Never raises."""
     if find_spec("cupy") is None:

@@ -6,9 +6,9 @@ and which host arrays its outputs end in. `Pipeline` does the rest; strategies c
     def prepare(self, problem):
         solution = Solution.empty(problem)
         job = Job({"dn": problem.dn, "edn": problem.edn}, vars(solution), rows, share, compute, bytes_per_pixel)
-        return Pipeline(job, Cupy(), devices=1)      # plans the chunk, takes the memory, places what is shared
+        return Pipeline(job, gpu_device.runtime(), devices=1)   # plans chunks, takes memory, places what is shared
     def solve(self, state):
-        state.run()                                  # every chunk up, computed, home
+        state.run()                                             # every chunk up, computed, home
     def collect(self, state, solution):
         return solution                              # state.facts() has the device's own times and peak memory
 
@@ -73,7 +73,9 @@ class Job:
     """(shared, inputs, outputs, stream): fill the device arrays `outputs` (n, ...) from the device arrays `inputs`
     (n, ...), both contiguous and named as above. `stream` is current for CuPy; a raw launch must name it."""
     work_bytes: int
-    """Device memory per pixel that `compute` takes beside inputs and outputs."""
+    """Device memory per pixel of a chunk that `compute` takes beside inputs and outputs."""
+    fixed_bytes: int = 0
+    """Device memory that it takes whatever the chunk."""
 
     def slot_bytes(self) -> int:
         """What a pixel takes in a slot."""
@@ -90,7 +92,9 @@ def plan(pixels: int, slot_bytes: int, work_bytes: int, free_bytes: int, devices
     fits = int(free_bytes * MEMORY_SHARE) // (SLOTS * slot_bytes + work_bytes)
     if fits < 1:
         needed = SLOTS * slot_bytes + work_bytes
-        raise MemoryError(f"a pixel needs {needed} bytes on the device, of which {free_bytes} are free")
+        raise MemoryError(
+            f"a pixel needs {needed} bytes on the device, of which {max(free_bytes, 0)} are free for pixels"
+        )
     overlapping = max(FEWEST, -(-pixels // (CHUNKS * devices)))
     return max(1, min(fits, int(STAGED_MB * 1e6) // slot_bytes, overlapping, pixels))
 
@@ -246,8 +250,8 @@ class Pipeline:
             raise ValueError(f"devices={devices}, but there are {there}")
         numbers = range(devices or there)
         if chunk is None:
-            free = [_free_bytes(runtime, device) for device in numbers]
-            chunk = plan(len(job.rows), job.slot_bytes(), job.work_bytes, min(free), len(numbers))
+            free = min(_free_bytes(runtime, device) for device in numbers) - job.fixed_bytes
+            chunk = plan(len(job.rows), job.slot_bytes(), job.work_bytes, free, len(numbers))
         chunk = max(1, min(chunk, len(job.rows)))
         self.job, self.chunk = job, chunk
         self.lines = [Line(job, runtime, device, chunk) for device in numbers]

@@ -9,6 +9,7 @@ import threading
 from collections import Counter, deque
 from contextlib import contextmanager
 
+import array_api_strict
 import numpy as np
 
 
@@ -127,3 +128,19 @@ class FakeDevices:
                 work()
         self.tick += 1
         self.log.append((stream.device, name))
+
+
+def allow_assignment_by_numbers(monkeypatch):
+    """Let array-api-strict do `x[numbers, ...] = values`: the one thing that CuPy has, the standard has not, and the
+    positivity loop needs."""
+    kind = type(array_api_strict.zeros(1))
+    original = kind.__setitem__
+
+    def setitem(self, key, value):
+        rows = key[0] if isinstance(key, tuple) else key
+        if isinstance(rows, kind) and rows.dtype == array_api_strict.int64:
+            self._array[np.asarray(rows)] = np.asarray(value) if isinstance(value, kind) else value
+        else:
+            original(self, key, value)
+
+    monkeypatch.setattr(kind, "__setitem__", setitem)

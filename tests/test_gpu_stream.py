@@ -188,5 +188,5 @@ def test_a_plan_keeps_to_all_its_limits():
 
 
 def test_a_device_that_cannot_hold_one_pixel_says_so():
-    with pytest.raises(MemoryError, match="a pixel needs 3000 bytes on the device, of which 3000 are free"):
+    with pytest.raises(MemoryError, match="a pixel needs 3000 bytes on the device, of which 3000 are free for pixels"):
         plan(10, 1000, 1000, 3000)

@@ -27,9 +27,12 @@ def expected(draw: Draw) -> tuple[Solution, dict[int, Pixel]]:
 
 
 def check(name: str, draw: Draw, tally: Tally) -> None:
+    check_solution(create(name).run(draw.problem()), draw, tally)
+
+
+def check_solution(got: Solution, draw: Draw, tally: Tally) -> None:
     problem = draw.problem()
     solution, facts = expected(draw)
-    got = create(name).run(problem)
     np.testing.assert_array_equal(got.status == Status.INVALID, ~problem.valid())
     found = compare(problem, got, solution, facts)
     tally.add(found)

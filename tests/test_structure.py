@@ -9,6 +9,8 @@ ROOT = Path(__file__).parent.parent
 SOURCES = sorted([*ROOT.glob("implementations/**/*.py"), *ROOT.glob("harness/**/*.py")])
 STRATEGY_PARTS = ("numba_", "executors", "gpu_device", "gpu_stream", "dask_")
 """What strategy files may share beside contract and maths: kernels, executors and devices, by prefix."""
+BY_DEFINITION = {"numba_regmap": "baseline", "gpu_batched": "batched", "gpu_l2": "l2", "cupy_regmap": "baseline"}
+"""Strategies that are another one with one thing replaced: a step, or the place where it is computed."""
 LEAVES = ("environment", "stats")
 COMMANDS = ("implementations.invert",)
 """What is run with `python -m` among the implementations: solves by name, as `api` does, with the commands' parser."""
@@ -59,8 +61,7 @@ def test_strategies_do_not_import_one_another(path):
     if path.parent.name != "implementations" or path.stem in ("__init__", "api", "contract", "invert", "zarr_maps"):
         return
     others = {u.split(".")[1] for u in imported(path) if u.startswith("implementations.")}
-    if path.stem.startswith("numba_regmap"):
-        others.discard("baseline")  # by definition the baseline with one step replaced
+    others.discard(BY_DEFINITION.get(path.stem))
     strategies = {o for o in others if o not in ("contract", "maths")}
     assert all(o.startswith(STRATEGY_PARTS) for o in strategies), strategies
 
