@@ -30,9 +30,12 @@ IN_REPO = {
     "l2": "implementations.l2:L2",
     "numba": "implementations.numba_fused:NumbaFused",
     "numba-float32": "implementations.numba_fused:NumbaFloat32",
+    "cupy": "implementations.cupy_direct:CupyDirect",
+    "cupy-regmap": "implementations.cupy_regmap:CupyRegmap",
+    "gpu-batched": "implementations.gpu_batched:GpuBatched",
+    "gpu-l2": "implementations.gpu_l2:GpuL2",
     "dask-delayed": "implementations.dask_delayed:DaskDelayed",
     "dask": "implementations.dask_tiled:DaskTiled",
-    "gpu-batched": "implementations.gpu_batched:GpuBatched",
 }
 
 

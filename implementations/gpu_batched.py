@@ -30,7 +30,7 @@ class GpuBatched(Solver):
     """The exact algorithm on stacked arrays on one or several devices.
 
     Tunables: `devices`, how many, 0 for all; `profile_mb`, what the T x T profiles of some pixels may take at a time;
-    `chunk`, pixels at a time, None for as many as the free memory is good for.
+    `chunk`, pixels at a time, None for what the free memory is good for.
     """
 
     name = "gpu-batched"

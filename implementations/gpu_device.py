@@ -142,6 +142,11 @@ def runtime() -> Runtime:
     return Cupy()
 
 
+def to_host(array: Any) -> NDArray[Any]:
+    """A device's array as one of NumPy's; waits for it."""
+    return array.get() if hasattr(array, "get") else np.asarray(array)
+
+
 def check(devices: Any, chunk: Any) -> None:
     """Raise ValueError unless these tunables of a device strategy are whole numbers in range."""
     if not isinstance(devices, int) or devices < 0:

@@ -21,24 +21,25 @@ dem, edem 1e15 cm-5 K-1; logt log10 K; elogt dex.
 Source: the discrepancy principle as in Hannah & Kontar (2012), without their whitening and weights.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
-from implementations.contract import Array, Bounds, Problem, Solution, Solver, Status
+from implementations.contract import Bounds, Problem, Solution, Solver, Status
 from implementations.maths import constraint, discrepancy, factorise, inverse, uncertainty
 
 
 class Table(NamedTuple):
     """What all pixels share: the SVD's U (F, r) and s (r,), the grid mu (G,), and at each of its points an inverse."""
 
-    u: Array
-    left: Array
+    u: Any
+    left: Any
     """Squared filter factors (r, G): the misfit is the squared projections times these."""
-    k_dagger: Array
+    k_dagger: Any
     """(G, F, T), transposed: the DEM of one count in a channel."""
-    elogt: Array
+    elogt: Any
     """(G, T)"""
 
 
@@ -119,12 +120,13 @@ def invert(problem: Problem, pixels: NDArray[np.intp], table: Table, solution: S
     solution.iterations[pixels], solution.status[pixels] = 1, Status.OK
 
 
-def choose(dn: Array, edn: Array, table: Table, reg_tweak: float) -> NDArray[np.intp]:
+def choose(dn: Any, edn: Any, table: Table, reg_tweak: float) -> Any:
     """Which grid point (P,) brings the misfit nearest to the summed squared errors."""
-    projection, outside = discrepancy.project(table.u[None], dn)
+    xp = array_namespace(dn, edn)
+    projection, outside = discrepancy.project(table.u[None, ...], dn)
     misfit = projection**2 @ table.left
-    misfit += (outside - reg_tweak * (edn**2).sum(axis=1))[:, None]
-    return np.abs(misfit, out=misfit).argmin(axis=1)
+    misfit += (outside - reg_tweak * xp.sum(edn**2, axis=1))[:, None]
+    return xp.argmin(xp.abs(misfit), axis=1)
 
 
 def by_grid_point(point: NDArray[np.intp], points: int) -> tuple[NDArray[np.intp], list[tuple[int, slice]]]:

@@ -1,0 +1,98 @@
+"""`l2` on the device: every pixel's inverse looked up in one small table, no factorisation per pixel and no waiting.
+
+The table (an inverse and a resolution for each point of the regularisation grid) is made once on the host. Per pixel
+the device does what `l2` does, but leaves the pixels in their order and fetches a row of the table for each: sorting
+them by grid point, which pays on a processor, would make the host wait for how many there are of each.
+
+Approximate: what `l2` gives up and keeps, the error bars propagated from the errors included.
+
+Wins: not yet measured. Expected to be bound by the transfer home of 24·T bytes a pixel.
+Cost per pixel: a product of F x nmu for the misfit, F fetched rows of T. In launches: some 70 a chunk; the host never
+waits in one. Memory: on the device two slots and about 8·(6·T + 4·nmu) bytes per pixel of a chunk; on the host, pinned,
+two slots. A map larger than the device is streamed through it.
+
+Shapes: dn, edn (P, F); rmatrix (T, F); logt, dlogt (T,). Units: dn, edn DN s-1 px-1; rmatrix 1e-15 DN cm5 K s-1 px-1;
+dem, edem 1e15 cm-5 K-1; logt log10 K; elogt dex.
+Source: `implementations.l2`, whose table and choice of mu these are.
+"""
+
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from implementations import gpu_device
+from implementations.contract import Problem, Solution, Solver, Status
+from implementations.gpu_stream import Arrays, Job, Pipeline
+from implementations.l2 import L2, Table, choose, tabulate
+from implementations.maths import uncertainty
+
+
+class GpuL2(Solver):
+    """Shared-SVD discrepancy solver on one or several devices.
+
+    Tunables: `devices`, how many, 0 for all; `chunk`, pixels at a time, None for what the free memory is good for.
+    """
+
+    name = "gpu-l2"
+    device = "gpu"
+    accuracy = "approximate"
+    bounds = L2.bounds
+
+    def __init__(self, devices: int = 1, chunk: int | None = None):
+        gpu_device.check(devices, chunk)
+        self.devices, self.chunk = devices, chunk
+
+    @classmethod
+    def available(cls) -> tuple[bool, str]:
+        """Whether CuPy, a driver and a device are here."""
+        return gpu_device.available()
+
+    def prepare(self, problem: Problem) -> Pipeline:
+        """Tabulate the inverses, plan the chunks, take host and device memory."""
+        table, (_, channels, bins) = tabulate(problem), problem.sizes
+
+        def share(xp: Any) -> tuple[Table, Any, float]:
+            return Table(*map(xp.asarray, table)), xp.asarray(problem.rmatrix), problem.options.reg_tweak
+
+        job = Job(
+            inputs={"dn": problem.dn, "edn": problem.edn},
+            outputs=vars(Solution.empty(problem)),
+            rows=np.flatnonzero(problem.valid()),
+            share=share,
+            compute=compute,
+            work_bytes=8 * (6 * bins + 4 * problem.options.nmu + 8 * channels),
+        )
+        return Pipeline(job, gpu_device.runtime(), self.devices, self.chunk)
+
+    def solve(self, state: Pipeline) -> Solution:
+        """Every chunk up, inverted and home; invalid pixels stay zero."""
+        state.run()
+        return Solution(**state.job.outputs)
+
+    def collect(self, state: Pipeline, solution: Solution) -> Solution:
+        """Nothing to do: the solution came home chunk by chunk."""
+        return solution
+
+    def facts(self, state: Pipeline) -> dict[str, float]:
+        """By the device's clock, and its memory; see `Pipeline.facts`."""
+        return state.facts()
+
+
+def compute(shared: tuple[Table, Any, float], inputs: Arrays, outputs: Arrays, stream: Any) -> None:
+    """Fill in the outputs of a chunk of valid pixels; see `gpu_stream.Job`."""
+    (table, rmatrix, reg_tweak), dn, edn = shared, inputs["dn"], inputs["edn"]
+    xp = array_namespace(dn)
+    point = choose(dn, edn, table, reg_tweak)
+    dem, variance = 0.0, 0.0
+    for f in range(dn.shape[1]):  # channel by channel: no (P, F, T) array
+        row = xp.take(table.k_dagger[:, f, :], point, axis=0)
+        dem = dem + dn[:, f, None] * row
+        variance = variance + (edn[:, f, None] * row) ** 2
+    outputs["dem"][...] = dem = xp.where(dem > 0, dem, 0.0)
+    outputs["edem"][...] = xp.sqrt(variance)
+    outputs["elogt"][...] = xp.take(table.elogt, point, axis=0)
+    outputs["dn_reg"][...] = dn_reg = uncertainty.counts(dem, rmatrix)
+    outputs["chisq"][...] = uncertainty.chisq(dn, edn, dn_reg)
+    outputs["iterations"][...] = 1
+    outputs["status"][...] = int(Status.OK)
