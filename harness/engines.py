@@ -5,6 +5,7 @@ the profile's record, among them `files`, the names of what it wrote.
 """
 
 import cProfile
+import functools
 import inspect
 import math
 import os
@@ -21,20 +22,21 @@ import numpy as np
 
 from harness import clock
 from harness.clock import Phases
-from implementations.contract import Solution, Solver
+from implementations.contract import Problem, Solution, Solver
 
 Run = Callable[[], tuple[Phases, Solution]]
 PROF = "calls.prof"
 PERF_HERTZ = 999
 
 
-def observe(engine: str, run: Run, solver: Solver, out: Path) -> dict[str, Any]:
+def watch(solver: Solver, problem: Problem, engine: str, folder: str) -> dict[str, Any]:
     """Figures of one run under an engine, `disturbed_s`, between undisturbed ones, of which `undisturbed_s` is the
     median."""
+    run = functools.partial(clock.timed_run, solver, problem)
     alone = [run()[0].total]
     half = math.ceil(clock.repeats_for(alone[0]) / 2)
     alone += [run()[0].total for _ in range(half)]
-    figures = ENGINES[engine](run, solver, out)
+    figures = ENGINES[engine](run, solver, Path(folder))
     alone += [run()[0].total for _ in range(half)]
     return {"undisturbed_s": float(np.median(alone[1:])), "disturbed_s": figures.pop("run_s"), **figures}
 

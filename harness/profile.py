@@ -102,8 +102,10 @@ def measure(given: argparse.Namespace, cell: Cell, out: Path) -> dict[str, Any]:
         with Supervisor(problem, given.solver, [Path(p) for p in given.plugins or ()], threads, limit_mb) as worker:
             worker.reply(given.max_seconds)
             warm = worker.ask(given.max_seconds, do="warmup")
-            figures = worker.ask(given.max_seconds, do="observe", engine=given.engine, out=str(out.resolve()))
-            return {"oneoff_s": warm["oneoff_s"], "peak_rss_mb": warm["peak_rss_mb"], **figures}
+            stages = worker.ask(given.max_seconds, do="watch", how="stages", spec=given.solver)
+            folder = str(out.resolve())
+            figures = worker.ask(given.max_seconds, do="watch", how="engines", engine=given.engine, folder=folder)
+            return {"oneoff_s": warm["oneoff_s"], "peak_rss_mb": warm["peak_rss_mb"], **stages, **figures}
 
 
 def _provenance(given: argparse.Namespace, cell: Cell) -> dict[str, Any]:
@@ -131,6 +133,7 @@ def _show(console: Console, record: dict[str, Any], out: Path) -> None:
         f"under {record['engine']}",
         highlight=False, markup=False, soft_wrap=True,
     )  # fmt: skip
+    _show_stages(console, record)
     if "functions" in record:
         view = Table("function", box=None, padding=(0, 1, 0, 0))
         for name in ("calls", "own", "share", "cumulative", "share"):
@@ -146,6 +149,22 @@ def _show(console: Console, record: dict[str, Any], out: Path) -> None:
         console.print(f"{row['mb']:9.2f} MB in {row['count']:,} allocations: {row['where']}", highlight=False)
     for name in (*record["files"], PROFILE_FILE):
         console.print(f"written: {out / name}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _show_stages(console: Console, record: dict[str, Any]) -> None:
+    if record["stages"] is None:
+        console.print(f"stages: {record['stages_reason']}", highlight=False)
+        return
+    total = sum(record["stages"].values())
+    parts = sorted(record["stages"].items(), key=lambda item: -item[1])
+    shares = ", ".join(f"{name} {value / total:.1%}" for name, value in parts)
+    console.print(f"stages: {shares}", highlight=False, markup=False, soft_wrap=True)
+    if not record["stages_agree"]:
+        console.print(
+            f"the stages add up to {record['stages_excess']:+.0%} beyond the undisturbed run: counting disturbs it, or "
+            "the machine is not quiet",
+            highlight=False, soft_wrap=True,
+        )  # fmt: skip
 
 
 def view_command(prof: Path) -> list[str]:

@@ -6,8 +6,8 @@ the process started (whatever a solver prints goes to standard error). When the 
 the pipe or died, the whole process group goes.
 """
 
-import functools
 import gc
+import importlib
 import json
 import os
 import queue
@@ -78,13 +78,10 @@ class Bench:
             samples.append(phases)
         return {"samples": samples}
 
-    def observe(self, engine: str, out: str) -> dict[str, Any]:
-        """One timed run between two undisturbed ones, watched by a profiler that writes to the folder `out`."""
-        from harness import engines
-
+    def watch(self, how: str, **options: Any) -> dict[str, Any]:
+        """What `harness.engines`, `harness.stages`, ... see of runs that they watch."""
         self.__dict__.pop("solution", None)
-        run = functools.partial(self.clock.timed_run, self.solver, self.problem)
-        return engines.observe(engine, run, self.solver, Path(out))
+        return importlib.import_module(f"harness.{how}").watch(self.solver, self.problem, **options)
 
 
 def _answer(reply: Any, value: dict[str, Any]) -> None:

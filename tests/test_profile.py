@@ -1,11 +1,11 @@
 """`python -m harness.profile`: the real command on every solver, every engine, and what it makes of known calls."""
 
 import json
+import marshal
 import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from pathlib import Path
 
 import pytest
 from solvers import rows
@@ -149,26 +149,22 @@ def test_the_icicle_has_a_box_per_call_as_wide_as_its_time():
 
 def test_shared_functions_are_divided_among_their_callers(tmp_path):
     """In the tree what is below a function that two others call is divided by the time that each spent in it."""
-    import cProfile
-
-    namespace = {}
-    exec(
-        compile("""
-def burn(n):
-    for _ in range(n):
-        pass
-def shared(n): burn(n)
-def three(): shared(1500000)
-def one(): shared(500000)
-def timed_run():
-    three()
-    one()
-""", str(Path("somewhere.py")), "exec"), namespace,
-    )  # fmt: skip
-    recorded = cProfile.Profile()
-    recorded.runcall(namespace["timed_run"])
-    recorded.dump_stats(tmp_path / "x.prof")
-    tree = Calls(tmp_path / "x.prof").tree()
-    three, one = tree.callees
-    assert three.label.startswith("three")
-    assert three.callees[0].callees[0].seconds == pytest.approx(3 * one.callees[0].callees[0].seconds, rel=0.5)
+    names = ("timed_run", "three", "one", "shared", "b")
+    run_, three, one, shared, burn = (("somewhere.py", line, name) for line, name in enumerate(names))
+    stats = {
+        run_: (1, 1, 0.0, 8.0, {}),
+        three: (1, 1, 0.0, 6.0, {run_: (1, 1, 0.0, 6.0)}),
+        one: (1, 1, 0.0, 2.0, {run_: (1, 1, 0.0, 2.0)}),
+        shared: (2, 2, 0.8, 8.0, {three: (1, 1, 0.6, 6.0), one: (1, 1, 0.2, 2.0)}),
+        burn: (2, 2, 7.2, 7.2, {shared: (2, 2, 7.2, 7.2)}),
+    }
+    file = tmp_path / "x.prof"
+    file.write_bytes(marshal.dumps(stats))
+    calls = Calls(file)
+    first, second = calls.tree().callees
+    assert [first.label, second.label] == ["three (somewhere.py:1)", "one (somewhere.py:2)"]
+    assert first.callees[0].callees[0].seconds == pytest.approx(7.2 * 3 / 4)
+    assert second.callees[0].callees[0].seconds == pytest.approx(7.2 / 4)
+    assert calls.table()[0]["function"] == "b (somewhere.py:4)"
+    assert calls.table()[0]["own_share"] == pytest.approx(0.9)
+    assert calls.hot_spot() == "b (somewhere.py:4) takes 90% of the time itself, in 2 calls."

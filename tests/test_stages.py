@@ -1,0 +1,141 @@
+"""Seconds by stage: the sums, the hooks, and the counting kernel held against the kernel."""
+
+import json
+import sys
+import threading
+import time
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from draws import Draw
+from solvers import create, rows
+
+from harness import stages
+from harness.stopwatch import OTHER, Stopwatch
+from implementations import baseline, executors
+from implementations.contract import Options
+
+DRAW = Draw(5, 40, 6, 30, "noise", 2, 1.0, -1.0, False, "none", False, Options(gloci=0))
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return DRAW.problem()
+
+
+@pytest.mark.parametrize("name", rows())
+def test_the_stages_of_every_solver_add_up_to_their_run(name, problem):
+    solver = create(name)
+    solver.run(problem)
+    counted = stages._counted(name)
+    assert not isinstance(counted, str), counted
+    total, seconds = counted(solver, problem)
+    assert set(seconds) <= set(stages.STAGES)
+    assert sum(seconds.values()) == pytest.approx(total, rel=0.1, abs=5e-4)
+    assert all(value >= 0 for value in seconds.values())
+    assert seconds["factorisation"] > 0
+    assert seconds["profile width"] > 0
+    assert seconds[OTHER] < 0.5 * total, "the table knows the solver's functions"
+
+
+@pytest.mark.parametrize("executor", ["threads", "process-pool", "loky"])
+def test_the_stages_of_workers_are_seen_too(executor, problem):
+    from harness.registry import Registry
+
+    spec = f"baseline[executor={executor},workers=2]"
+    solver = Registry().create(spec)
+    total, seconds = stages.hooked_run(solver, problem)
+    assert sum(seconds.values()) == pytest.approx(total, rel=0.01)
+    assert seconds["factorisation"] > 0
+    assert seconds["grid search"] > 0
+    assert seconds["pool overhead"] > 0
+    if executor == "process-pool":
+        assert seconds["pool overhead"] > seconds["factorisation"], "starting two interpreters outlasts 40 pixels"
+
+
+def test_of_the_baseline_the_gsvd_and_the_grid_search_take_most(problem):
+    _, seconds = stages.hooked_run(create("baseline"), problem)
+    assert seconds["factorisation"] + seconds["grid search"] > 0.6 * sum(seconds.values())
+
+
+def test_what_is_hooked_is_put_back(problem):
+    before = baseline.gsvd, baseline.regularisation, baseline.invert_pixel.__defaults__, executors.start
+    stages.hooked_run(create("baseline"), problem)
+    assert before == (
+        baseline.gsvd, baseline.regularisation, baseline.invert_pixel.__defaults__, executors.start
+    )  # fmt: skip
+
+
+def test_every_function_in_the_table_exists():
+    """A renamed function would silently lose its stage."""
+    import functools
+    import importlib
+
+    for target in stages.TABLE:
+        module, _, path = target.partition(":")
+        assert callable(functools.reduce(getattr, path.split("."), importlib.import_module(module))), target
+
+
+def test_time_goes_to_the_innermost_stage_of_each_thread():
+    watch = Stopwatch()
+
+    def work():
+        with watch.stage("a"):
+            time.sleep(0.02)
+            with watch.stage("b"):
+                time.sleep(0.05)
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    work()
+    thread.join()
+    assert len(watch.sums) == 2
+    for sums in watch.sums.values():
+        assert 0.04 <= sums["a"] < 0.05 + 0.03
+        assert 0.05 <= sums["b"] < 0.09
+
+
+def test_a_mismatch_is_named(monkeypatch, problem):
+    monkeypatch.setattr(stages, "hooked_run", lambda solver, problem: (1.0, {"weights": 9.0, OTHER: 1.0}))
+    figures = stages.watch(create("batched"), problem, "batched")
+    assert not figures["stages_agree"]
+    assert figures["stages_excess"] > 10
+
+
+def test_without_a_counter_there_is_a_reason(monkeypatch, problem):
+    from implementations import numba_stages
+
+    monkeypatch.setattr(numba_stages.platform, "machine", lambda: "abacus")
+    figures = stages.watch(create("numba"), problem, "numba")
+    assert figures == {"stages": None, "stages_reason": "no cycle counter on abacus"}
+
+
+@pytest.mark.parametrize("name", ["numba", "numba-float32"])
+@pytest.mark.parametrize("gloci", [0, 1])
+@pytest.mark.parametrize("bins", [5, 30, 90])
+def test_the_counting_kernel_is_the_kernel(name, gloci, bins):
+    from dataclasses import replace
+
+    from implementations import numba_stages
+
+    drawn = replace(DRAW, bins=bins, options=Options(gloci=gloci)).problem()
+    solver = create(name)
+    expected, (got, _, seconds) = solver.run(drawn), numba_stages.stages(solver, drawn)
+    for field in fields(expected):
+        np.testing.assert_array_equal(getattr(got, field.name), getattr(expected, field.name))
+    assert seconds["profile width"] > 0
+
+
+def test_the_profile_shows_the_stages(tmp_path):
+    import subprocess
+
+    command = [sys.executable, "-m", "harness.profile", "baseline", "--pixels", "4", "--bins", "12"]
+    done = subprocess.run([*command, "--out", tmp_path], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    record = json.loads((tmp_path / "profile.json").read_text())
+    assert "stages: " in done.stdout
+    assert sum(record["stages"].values()) == pytest.approx(record["stages_total_s"], rel=0.05)
+    assert record["stages_agree"] == (abs(record["stages_excess"]) <= stages.AGREEMENT)
+    assert record["stages_agree"] or "the stages add up to" in done.stdout
