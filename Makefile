@@ -51,11 +51,8 @@ regression: $(VENV)/.installed
 	$(BIN)/python -m harness.regression $(BASE) $(ARGS)
 
 # This project's own commits, watched by airspeed velocity: make history COMMITS=HEAD~5..HEAD
-MACHINE = $(shell $(BIN)/python -c 'from harness.environment import *; print(machine_label(machine()))' | tr -cs '[:alnum:]\n' -)
 history: $(VENV)/.installed-asv
-	$(BIN)/asv machine --yes --machine "$(MACHINE)"
-	$(BIN)/asv run --machine "$(MACHINE)" --skip-existing $(COMMITS); code=$$?; \
-	$(BIN)/asv publish && echo "site: $(CURDIR)/.asv/html/index.html (its pages load scripts from the web)"; exit $$code
+	$(BIN)/python -m harness.track $(COMMITS)
 
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "demreg-bench needs Python 3.11 or newer: $(PYTHON) is not on the PATH (set PYTHON=...)"; exit 1; }

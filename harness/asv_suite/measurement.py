@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NOTES = ROOT / "results" / "asv" / "notes"
 SIZES_VARIABLE = "DEMREG_BENCH_ASV_SIZES"
 SIZES: dict[str, tuple[tuple[int, ...], tuple[int, ...], float]] = {
-    "default": ((50, 200), (34, 100), 15.0),
+    "default": ((50, 200), (34, 100), 8.0),
     "full": ((200, 2000), (34, 200), 60.0),
     "tiny": ((8,), (12,), 3.0),
 }

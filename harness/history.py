@@ -1,0 +1,136 @@
+"""What airspeed velocity stored of this project's commits, as a tidy table, and the steps in it.
+
+Reads results/asv alone: a folder per machine with a file per commit, and the suite's notes of cells without figures.
+"""
+
+import ast
+import itertools
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+FOLDER = Path(__file__).parent.parent / "results" / "asv"
+NOT_RESULTS = ("machine.json", "benchmarks.json")
+SMALLEST_STEP = 0.05
+"""Steps by a smaller share than this are not marked."""
+
+
+class Metric(NamedTuple):
+    """How a tracked quantity is shown. For all of them, rising means worse."""
+
+    title: str
+    group: str
+    floor: float
+    """A change between values that are all below this is rounding, not a step."""
+
+
+METRICS = {
+    "time_solve": Metric("time, s", "Time", 0.0),
+    "track_time_to_baseline": Metric("time / the baseline's", "Time", 0.0),
+    "track_oneoff": Metric("one-off (compilation), s", "Time", 0.05),
+    "peakmem_solve": Metric("peak memory, MB", "Memory", 1.0),
+    "track_chisq_median": Metric("χ² median", "Quality", 0.0),
+    "track_chisq_iqr": Metric("χ² IQR", "Quality", 1e-9),
+    "track_chisq_p95": Metric("χ² 95th percentile", "Quality", 0.0),
+    "track_dem_error": Metric("DEM error against the truth", "Quality", 0.0),
+    "track_worst_parity": Metric("worst deviation from the baseline", "Quality", 1e-9),
+    "track_gate_violation": Metric("gate violated", "Quality", 0.0),
+}
+"""In the order they are shown."""
+UNIT = {"peakmem_solve": 1 / 2**20}
+SERIES = ["machine", "metric", "solver", "pixels", "bins"]
+COLUMNS = [*SERIES, "commit", "date", "value", "low", "high"]
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """All that is known of the commits. `points` has a row per machine, metric, cell and commit, the oldest first."""
+
+    points: pd.DataFrame
+    steps: pd.DataFrame
+    """Columns of a series, the commit at which it changes, `before`, `after`, and `worse`."""
+    machines: dict[str, str]
+    """Name -> the line that describes it."""
+    notes: pd.DataFrame
+    """Cells without figures and violated gates: commit, solver, pixels, bins, status, reason, gate, gate_reasons."""
+    caveat: str
+    """Why no steps are marked; "" where they are."""
+
+
+def read(folder: Path = FOLDER) -> History:
+    """The history in asv's results folder. ValueError, in one line, when there is none."""
+    machines = {path.parent.name: json.loads(path.read_text()) for path in sorted(folder.glob("*/machine.json"))}
+    rows = [point for name in machines for path in _result_files(folder / name) for point in _points_of(name, path)]
+    if not rows:
+        raise ValueError(f"{folder} holds no results of airspeed velocity; make history measures some")
+    points = pd.DataFrame(rows, columns=COLUMNS).sort_values(["machine", "date"], kind="stable", ignore_index=True)
+    found, caveat = steps_of(points)
+    described = {name: _describe(facts) for name, facts in machines.items()}
+    return History(points, found, described, _notes(folder), caveat)
+
+
+def _result_files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.glob("*.json")) if path.name not in NOT_RESULTS]
+
+
+def _points_of(machine: str, path: Path) -> Iterator[tuple[Any, ...]]:
+    """Every figure of one commit; asv keeps lists over all combinations of a benchmark's parameters."""
+    stored = json.loads(path.read_text())
+    columns = stored["result_columns"]
+    date = pd.Timestamp(stored["date"], unit="ms", tz="UTC")
+    for name, values in stored["results"].items():
+        metric = name.rpartition(".")[2]
+        entry = dict(zip(columns, values, strict=False))
+        if metric not in METRICS or not isinstance(entry.get("result"), list):
+            continue  # of another suite, or one that failed as a whole
+        cells = itertools.product(*([ast.literal_eval(text) for text in texts] for texts in entry["params"]))
+        low, high = (entry.get(f"stats_ci_99_{side}") or itertools.repeat(None) for side in "ab")
+        for (solver, pixels, bins), *figures in zip(cells, entry["result"], low, high, strict=False):
+            value, *ends = (_number(figure) * UNIT.get(metric, 1.0) for figure in figures)
+            if not math.isnan(value):
+                yield (machine, metric, solver, pixels, bins, stored["commit_hash"][:8], date, value, *ends)
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _describe(facts: dict[str, Any]) -> str:
+    cores = f"{facts['num_cpu']} cores" if facts.get("num_cpu") else ""
+    system = f"{facts.get('os', '')} {facts.get('arch', '')}".strip()
+    return ", ".join(filter(None, (facts.get("cpu"), cores, facts.get("ram"), system))) or facts["machine"]
+
+
+def _notes(folder: Path) -> pd.DataFrame:
+    """The suite's own notes, in the order that the commits were measured in."""
+    columns = ["commit", "solver", "pixels", "bins", "status", "reason", "gate", "gate_reasons"]
+    runs = [[json.loads(line) for line in path.read_text().splitlines()] for path in folder.glob("notes/*.jsonl")]
+    runs.sort(key=lambda lines: lines[0]["created"])
+    rows = [{"commit": facts["commit"][:8], **row} for facts, *rest in runs for row in rest]
+    return pd.DataFrame(rows, columns=columns).fillna("")
+
+
+def steps_of(points: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Where series change for good by asv's own detection, and, where asv isn't installed, why there are none."""
+    columns = [*SERIES, "commit", "before", "after", "worse"]
+    try:
+        from asv.step_detect import detect_steps
+    except ImportError:
+        return pd.DataFrame(columns=columns), "steps are not marked: asv is not installed (pip install asv)"
+    rows = []
+    for key, series in points.groupby(SERIES, sort=False):
+        values = series.value.to_numpy()
+        levels = [(left, level) for left, _, level, *_ in detect_steps(values.tolist())]
+        for (_, before), (left, after) in itertools.pairwise(levels):
+            if _is_step(before, after, METRICS[str(series.metric.iloc[0])].floor):
+                rows.append((*key, series.commit.iloc[left], before, after, after > before))
+    return pd.DataFrame(rows, columns=columns), ""
+
+
+def _is_step(before: float, after: float, floor: float) -> bool:
+    return max(before, after) > floor and abs(after - before) > SMALLEST_STEP * min(before, after)
