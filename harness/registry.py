@@ -33,6 +33,7 @@ IN_REPO = {
     "cupy": "implementations.cupy_direct:CupyDirect",
     "cupy-regmap": "implementations.cupy_regmap:CupyRegmap",
     "gpu-batched": "implementations.gpu_batched:GpuBatched",
+    "gpu-fused": "implementations.gpu_fused:GpuFused",
     "gpu-l2": "implementations.gpu_l2:GpuL2",
     "dask-delayed": "implementations.dask_delayed:DaskDelayed",
     "dask": "implementations.dask_tiled:DaskTiled",

@@ -68,7 +68,7 @@ def _quality(lane: Lane, measured: Measured) -> dict[str, Any]:
         figures |= {k: v for k, v in compared.items() if k.startswith("parity") or k.endswith("_pixels")}
         ours = quality.judged_figures(same, problem, truth) | compared
         verdict = gates.judge(accuracy, bounds, ours, quality.judged_figures(reference, problem, truth))
-    return figures | {"gate": verdict.gate, "gate_reasons": "; ".join(verdict.reasons)}
+    return figures | {"accuracy": accuracy, "gate": verdict.gate, "gate_reasons": "; ".join(verdict.reasons)}
 
 
 def detail_of(lane: Lane, measured: Measured) -> dict[str, Any]:

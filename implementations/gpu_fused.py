@@ -1,0 +1,185 @@
+"""One CUDA kernel for the whole inversion of a pixel, a warp a pixel: counts go up, outputs come home, nothing else.
+
+What makes it fast: the GSVD is a triangle of F x F (Gram-Schmidt over the bins, which the lanes share) and Jacobi
+rotations of it, pairs of a round abreast; every point of the regularisation grid has a lane, and its misfit serves all
+passes of the positivity loop; the T x T profiles of the resolution are never stored, each lane holds the response of
+its bins in registers and passes over the rows of K-dagger in shared memory. Compiled at run time for the problem's
+numbers of channels, bins and grid points, so that loops over channels unroll.
+
+Wins: not yet measured on a device. Its arithmetic is checked without one: the kernel's source runs on the host, a warp
+as 32 fibers, and is held to the baseline's outputs (tests/test_gpu_fused.py).
+Cost per pixel: 2·T^2·F flops for the profiles, 104·T·F for their samples, F^2·T for the triangle, 2·T·F per positivity
+pass; 8·(3·T + 3·F) bytes between host and device, which is likely to bound it at 34 bins.
+Memory: on the device two chunks of inputs and outputs; shared memory per warp some 8·(F·T + 51·F + T + nmu) bytes.
+
+`precision=float32` computes the profiles and the search for their half maxima in single precision. It is approximate
+in elogt alone, which moves by half a sample, 1% of the temperature range, where a sample of a profile is within
+rounding of its half maximum.
+
+Shapes: dn, edn (P, F); rmatrix (T, F); logt, dlogt (T,). Units: dn, edn DN s-1 px-1; rmatrix 1e-15 DN cm5 K s-1 px-1;
+dem, edem 1e15 cm-5 K-1; logt log10 K; elogt dex.
+Source: Hannah & Kontar (2012, A&A 539, A146; 2013, A&A 553, A10); the kernel: `gpu_fused.cu`.
+"""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from implementations import gpu_device
+from implementations.contract import Array, Bounds, Problem, Solution, Solver
+from implementations.gpu_stream import Arrays, Job, Pipeline
+from implementations.maths import uncertainty
+
+SOURCE = Path(__file__).with_suffix(".cu")
+LANES = 32
+WARPS = 4
+"""Most warps of a block; fewer where their shared memory is more than `SHARED_BYTES`."""
+SHARED_BYTES = 48 * 1024
+"""What a block may take without asking: more only where a single warp needs it."""
+REAL = {"float64": "double", "float32": "float"}
+
+
+class GpuFused(Solver):
+    """Fused kernel.
+
+    Tunables: `precision` of the profiles, float64 or float32; `devices`, how many, 0 for all; `chunk`, pixels at a
+    time, None for as many as the free memory is good for.
+    """
+
+    name = "gpu-fused"
+    device = "gpu"
+    accuracy = "exact"
+
+    def __init__(self, precision: str = "float64", devices: int = 1, chunk: int | None = None):
+        if precision not in REAL:
+            raise ValueError(f"precision must be float64 or float32, got {precision}")
+        gpu_device.check(devices, chunk)
+        self.precision, self.devices, self.chunk = precision, devices, chunk
+        if precision == "float32":  # all but elogt is as exact as before
+            same = (1 - 1e-9, 1 + 1e-9)
+            self.accuracy = "approximate"  # type: ignore[misc]
+            self.bounds = Bounds(same, same, same, 1 + 1e-9, 0.0)  # type: ignore[misc]
+
+    @classmethod
+    def available(cls) -> tuple[bool, str]:
+        """Whether CuPy, a driver and a device are here."""
+        return gpu_device.available()
+
+    def prepare(self, problem: Problem) -> Pipeline:
+        """Compile the kernel, place the tables, plan the chunks and take their memory."""
+        inputs = {"dn": problem.dn, "edn": problem.edn}
+        if problem.dem_norm0 is not None:
+            inputs["norm"] = problem.dem_norm0
+        job = Job(
+            inputs=inputs,
+            outputs=vars(Solution.empty(problem)),
+            rows=np.flatnonzero(problem.valid()),
+            share=lambda xp: Kernel.compiled(xp, problem, self.precision),
+            compute=compute,
+            work_bytes=0,
+        )
+        return Pipeline(job, gpu_device.runtime(), self.devices, self.chunk)
+
+    def solve(self, state: Pipeline) -> Solution:
+        """Every chunk up, inverted and home; invalid pixels stay zero."""
+        state.run()
+        return Solution(**state.job.outputs)
+
+    def collect(self, state: Pipeline, solution: Solution) -> Solution:
+        """Nothing to do: the solution came home chunk by chunk."""
+        return solution
+
+    def facts(self, state: Pipeline) -> dict[str, float]:
+        """By the device's clock, and its memory; see `Pipeline.facts`."""
+        return state.facts()
+
+
+class Kernel(NamedTuple):
+    """The kernel on a device, with the tables and settings that all its launches share."""
+
+    function: Any
+    warps: int
+    shared_bytes: int
+    tables: tuple[Any, ...]
+    settings: tuple[Any, ...]
+
+    @classmethod
+    def compiled(cls, xp: Any, problem: Problem, precision: str) -> "Kernel":
+        """On the current device of CuPy, `xp`."""
+        options = problem.options
+        module = xp.RawModule(code=SOURCE.read_text(), options=("-std=c++17", *definitions(problem, precision)))
+        work = int(xp.ndarray((), xp.int32, module.get_global("work_bytes")))
+        warps = max(1, min(WARPS, SHARED_BYTES // work))
+        function = module.get_function("invert")
+        function.max_dynamic_shared_size_bytes = max(SHARED_BYTES, warps * work)
+        tables = tuple(xp.asarray(table) for table in stage(problem))
+        settings = (np.float64(options.reg_tweak), np.float64(options.rgt_fact), np.int32(options.max_iter))
+        return cls(function, warps, warps * work, tables, settings)
+
+
+def compute(kernel: Kernel, inputs: Arrays, outputs: Arrays, stream: Any) -> None:
+    """Launch the kernel for a chunk; a missing `norm` is a null pointer."""
+    pixels = inputs["dn"].shape[0]
+    arguments = (
+        np.int64(pixels), inputs["dn"], inputs["edn"], inputs.get("norm", np.intp(0)),
+        *(outputs[name] for name in OUTPUTS), *kernel.tables, *kernel.settings,
+    )  # fmt: skip
+    grid, block = -(-pixels // kernel.warps), kernel.warps * LANES
+    kernel.function((grid,), (block,), arguments, shared_mem=kernel.shared_bytes, stream=stream)
+
+
+OUTPUTS = ("dem", "edem", "elogt", "chisq", "dn_reg", "iterations", "status")
+"""In the order in which the kernel takes them."""
+
+
+class Tables(NamedTuple):
+    """What all pixels share, in the order in which the kernel takes it; see `gpu_fused.cu`."""
+
+    response: Array
+    loci: Array
+    uniform: Array
+    width: Array
+    scale: Array
+    dlogt: Array
+    share: Array
+    position: Array
+    left: NDArray[np.int32]
+
+
+def stage(problem: Problem) -> Tables:
+    """The tables of a problem, on the host."""
+    options, (_, channels, bins) = problem.options, problem.sizes
+    response, mask = np.ascontiguousarray(problem.rmatrix.T), options.loci_mask(channels)
+    loci = np.full((channels, bins), np.inf)  # a channel that is never the lowest
+    if mask is not None:
+        with np.errstate(divide="ignore", over="ignore"):
+            loci[mask] = 1 / response[mask]
+    uniform = np.linalg.qr((response * np.sqrt(problem.dlogt)).T, mode="r").T
+    samples = uncertainty.sampling(problem.logt)
+    return Tables(
+        response,
+        loci,
+        np.ascontiguousarray(uniform),
+        problem.dlogt,
+        np.ones(bins) if options.l_emd else 1 / problem.dlogt,
+        problem.dlogt,
+        np.ascontiguousarray(samples.share),
+        samples.points / 2,
+        samples.below.astype(np.int32),
+    )
+
+
+def definitions(problem: Problem, precision: str) -> list[str]:
+    """The compiler's options that make the kernel one for this problem."""
+    _, channels, bins = problem.sizes
+    values = {
+        "CHANNELS": channels,
+        "BINS": bins,
+        "POINTS": problem.options.nmu,
+        "SELF_NORMALISED": int(problem.options.loci_mask(channels) is None),
+        "L_EMD": int(problem.options.l_emd),
+        "REAL": REAL[precision],
+    }
+    return [f"-D{name}={value}" for name, value in values.items()]
