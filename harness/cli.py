@@ -17,6 +17,7 @@ COMMANDS = {
     "regression": "harness.regression",
     "data": "harness.data",
     "invert": "implementations.invert",
+    "recommend": "harness.recommend",
 }
 
 

@@ -72,7 +72,9 @@ class Display:
 
 
 def seconds(value: float) -> str:
-    """A time in the unit that suits it, three figures."""
+    """A time in the unit that suits it, three figures or whole seconds."""
+    if value >= 1000:
+        return f"{value:,.0f} s"
     for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "µs")):
         if value * factor >= 1 or unit == "µs":
             return f"{value * factor:.3g} {unit}"
@@ -113,7 +115,7 @@ def cells_of(row: pd.Series) -> dict[str, str]:
     }
 
 
-def _fits(console: Console, texts: list[dict[str, str]]) -> list[str]:
+def fitting(console: Console, texts: list[dict[str, str]]) -> list[str]:
     """The columns that fit the console's width, dropped from the least important end."""
     names = list(texts[0])
     while len(names) > 3:
@@ -129,7 +131,7 @@ def show_table(console: Console, table: pd.DataFrame) -> None:
     measured = table[table.status == "ok"]
     for (dataset, bins, pixels), rows in measured.groupby(["dataset", "bins", "pixels"], sort=False):
         texts = [cells_of(row) for _, row in rows.iterrows()]
-        names = _fits(console, texts)
+        names = fitting(console, texts)
         view = Table(
             title=f"{dataset}, {pixels} pixels x {bins} bins", title_justify="left", box=None, padding=(0, 1, 0, 0)
         )
