@@ -8,7 +8,7 @@ ARGS ?=
 COMMITS ?= HEAD~5..HEAD
 BASE ?= origin/main
 
-.PHONY: sweep test test-all data selfcheck readme reference history regression clean
+.PHONY: sweep test test-all data selfcheck readme reference heldout history regression clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/python -m harness.sweep $(ARGS)
@@ -41,6 +41,13 @@ reference: $(VENV)/.installed
 	$(BIN)/python -m harness.sweep --pixels 10000,100000 --bins 34,200 --repeats 15 --max-seconds 60 \
 		--solvers 'numba[threads=1],numba[threads=2],numba-float32,l2' --out results/reference-threads
 	$(BIN)/python -m harness.readme
+
+# Predictions against sizes that the reference runs don't have; some ten minutes on one core, the machine otherwise idle.
+heldout: $(VENV)/.installed
+	rm -rf results/reference-heldout
+	$(BIN)/python -m harness.sweep --pixels 500,3000 --bins 34,100,300 --repeats 5 --max-seconds 40 \
+		--solvers baseline,vectorized,batched,l2,numba,numba-float32 --out results/reference-heldout
+	$(BIN)/python -m harness.recommend results/reference results/reference-heldout --check results/reference-heldout
 
 readme: $(VENV)/.installed
 	$(BIN)/python -m harness.readme

@@ -2,13 +2,16 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 from records import MACHINE, fast, memory, slow, write_run
 
 from harness import environment, evidence, missing, recommend
 from harness.advice import Request, advise, best
+from harness.record import Run
 
+RESULTS = Path(__file__).parent.parent / "results"
 ASK = ("--pixels", "4096x4096", "--bins", "34")
 OTHER = MACHINE | {"id": "0000000000", "cpu": "another"}
 OFF = {"accuracy": "approximate", "parity_dem": 0.4, "parity_edem": 0.3, "chisq_median": 0.6}
@@ -220,3 +223,10 @@ def test_sizes_and_memory_as_people_write_them():
     assert recommend.pixels("1e6") == 10**6
     assert recommend.memory_mb("16GB") == pytest.approx(16e9 / 2**20)
     assert recommend.memory_mb("16GiB") == 16384
+
+
+@pytest.mark.skipif(not (RESULTS / "reference-heldout").exists(), reason="make heldout: not yet measured")
+def test_the_committed_runs_predict_the_sizes_held_out(capsys):
+    held = RESULTS / "reference-heldout"
+    machine = Run.open(held).provenance["machine"]["id"]
+    asked(capsys, RESULTS / "reference", held, "--check", held, "--machine", machine)
