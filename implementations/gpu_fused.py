@@ -156,7 +156,7 @@ def stage(problem: Problem) -> Tables:
     if mask is not None:
         with np.errstate(divide="ignore", over="ignore"):
             loci[mask] = 1 / response[mask]
-    uniform = np.linalg.qr((response * np.sqrt(problem.dlogt)).T, mode="r").T
+    uniform = np.asarray(np.linalg.qr((response * np.sqrt(problem.dlogt)).T, mode="r")).T
     samples = uncertainty.sampling(problem.logt)
     return Tables(
         response,
