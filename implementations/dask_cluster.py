@@ -115,7 +115,7 @@ def _embedded(asked: Workers) -> Session:
     )
     cluster = LocalCluster(
         n_workers=asked.count, threads_per_worker=1, processes=True, memory_limit=int(memory), host="127.0.0.1",
-        dashboard_address=None, silence_logs=logging.CRITICAL,
+        dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL,
     )  # fmt: skip
     try:
         return Session(Client(cluster), cluster, asked, 0.0)
