@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from harness import gates, limits, model, quality
+from harness import gates, limits, model, quality, shown
 from harness.lane import Lane
 from harness.record import Cell
 from harness.runner import Measured
@@ -72,12 +72,14 @@ def _quality(lane: Lane, measured: Measured) -> dict[str, Any]:
 
 
 def detail_of(lane: Lane, measured: Measured) -> dict[str, Any]:
-    """What a record keeps beside its row: raw times, threads as the libraries saw them, traceback."""
+    """What a record keeps beside its row: raw times, threads as the libraries saw them, traceback, what is drawn."""
+    drawn = {} if lane.summary is None else shown.of(lane.summary, measured.problem, measured.true_dem)
     return {
         "first_run": lane.first,
         "turns": {str(number): runs for number, runs in lane.turns.items()},
         "hello": lane.hello,
         "traceback": lane.ended.traceback if lane.ended else "",
+        "shown": drawn,
         "cell_setup_s": measured.setup_s,
         "cell_rounds_s": measured.rounds_s,
         "cell_solves_s": measured.solves_s,
