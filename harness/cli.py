@@ -18,6 +18,7 @@ COMMANDS = {
     "data": "harness.data",
     "invert": "implementations.invert",
     "recommend": "harness.recommend",
+    "mapfile": "harness.mapfile",
 }
 
 

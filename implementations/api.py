@@ -98,7 +98,7 @@ def dn2dem(
     options = Options(reg_tweak, 1 if non_pos else max_iter, rgt_fact, nmu, _mask(gloci), l_emd or emd_int)
     rmatrix = response.response_matrix(tresp, tresp_logt, logt, dlogt, emd_int)
     norm = _norm(dem_norm0, leading, len(logt))
-    problem = _problem(dn.reshape(-1, channels), edn.reshape(-1, channels), rmatrix, logt, dlogt, options, norm)
+    problem = as_problem(dn.reshape(-1, channels), edn.reshape(-1, channels), rmatrix, logt, dlogt, options, norm)
     solution = _solved(problem, solver, progress)
     if warn:
         _warn(solution)
@@ -133,7 +133,7 @@ def demmap(
     bins = np.asarray(rmatrix).shape[0]
     norm = _norm(dem_norm0, dn.shape[:1], bins)
     options = Options(reg_tweak, max_iter, rgt_fact, nmu, _mask(glc), l_emd)
-    problem = _problem(dn, edn, rmatrix, logt, dlogt, options, norm)
+    problem = as_problem(dn, edn, rmatrix, logt, dlogt, options, norm)
     solution = _solved(problem, solver, progress)
     if warn:
         _warn(solution)
@@ -198,7 +198,7 @@ def _norm(dem_norm0: ArrayLike | None, leading: tuple[int, ...], bins: int) -> A
     return np.broadcast_to(norm, (*leading, bins)).reshape(-1, bins)
 
 
-def _problem(
+def as_problem(
     dn: Array, edn: Array, rmatrix: ArrayLike, logt: ArrayLike, dlogt: ArrayLike, options: Options, norm: Array | None
 ) -> Problem:
     """The contract's problem; errors <= 0, which instrument files have where counts are missing, are marked NaN."""

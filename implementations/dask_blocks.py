@@ -6,6 +6,7 @@ scattered data it outlives the worker, since one that is restarted, or joins lat
 
 import errno
 import math
+import signal
 import threading
 import time
 import uuid
@@ -21,7 +22,7 @@ from distributed.comm import CommClosedError
 from distributed.diagnostics.plugin import WorkerPlugin
 
 from implementations.contract import Array, Problem, Solution, Solver
-from implementations.dask_cluster import Session
+from implementations.dask_cluster import Session, Workers
 
 TARGET_S = 1.0
 """Seconds of work in a block: a thousand times what a task costs, and a lost worker loses little."""
@@ -29,7 +30,7 @@ SHORTEST_S = 0.02
 """Less than that isn't worth a task, even to balance."""
 BLOCKS_PER_SLOT = 8
 """Blocks for each that is computed at a time: a flaring region costs several times a quiet one."""
-MEMORY_SHARE = 0.25
+MEMORY_SHARE = 0.5
 COPIES = 3
 """Times that a block's arrays are held at once: being computed, being written, on its way."""
 FLIGHT = 2
@@ -83,12 +84,15 @@ class Tally:
 class Job(WorkerPlugin):
     """What every worker holds from a job's start to its end."""
 
-    def __init__(self, make: Callable[[int], Solver], threads: int, constants: Problem):
+    def __init__(self, make: Callable[[int], Solver], asked: Workers, constants: Problem):
         self.name = f"demreg-{uuid.uuid4().hex[:12]}"
-        self.make, self.threads, self.constants = make, threads, constants
+        self.make, self.threads, self.constants = make, asked.inner_threads, constants
+        self.ours = not asked.scheduler
 
     def setup(self, worker: Any) -> None:
         """On a worker: make the solver that suits its hardware."""
+        if self.ours:  # Ctrl-C at the terminal reaches the workers too: they are ended by the process that started them
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         self.solver = self.make(self.threads)
         self.writing = threading.Lock()
 
@@ -118,14 +122,17 @@ def _compute(name: str, task: Task) -> tuple[Any, float, str]:
 
 
 def _probe(name: str, pixels: Pixels) -> float:
-    """On a worker: seconds that a pixel takes, once compilation and the like are paid for."""
-    job, most = _job(name), len(pixels[0])
-    job.run(_every(pixels, most))
-    count = 1
+    return seconds_per_pixel(_job(name).run, pixels)
+
+
+def seconds_per_pixel(invert: Callable[[Pixels], Any], pixels: Pixels) -> float:
+    """What a pixel takes, once compilation and the like are paid for; from as many of `pixels` as that needs."""
+    most, count = len(pixels[0]), 1
+    invert(_every(pixels, most))
     while True:
         part = _every(pixels, max(1, most // count))
         start = time.perf_counter()
-        job.run(part)
+        invert(part)
         seconds = time.perf_counter() - start
         if seconds >= PROBE_S or count >= most:
             return seconds / len(part[0])
@@ -151,57 +158,72 @@ def give(session: Session, job: Job, sample: Pixels) -> float:
     try:
         return max(session.client.gather(futures))
     except Exception as error:
-        raise _explained(error, "warming up the workers") from error
+        raise explained(error, "warming up the workers") from error
 
 
 def sample_of(problem: Problem) -> Pixels:
     """Valid pixels from all over the map; their cost is what a block's is planned from."""
     valid = np.flatnonzero(problem.valid())
-    chosen = problem.take(valid[:: max(1, len(valid) // PROBE_PIXELS)])
+    chosen = problem.take(valid[:: max(1, math.ceil(len(valid) / PROBE_PIXELS))])
     return chosen.dn, chosen.edn, chosen.dem_norm0
 
 
-def pixels_per_block(pixels: int, seconds: float, channels: int, bins: int, session: Session) -> int:
-    """How many pixels a block has, from the seconds one takes, the workers' memory, and enough blocks to balance."""
+def pixels_per_block(pixels: int, seconds: float, channels: int, bins: int, slots: int, memory: int) -> int:
+    """How many pixels a block has: from the seconds one takes, the memory of a slot, and enough blocks to balance.
+
+    `slots`: blocks computed at a time; `memory`: bytes for each of them.
+    """
     each = COPIES * 8 * (3 * channels + 4 * bins + 4)
-    most = min(TARGET_S / max(seconds, 1e-9), MEMORY_SHARE * session.memory / each)
-    balanced = max(pixels / (session.slots * BLOCKS_PER_SLOT), SHORTEST_S / max(seconds, 1e-9))
+    most = min(TARGET_S / max(seconds, 1e-9), MEMORY_SHARE * memory / each)
+    balanced = max(pixels / (slots * BLOCKS_PER_SLOT), SHORTEST_S / max(seconds, 1e-9))
     size = max(1, min(most, balanced))
-    rounds = max(1, math.ceil(pixels / size / session.slots))
-    return max(1, math.ceil(pixels / (rounds * session.slots)))
+    rounds = max(1, math.ceil(pixels / size / slots))
+    return max(1, math.ceil(pixels / (rounds * slots)))
 
 
 def run(session: Session, job: Job, place: Place, blocks: Iterable[int]) -> Iterator[tuple[int, Tally]]:
     """Compute the blocks; each is yielded when it is done, with the tally so far.
 
-    Raises BlockError when one can't be computed or written, or when the scheduler goes away.
+    When workers die, Dask blames all blocks that they had. Those are tried again one at a time, and only one that takes
+    workers along when it is alone is given up. Raises BlockError when a block can't be computed or written, or when the
+    scheduler goes away.
     """
     todo, tally, start = iter(blocks), Tally(), time.perf_counter()
     flight: dict[Future, int] = {}
+    suspects: list[int] = []
+    alone: set[int] = set()
     done = as_completed(loop=session.client.loop)
 
-    def send(count: int) -> None:
-        for block in islice(todo, count):
-            future = session.client.submit(
-                _compute, job.name, place.task(block), key=f"{job.name}-{block}-{uuid.uuid4().hex[:6]}", pure=False,
-                workers=session.addresses, allow_other_workers=session.addresses is not None,
-            )  # fmt: skip
+    def fill() -> None:
+        if not suspects:
+            ones = [] if alone & set(flight.values()) else list(_next(todo, session, flight))
+        elif flight:
+            ones = []
+        else:
+            ones = [suspects.pop()]
+            alone.update(ones)
+        for block in ones:
+            future = _submitted(session, job, place.task(block), block)
             flight[future] = block
             done.add(future)
 
     try:
-        send(FLIGHT * session.slots)
+        fill()
         for future in done:
             block = flight.pop(future)
             try:
                 returned, seconds, worker = future.result()
             except Exception as error:
-                raise _explained(error, place.describe(block)) from error
+                if not isinstance(error, KilledWorker) or block in alone:
+                    raise explained(error, place.describe(block)) from error
+                suspects.append(block)
+                fill()
+                continue
             del future
             place.receive(block, returned)
             tally.blocks, tally.task_s = tally.blocks + 1, tally.task_s + seconds
             tally.workers.add(worker)
-            send(1)
+            fill()
             tally.wall_s = time.perf_counter() - start
             yield block, tally
     finally:
@@ -209,7 +231,18 @@ def run(session: Session, job: Job, place: Place, blocks: Iterable[int]) -> Iter
             future.release()
 
 
-def _explained(error: Exception, what: str) -> BlockError:
+def _next(todo: Iterator[int], session: Session, flight: dict[Future, int]) -> Iterator[int]:
+    return islice(todo, max(0, FLIGHT * session.slots - len(flight)))
+
+
+def _submitted(session: Session, job: Job, task: Task, block: int) -> Future:
+    return session.client.submit(
+        _compute, job.name, task, key=f"{job.name}-{block}-{uuid.uuid4().hex[:6]}", pure=False,
+        workers=session.addresses, allow_other_workers=session.addresses is not None,
+    )  # fmt: skip
+
+
+def explained(error: Exception, what: str) -> BlockError:
     """What went wrong with a block, in one line, and what to do about it."""
     if isinstance(error, KilledWorker):
         died = f"{error.allowed_failures + 1} workers died of it"

@@ -79,16 +79,26 @@ class DaskTiled(Solver):
             return True, ""
         return False, "dask.distributed is not installed: pip install 'demreg-bench[dask]'"
 
-    def prepare(self, problem: Problem) -> State:
-        """Start the workers or connect to them, warm them up, plan the blocks and share the pixels."""
-        from implementations import dask_blocks, dask_cluster, dask_memory
+    def start(self, constants: Problem, sample: Any) -> tuple["Session", "Job", float]:
+        """Workers that hold the constants of a problem, and the seconds that a pixel of the sample takes on them."""
+        from implementations import dask_blocks, dask_cluster
 
         session = dask_cluster.start(dask_cluster.Workers(**self.asked))  # type: ignore[arg-type]
         try:
-            job = dask_blocks.Job(self.inner, session.asked.inner_threads, problem.take(slice(0, 0)))
-            seconds = dask_blocks.give(session, job, dask_blocks.sample_of(problem))
+            job = dask_blocks.Job(self.inner, session.asked, constants)
+            return session, job, dask_blocks.give(session, job, sample)
+        except BaseException:
+            session.close()
+            raise
+
+    def prepare(self, problem: Problem) -> State:
+        """Start the workers or connect to them, warm them up, plan the blocks and share the pixels."""
+        from implementations import dask_blocks, dask_memory
+
+        session, job, seconds = self.start(problem.take(slice(0, 0)), dask_blocks.sample_of(problem))
+        try:
             pixels, channels, bins = problem.sizes
-            size = dask_blocks.pixels_per_block(pixels, seconds, channels, bins, session)
+            size = dask_blocks.pixels_per_block(pixels, seconds, channels, bins, session.slots, session.memory)
             state = State(problem, session, job, size)
             if session.cluster is not None and dask_memory.usable() and pixels:
                 given = {"dn": problem.dn, "edn": problem.edn, "dem_norm0": problem.dem_norm0}

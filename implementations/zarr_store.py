@@ -1,0 +1,225 @@
+"""The Zarr stores that counts come from and DEMs go to, and how they are cut into blocks.
+
+The input store holds `dn` and `edn` (..., F), DN s-1 px-1, with one to three axes before the channels; the response
+`tresp` (N, F), DN cm5 s-1 px-1, at `tresp_logt` (N,), log10 K; and coordinates, which are copied. The output store gets
+`dem`, `edem` (..., T), cm-5 K-1, `elogt` (..., T), dex, `chisq` (...), `dn_reg` (..., F), as `dn2dem` gives them, and
+`status` (...), 0 ok, 1 negative bins left, 2 invalid.
+
+A block is one chunk of every output array and made of whole chunks of the input. `done` has a mark for each block, set
+when all of its chunks are written: what has no mark is computed, now or by the same command again. Stores lie in a
+folder that all workers see. Imports Zarr.
+"""
+
+import hashlib
+import itertools
+import math
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from harness.registry import parse
+from implementations.api import HALF_WIDTH_TO_SIGMA, as_problem
+from implementations.contract import Array, Options, Problem, Solution
+from implementations.maths import response
+
+GIVEN = ("dn", "edn", "tresp", "tresp_logt")
+UNITS = {"dem": "cm-5 K-1", "edem": "cm-5 K-1", "elogt": "dex", "dn_reg": "DN s-1 px-1"}
+
+
+@dataclass(frozen=True)
+class Call:
+    """What is inverted, and how. Raises ValueError, naming the file, when the input store isn't one."""
+
+    source: Path
+    target: Path
+    solver: str
+    edges: Array
+    """Of the temperature bins (T+1,), K."""
+    options: Options
+
+    def opened(self) -> zarr.Group:
+        """The input store."""
+        try:
+            group = zarr.open_group(self.source, mode="r")
+        except (FileNotFoundError, ValueError) as error:
+            raise ValueError(f"{self.source} is not a Zarr group") from error
+        for name in GIVEN:
+            if name not in group:
+                raise ValueError(f"{self.source} has no array '{name}', expected {', '.join(GIVEN)}")
+        dn, edn = group["dn"], group["edn"]
+        if not 2 <= dn.ndim <= 4 or dn.shape != edn.shape or 0 in dn.shape:
+            raise ValueError(
+                f"{self.source}: dn and edn have shapes {dn.shape} and {edn.shape}, expected one shape, channels last"
+            )
+        return group
+
+    def constants(self, group: zarr.Group) -> Problem:
+        """The problem without its pixels."""
+        logt, dlogt = response.bins_of(self.edges)
+        tresp = np.asarray(group["tresp"][:], np.float64)
+        rmatrix = response.response_matrix(tresp, group["tresp_logt"][:], logt, dlogt)
+        none = np.empty((0, group["dn"].shape[-1]))
+        return as_problem(none, none, rmatrix, logt, dlogt, self.options, None)
+
+    def identity(self, group: zarr.Group, constants: Problem) -> dict[str, Any]:
+        """What two runs must have in common to go on with one another."""
+        name, given = parse(self.solver)
+        response_hash = hashlib.sha256(constants.rmatrix.tobytes()).hexdigest()[:16]
+        return {
+            "source": self.source.resolve().name, "shape": list(group["dn"].shape),
+            "solver": str(given.get("inner", "auto")) if name == "dask" else self.solver,
+            "logt_edges": [round(float(x), 9) for x in np.log10(self.edges)],
+            "options": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.options).items()},
+            "response": response_hash,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StoreTask:
+    """A block of the stores."""
+
+    source: str
+    target: str
+    index: tuple[int, ...]
+    part: tuple[tuple[int, int], ...]
+    overlaps = True
+
+    @property
+    def slices(self) -> tuple[slice, ...]:
+        """Of the axes before the last."""
+        return tuple(slice(*ends) for ends in self.part)
+
+    def read(self) -> tuple[Array, Array, None]:
+        """Load the block's pixels; errors <= 0, which instrument files have where counts are missing, become NaN."""
+        group = zarr.open_group(self.source, mode="r")
+        dn, edn = (np.asarray(group[n][self.slices], np.float64) for n in ("dn", "edn"))
+        edn = np.where(edn > 0, edn, np.nan)
+        return dn.reshape(-1, dn.shape[-1]), edn.reshape(-1, edn.shape[-1]), None
+
+    def write(self, solution: Solution) -> None:
+        """Write the block's chunk of every output; then, and only then, its mark."""
+        group = zarr.open_group(self.target, mode="r+")
+        leading = tuple(last - first for first, last in self.part)
+        values: dict[str, NDArray[Any]] = {"dem": solution.dem, "edem": solution.edem, "elogt": solution.elogt}
+        np.multiply(values["dem"], response.SCALE, out=values["dem"])
+        np.multiply(values["edem"], response.SCALE, out=values["edem"])
+        np.multiply(values["elogt"], HALF_WIDTH_TO_SIGMA, out=values["elogt"])
+        values |= {"chisq": solution.chisq, "dn_reg": solution.dn_reg, "status": solution.status}
+        for name, value in values.items():
+            group[name][self.slices] = value.reshape(*leading, *value.shape[1:])
+        group["done"][self.index] = 1
+
+
+class Stores:
+    """The blocks of an input and an output store."""
+
+    def __init__(self, call: Call, shape: tuple[int, ...], block: tuple[int, ...]):
+        self.call, self.shape, self.block = call, shape, block
+        self.grid = tuple(math.ceil(s / b) for s, b in zip(shape, block, strict=True))
+        self.indices = list(itertools.product(*(range(n) for n in self.grid)))
+
+    def task(self, block: int) -> StoreTask:
+        """Where its pixels are."""
+        index = self.indices[block]
+        ends = ((i * b, min((i + 1) * b, s)) for i, b, s in zip(index, self.block, self.shape, strict=True))
+        source, target = self.call.source.resolve(), self.call.target.resolve()
+        return StoreTask(str(source), str(target), index, tuple(ends))
+
+    def receive(self, block: int, returned: None) -> None:
+        """It is written."""
+
+    def describe(self, block: int) -> str:
+        """The block, in words."""
+        part = ", ".join(f"{first}:{last}" for first, last in self.task(block).part)
+        return f"block {block} (pixels [{part}])"
+
+
+def target_of(call: Call, group: zarr.Group, constants: Problem, pixels: int) -> Stores:
+    """The output store, made now with blocks of about that many pixels, or as it was made by an earlier call."""
+    identity = call.identity(group, constants)
+    leading = group["dn"].shape[:-1]
+    if call.target.exists() and any(call.target.iterdir()):
+        there = _identity_of(call.target)
+        for key, value in identity.items():
+            if there.get(key) != value:
+                raise ValueError(f"{call.target} is of another inversion: its {key} is {there.get(key)}, not {value}")
+        for left in call.target.rglob("*.partial"):
+            left.unlink()
+        return Stores(call, leading, zarr.open_group(call.target, mode="r")["chisq"].chunks)
+    block = block_shape(leading, group["dn"].chunks[:-1], pixels)
+    stores = Stores(call, leading, block)
+    out = zarr.open_group(call.target, mode="w")
+    _make_arrays(out, group, constants, stores)
+    _copy_others(group, out)
+    out.attrs.update(
+        made_by=f"demreg-bench {version('demreg-bench')}", created=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        solver=call.solver, source_attributes=dict(group.attrs),
+    )  # fmt: skip
+    out.attrs["inversion"] = identity  # last: a store that has it is a whole one
+    return stores
+
+
+def _identity_of(target: Path) -> dict[str, Any]:
+    try:
+        return dict(zarr.open_group(target, mode="r").attrs["inversion"])
+    except (FileNotFoundError, KeyError, ValueError) as error:
+        raise ValueError(f"{target} is there but holds no inversion: remove it, or name another") from error
+
+
+def _make_arrays(out: zarr.Group, group: zarr.Group, constants: Problem, stores: Stores) -> None:
+    _, channels, bins = constants.sizes
+    names = group["dn"].metadata.dimension_names or (None,) * group["dn"].ndim
+    for name in ("dem", "edem", "elogt", "chisq", "dn_reg", "status"):
+        last = {"chisq": (), "status": (), "dn_reg": (channels,)}.get(name, (bins,))
+        axis = {"dn_reg": names[-1:], "chisq": (), "status": ()}.get(name, ("temperature",))
+        out.create_array(
+            name, shape=(*stores.shape, *last), chunks=(*stores.block, *last), compressors=None,
+            dtype=np.int8 if name == "status" else np.float64, dimension_names=(*names[:-1], *axis),
+            attributes={"units": UNITS[name]} if name in UNITS else {},
+        )  # fmt: skip
+    out.create_array("done", shape=stores.grid, chunks=(1,) * len(stores.grid), dtype=np.uint8, compressors=None)
+    for name in ("logt", "dlogt"):
+        values = getattr(constants, name)
+        out.create_array(name, data=np.array(values), dimension_names=("temperature",), attributes={"units": "log10 K"})
+
+
+def _copy_others(group: zarr.Group, out: zarr.Group) -> None:
+    """Coordinates, and whatever else lies beside the counts."""
+    for name, array in group.arrays():
+        if name in GIVEN or name in out:
+            continue
+        copy = out.create_array(
+            name, shape=array.shape, chunks=array.chunks, dtype=array.dtype, attributes=dict(array.attrs),
+            dimension_names=array.metadata.dimension_names,
+        )  # fmt: skip
+        if array.ndim == 0:
+            copy[...] = array[...]
+            continue
+        for first in range(0, array.shape[0], array.chunks[0]):
+            copy[first : first + array.chunks[0]] = array[first : first + array.chunks[0]]
+
+
+def unmarked(stores: Stores) -> list[int]:
+    """Numbers of the blocks that aren't whole."""
+    marks: NDArray[np.uint8] = zarr.open_group(stores.call.target, mode="r")["done"][:]
+    return [number for number, index in enumerate(stores.indices) if not marks[index]]
+
+
+def block_shape(shape: tuple[int, ...], chunk: tuple[int, ...], pixels: int) -> tuple[int, ...]:
+    """Of at most about `pixels` pixels: whole chunks, the last axis filled first; a part of one that is too large."""
+    block = [min(s, c) for s, c in zip(shape, chunk, strict=True)]
+    for axis in range(len(block)):
+        excess = math.ceil(math.prod(block) / pixels)
+        block[axis] = math.ceil(block[axis] / excess)
+    for axis in reversed(range(len(block))):
+        whole = max(1, pixels // math.prod(block))
+        block[axis] = min(shape[axis], block[axis] * whole)
+        if block[axis] < shape[axis]:
+            break
+    return tuple(block)
