@@ -3,8 +3,8 @@
 `python -m implementations.invert FITS... -o dem.fits` writes DEM, errors, temperature resolution, chi-squared, status
 and recovered counts with the WCS of the images, as .fits, .zarr or .asdf. Several sets of six are a time series.
 
-`python -m implementations.invert IN.zarr -o OUT.zarr --solver dask` inverts counts and errors out of a Zarr store into
-another, however large they are; see `implementations.zarr_maps`.
+`python -m implementations.invert IN.zarr OUT.zarr --solver dask` inverts counts and errors out of a Zarr store into
+another, however large they are; the same command again goes on where one ended. See `implementations.zarr_maps`.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ def _parser() -> cli.Parser:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     add("inputs", nargs="+", type=Path, metavar="FITS", help="AIA images, level 1.5, six for each time; or one .zarr")
-    add("-o", "--out", type=Path, required=True, help="where to: .fits, .zarr or .asdf")
+    add("-o", "--out", type=Path, help="where to: .fits, .zarr or .asdf")
     add("--solver", default="numba", help="name or name[key=value,...] (numba)")
     add("--threads", type=int, default=1, help="of a solver that doesn't say otherwise (1)")
     add("--bins", type=int, default=BINS, help=f"temperature bins ({BINS})")
@@ -48,12 +49,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     given = parser.parse(arguments)
     try:
-        if [path.suffix for path in given.inputs] == [".zarr"] and given.out.suffix == ".zarr":
-            zarr_maps = importlib.import_module("implementations.zarr_maps")
-            return zarr_maps.invert_store(given.inputs[0], given.out, given.solver, given.threads)
+        stores = [*given.inputs, *([given.out] if given.out else [])]
+        if len(stores) == 2 and all(path.suffix == ".zarr" for path in stores):
+            return _invert_store(given, *stores)
+        if given.out is None:
+            raise ValueError("-o is missing: where to, .fits, .zarr or .asdf")
         return _invert_images(given)
     except (ValueError, RuntimeError, OSError) as error:
         parser.error(" ".join(str(error).split()))
+
+
+def _invert_store(given: argparse.Namespace, source: Path, target: Path) -> int:
+    if given.response or given.plot:
+        raise ValueError("--response and --plot are for FITS files; a Zarr store holds its own response")
+    missing = [name for name in ("zarr", "distributed") if not find_spec(name)]
+    if missing:
+        raise ValueError(f"{missing[0]} is not installed: pip install 'demreg-bench[dask]'")
+    zarr_maps = importlib.import_module("implementations.zarr_maps")
+    options = Options(gloci=int(given.gloci))
+    return zarr_maps.invert_store(source, target, given.solver, given.threads, given.bins, tuple(given.logt), options)
 
 
 def _invert_images(given: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ import zarr
 
 from harness import mapfile, registry
 from implementations import dn2dem, zarr_maps
+from implementations import invert as invert_command
 from implementations.contract import OUTPUTS
 from implementations.zarr_store import block_shape
 
@@ -155,6 +156,29 @@ def test_a_full_disk_is_a_clear_error_and_no_block_is_taken_for_whole(source, un
     assert marks(target) == 0
     assert invert(source, target, "numba") == 0
     assert_same(arrays(target), undisturbed)
+
+
+def test_the_command_with_a_separate_scheduler_and_two_workers(source, undisturbed, tmp_path, capsys):
+    """What `dask scheduler` and `dask worker` start, by the same command as without them."""
+    target, file = tmp_path / "out.zarr", tmp_path / "cluster.json"
+    dask = [sys.executable, "-m", "dask"]
+    local = ["--host", "127.0.0.1", "--no-dashboard"]
+    starts = [[*dask, "scheduler", *local, "--port", "0", "--scheduler-file", str(file)]]
+    starts += [[*dask, "worker", "--scheduler-file", str(file), *local, "--nthreads", "1", "--no-nanny"]] * 2
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
+    processes = [subprocess.Popen(start, **quiet) for start in starts]
+    try:
+        while not file.exists():
+            assert processes[0].poll() is None
+            time.sleep(0.05)
+        command = [str(source), str(target), "--bins", str(BINS), "--logt", *map(str, LOGT)]
+        assert invert_command.main([*command, "--solver", f"dask[inner=numba,workers=2,scheduler={file}]"]) == 0
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait(timeout=20)
+    assert_same(arrays(target), undisturbed)
+    assert "1200 pixels" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
