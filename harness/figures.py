@@ -1,14 +1,23 @@
-"""Figures of a run, from its tidy table alone."""
+"""The gallery: every figure that is drawn of runs, from their records alone, and what all of them share.
 
+`FIGURES` lists them in the order of the report. Each has a function that takes `Measured` and returns a Matplotlib
+figure, or a sentence that says why there is nothing to draw. No figure averages anything over runs: where two runs
+measured the same workload and number of bins, each has a panel of its own that names it.
+"""
+
+import importlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+
+from harness.record import Run
 
 STYLE: dict[Any, Any] = {
     "figure.constrained_layout.use": True,
@@ -16,94 +25,178 @@ STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.titlesize": 10,
     "grid.alpha": 0.25,
     "legend.frameon": False,
     "savefig.dpi": 160,
     "svg.hashsalt": "demreg-bench",
 }
 MARKERS = "osD^vP*X<>hp"
+COLUMNS = 3
+"""Panels beside one another."""
 
 
-def _style_of(table: pd.DataFrame) -> dict[str, tuple[str, str]]:
-    """Colour and marker of every solver, the same in all figures of a run."""
-    colours = plt.get_cmap("tab10").colors  # type: ignore[attr-defined]
-    names = list(dict.fromkeys(table.solver))
-    return {name: (colours[i % 10], MARKERS[i % len(MARKERS)]) for i, name in enumerate(names)}
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What figures are drawn from: rows that were measured, and what their records keep to be drawn."""
+
+    table: pd.DataFrame
+    """The tidy table's rows with status ok, and a column `panel`: what a row is drawn together with."""
+    shown: dict[tuple[str, str, int, int, str], dict[str, Any]]
+    """By (run, dataset, pixels, bins, solver); see `harness.shown`."""
+    limits: dict[str, dict[str, Any]]
+    """By run: the machine's limits."""
+
+    @property
+    def styles(self) -> dict[str, tuple[Any, str]]:
+        """Colour and marker of every solver, the same in all figures."""
+        colours = plt.get_cmap("tab10").colors  # type: ignore[attr-defined]
+        names = list(dict.fromkeys(self.table.solver))
+        return {name: (colours[i % 10], MARKERS[i % len(MARKERS)]) for i, name in enumerate(names)}
+
+    @property
+    def largest(self) -> pd.DataFrame:
+        """Every panel's rows of its largest map."""
+        return self.table[self.table.pixels == self.table.groupby("panel").pixels.transform("max")]
+
+    def of(self, row: Any) -> dict[str, Any]:
+        """What the record of a row keeps to be drawn; empty for records from before it was kept."""
+        return self.shown.get((row.run, row.dataset, row.pixels, row.bins, row.solver), {})
 
 
-def _panels(count: int) -> tuple[Figure, list[Axes]]:
-    figure, axes = plt.subplots(1, count, figsize=(1.8 + 3.6 * count, 4.0), sharey=True, squeeze=False)
-    return figure, list(axes[0])
+class Entry(NamedTuple):
+    """A figure of the gallery: the module and name of the function, and what a reader is told."""
+
+    module: str
+    name: str
+    title: str
+    caption: str
+
+    @property
+    def draw(self) -> Callable[[Measured], Figure | str]:
+        """The function that draws it."""
+        return getattr(importlib.import_module(self.module), self.name)
 
 
-def speed_against_quality(table: pd.DataFrame) -> Figure:
-    """Pixels per second against the DEM's error, every solver a point, at each number of bins' largest map."""
-    largest = table[table.pixels == table.groupby(["dataset", "bins"]).pixels.transform("max")]
-    groups = list(largest.groupby(["dataset", "bins"], sort=False))
-    figure, panels = _panels(len(groups))
-    styles = _style_of(table)
-    for axes, ((dataset, bins), rows) in zip(panels, groups, strict=True):
-        for row in rows.itertuples():
-            colour, marker = styles[row.solver]
-            passed = row.gate == "pass"
-            axes.plot(
-                row.pixels_per_s, row.truth_dem_error, marker, color=colour, ms=9, mfc=colour if passed else "none",
-                label=f"{row.solver}" + ("" if passed else f" (gate: {row.gate})"),
-            )  # fmt: skip
-        axes.set(xscale="log", xlabel="DEM / s", title=f"{dataset}\n{rows.pixels.iloc[0]} pixels x {bins} bins")
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.margins(x=0.15)
-    panels[0].set_ylabel("median error of the DEM against the truth")
-    panels[0].set_ylim(0, 1.15 * largest.truth_dem_error.max())
-    _shared_legend(figure, panels)
-    return figure
+def _gallery(module: str, rows: Iterable[tuple[str, str, str]]) -> list[Entry]:
+    return [Entry(f"harness.{module}", *row) for row in rows]
 
 
-def runtime_against_pixels(table: pd.DataFrame) -> Figure:
-    """Median time against map size, log-log, a panel per dataset and number of bins."""
-    groups = list(table.groupby(["dataset", "bins"], sort=False))
-    figure, panels = _panels(len(groups))
-    styles = _style_of(table)
-    for axes, ((dataset, bins), rows) in zip(panels, groups, strict=True):
-        for name, points in rows.groupby("solver", sort=False):
-            colour, marker = styles[str(name)]
-            low = (points.median_s - points.ci_low_s).clip(lower=0).fillna(0)
-            high = (points.ci_high_s - points.median_s).clip(lower=0).fillna(0)
-            axes.errorbar(
-                points.pixels, points.median_s, yerr=[low, high], marker=marker, color=colour, capsize=2, label=name
-            )
-        axes.set(yscale="log", xlabel="pixels", title=f"{dataset}, {bins} bins")
-        sizes = sorted(rows.pixels.unique())
-        axes.set_xlim(sizes[0] / 1.5, sizes[-1] * 1.5)  # before the scale, which can't span a single size
-        axes.set_xscale("log")
-        axes.set_xticks(sizes, [f"{size:,}" for size in sizes], minor=False)
-        axes.set_xticks([], minor=True)
-    panels[0].set_ylabel("median time, s (transfers included)")
-    _shared_legend(figure, panels)
-    return figure
+FIGURES: tuple[Entry, ...] = (
+    *_gallery("draw_speed", [
+        ("speed_against_quality", "Speed against quality",
+         "DEMs per second against the median error of the DEM, at each panel's largest map. Right is faster, down is "
+         "nearer to the truth; a hollow marker is a solver whose gate did not pass."),
+        ("runtime_against_pixels", "Runtime against pixels",
+         "Median headline time (transfers included) with 99% intervals. k is the fitted exponent, time ~ pixels^k, "
+         "with its 95% interval where there are three sizes or more."),
+        ("speedup", "Speedup over the baseline",
+         "Ratio to the baseline in the same rounds, with 99% intervals; one mark a map size, the largest lowest and "
+         "labelled. A hollow mark was timed too seldom for an interval."),
+    ]),
+    *_gallery("draw_quality", [
+        ("chisq_distribution", "Chi-squared",
+         "Over the valid pixels of the largest map: box from the 25th to the 75th percentile with the median, line "
+         "from the 5th to the 95th, diamond at the 95th."),
+        ("dem_recovery", "DEM recovery",
+         "True DEM (grey) and recovered DEMs of a faint, a middling and a bright pixel; vertical bars are edem, "
+         "horizontal ones elogt. Exact solvers that pass their gate agree with the baseline and are drawn once."),
+        ("truth", "Distance to the truth",
+         "Medians over the sampled pixels: relative error of the DEM, distance of its peak, and the share of bins "
+         "whose true value lies within one standard error (of noise alone, so it can lie far below 0.68)."),
+    ]),
+    *_gallery("draw_machine", [
+        ("peak_memory", "Peak memory",
+         "Resident memory of the solver's process and its children at the highest, imports and inputs included."),
+        ("phases", "Time by phase",
+         "One-off (import, compilation, contexts), then the medians of prepare, solve and collect at the largest map."),
+        ("parallel_efficiency", "Parallel efficiency",
+         "Speedup over one thread divided by the number of threads, for solvers that a run timed on several."),
+        ("roofline", "Roofline",
+         "Operations that each strategy counts for itself, per second and per byte it moves, below what the machine "
+         "sustained when it was measured: memory's slope and the multiply-adds' roof, on as many cores as were used."),
+    ]),
+)  # fmt: skip
 
 
-def _shared_legend(figure: Figure, panels: list[Axes]) -> None:
-    labels = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(labels.values(), labels.keys(), loc="outside right center")
+def measured(runs: Sequence[Run]) -> Measured:
+    """What was measured in those runs. Rows of the same workload in several runs stay apart."""
+    tables = [run.table() for run in runs]
+    table = pd.concat([t[t.status == "ok"] for t in tables if len(t)] or tables, ignore_index=True)
+    if len(runs) > 1:
+        table["run"] = table.run.where(table.run.notna(), "")
+    place = table.dataset + ", " + table.bins.astype(str) + " bins"
+    shared = table.groupby(place).run.transform("nunique") > 1
+    table["panel"] = place.where(~shared, place + "\n" + table.run)
+    shown = {}
+    for run in runs:
+        for record in run.records():
+            row = record["row"]
+            key = (row["run"], row["dataset"], row["pixels"], row["bins"], row["solver"])
+            shown[key] = record.get("shown") or {}
+    limits = {run.provenance["run"]: run.provenance.get("limits") or {} for run in runs}
+    return Measured(table, shown, limits)
 
 
-def write_figures(table: pd.DataFrame, folder: Path, note: str) -> list[Path]:
-    """Every figure of a table as PNG and SVG in `folder`, `note` (the machine) beneath each. Returns the PNGs."""
-    measured = table[table.status == "ok"]
-    written = []
-    with mpl.rc_context(STYLE):
-        for draw, rows in (
-            (speed_against_quality, measured[measured.truth_dem_error.notna()]),  # of real images there is no truth
-            (runtime_against_pixels, measured),
-        ):
-            if rows.empty:
-                continue
-            figure = draw(rows)
-            figure.supxlabel(note, fontsize=8, alpha=0.7)
-            for suffix in ("svg", "png"):
-                path = folder / f"{draw.__name__}.{suffix}"
-                figure.savefig(path, metadata={"Date": None} if suffix == "svg" else None)
-            written.append(path)
-            plt.close(figure)
+def panels(names: Sequence[str], height: float = 3.4, **kwargs: Any) -> tuple[Figure, list[Axes]]:
+    """A titled axes for each name, `COLUMNS` beside one another."""
+    rows, across = -(-len(names) // COLUMNS), min(len(names), COLUMNS)
+    figure, grid = plt.subplots(
+        rows, across, squeeze=False, figsize=(1.9 + 3.4 * across, 0.5 + height * rows), **kwargs
+    )
+    axes = list(grid.flat)
+    for name, one in zip(names, axes, strict=False):
+        one.set_title(name)
+    for unused in axes[len(names) :]:
+        unused.remove()
+    return figure, axes[: len(names)]
+
+
+def pixel_axis(axes: Axes, pixels: pd.Series) -> None:
+    """A logarithmic axis of map sizes, labelled at those measured whose labels don't touch."""
+    sizes = sorted(pixels.unique())
+    kept = sizes[-1:]
+    for size in reversed(sizes[:-1]):
+        if kept[0] / size >= (sizes[-1] / sizes[0]) ** 0.22:
+            kept.insert(0, size)
+    axes.set_xlim(sizes[0] / 1.5, sizes[-1] * 1.5)  # before the scale, which can't span a single size
+    axes.set(xscale="log", xlabel="pixels")
+    axes.set_xticks(kept, [f"{size:,}" for size in kept], minor=False)
+    axes.set_xticks([], minor=True)
+
+
+def by_solver(axes: Axes, solvers: Sequence[str]) -> None:
+    """A row for each solver, the first on top."""
+    axes.set_yticks(range(len(solvers)), solvers)
+    axes.set_ylim(len(solvers) - 0.4, -0.6)
+    axes.grid(axis="y", visible=False)
+
+
+def legend(figure: Figure, axes: Sequence[Axes]) -> None:
+    """One legend for all panels."""
+    found = {label: handle for one in axes for handle, label in zip(*one.get_legend_handles_labels(), strict=True)}
+    if found:
+        figure.legend(found.values(), found.keys(), loc="outside right center")
+
+
+def draw_all(data: Measured, entries: Sequence[Entry] = FIGURES) -> Iterator[tuple[Entry, Figure]]:
+    """Those figures that there is something to draw for. Close each when it is used."""
+    for entry in entries:
+        with mpl.rc_context(STYLE):
+            figure = entry.draw(data)
+            if isinstance(figure, Figure):
+                yield entry, figure
+
+
+def write_figures(runs: Sequence[Run], folder: Path, note: str, entries: Sequence[Entry] = FIGURES) -> list[Path]:
+    """Figures of those runs as PNG and SVG in `folder`, `note` (the machine) beneath each. Returns the PNGs."""
+    written: list[Path] = []
+    for entry, figure in draw_all(measured(runs), entries):
+        figure.supxlabel(note, fontsize=8, alpha=0.7)
+        for suffix in ("svg", "png"):
+            path = folder / f"{entry.name}.{suffix}"
+            figure.savefig(path, metadata={"Date": None} if suffix == "svg" else None)
+        written.append(path)
+        plt.close(figure)
     return written

@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.check:
         return cli.OK if text == README.read_text() else cli.GATE_FAILED
     README.write_text(text)
-    figures.write_figures(runs[0].table(), PLOTS, environment.machine_label(runs[0].provenance["machine"]))
+    figures.write_figures(runs, PLOTS, environment.machine_label(runs[0].provenance["machine"]))
     return cli.OK
 
 

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import bootstrap
+from scipy.stats import bootstrap, linregress
+from scipy.stats import t as student
 
 LEVEL = 0.99
 """Confidence of every interval. Percentile bootstrap intervals of a median of few values are narrower than they claim;
@@ -53,3 +54,15 @@ def paired_ratio(numerator: Sequence[float], denominator: Sequence[float]) -> Es
     """
     value, low, high = np.exp(median(np.log(np.asarray(numerator) / np.asarray(denominator))))
     return Estimate(float(value), float(low) / (1 + BETWEEN_PROCESSES), float(high) * (1 + BETWEEN_PROCESSES))
+
+
+def exponent(sizes: Sequence[float], values: Sequence[float]) -> Estimate:
+    """The k of values ~ sizes^k, by least squares of the logarithms, with its 95% interval from three sizes on.
+
+    ValueError when there are fewer than two sizes.
+    """
+    if len(set(sizes)) < 2:
+        raise ValueError("an exponent needs two sizes or more")
+    fit = linregress(np.log(sizes), np.log(values))
+    half = student.ppf(0.975, len(sizes) - 2) * fit.stderr if len(sizes) >= FEWEST else np.nan
+    return Estimate(float(fit.slope), float(fit.slope - half), float(fit.slope + half))

@@ -222,7 +222,7 @@ def _conclude(console: Console, run: Run, strict: bool) -> int:
     display.show_table(console, table)
     note = environment.machine_label(run.provenance["machine"])
     (run.folder / "plots").mkdir(exist_ok=True)
-    pictures = figures.write_figures(table, run.folder / "plots", note)
+    pictures = figures.write_figures([run], run.folder / "plots", note, figures.FIGURES[:2])
     console.print(f"machine: {note}", f"table: {run.write_table()}", sep="\n", soft_wrap=True, highlight=False)
     for picture in pictures:
         console.print(f"plot: {picture}", soft_wrap=True, highlight=False)
