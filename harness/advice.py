@@ -192,8 +192,10 @@ def given_up(ran: pd.DataFrame, evidence: Evidence) -> str:
     """What an approximate solver's outputs differ in from the baseline's, at worst, from the records."""
     names = {"parity_dem": "DEM", "parity_edem": "its error", "parity_elogt": "temperature resolution"}
     worst = {text: float(ran[name].max()) for name, text in names.items() if len(ran)}
-    parts = [f"{text} off by up to {value:.2g}" for text, value in worst.items() if value > 1e-9]
+    parts = [f"{text} off by up to {value:.2g}" for text, value in worst.items() if 1e-9 < value < math.inf]
     words = f"{', '.join(parts)} (of a pixel's peak, worst pixel)" if parts else ""
+    left_out = [f"no {text}" for text, value in worst.items() if value == math.inf]
+    words = "; ".join(filter(None, [words, *left_out]))
     reference = evidence.measured[evidence.measured.solver == "baseline"]
     both = ran.merge(reference, on=["dataset", "seed", "bins", "pixels"], suffixes=("", "_baseline"))
     ratio = (both.chisq_median / both.chisq_median_baseline).dropna()

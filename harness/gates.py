@@ -1,6 +1,7 @@
 """What a solution must meet, as data, and the verdict with its reasons."""
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +25,18 @@ class Verdict:
     reasons: tuple[str, ...] = ()
 
 
-def judge(accuracy: str, bounds: Bounds | None, got: dict[str, Any], baseline: dict[str, Any] | None) -> Verdict:
-    """The verdict on the figures of one solution, given the baseline's figures on the same pixels."""
+def judge(
+    accuracy: str,
+    bounds: Bounds | None,
+    got: dict[str, Any],
+    baseline: dict[str, Any] | None,
+    leaves_out: Sequence[str] = (),
+) -> Verdict:
+    """The verdict on the figures of one solution, given the baseline's figures on the same pixels.
+
+    `leaves_out`: outputs that an approximate solver declares it doesn't compute. They must be NaN throughout; every
+    other output must be finite in every valid pixel. What an exact solver leaves out deviates from the baseline.
+    """
     if baseline is None:
         return Verdict("none", ("no baseline solution to judge by",))
     if accuracy == "exact":
@@ -33,7 +44,7 @@ def judge(accuracy: str, bounds: Bounds | None, got: dict[str, Any], baseline: d
     elif bounds is None:
         reasons = ["approximate, but declares no bounds"]
     else:
-        reasons = _approximate(bounds, got, baseline)
+        reasons = [*_left_out(leaves_out, got), *_approximate(bounds, got, baseline)]
     if got["status_differs"] and accuracy == "exact":
         reasons.append(f"status: differs from the baseline's in {got['status_differs']} pixels")
     if got["invalid_not_zero"]:
@@ -54,6 +65,14 @@ def _exact(got: dict[str, Any], baseline: dict[str, Any]) -> list[str]:
         if not (difference <= limit * abs(baseline[name]) or difference <= TINY):
             reasons.append(f"{name}: {got[name]:.6g} against the baseline's {baseline[name]:.6g}")
     return reasons
+
+
+def _left_out(leaves_out: Sequence[str], got: dict[str, Any]) -> Iterator[str]:
+    for output in OUTPUTS:
+        if output in leaves_out and got["numbers"][output]:
+            yield f"{output}: declared as not computed, but {got['numbers'][output]} pixels have a number"
+        elif output not in leaves_out and got["gaps"][output]:
+            yield f"{output}: not finite in {got['gaps'][output]} valid pixels"
 
 
 def _approximate(bounds: Bounds, got: dict[str, Any], baseline: dict[str, Any]) -> list[str]:

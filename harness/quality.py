@@ -123,7 +123,10 @@ def tied(got: Summary, expected: Summary, problem: Problem) -> NDArray[np.bool_]
 
 
 def parity(got: Summary, baseline: Summary, problem: Problem) -> dict[str, Any]:
-    """Worst deviation of each output, ties apart; ties and differing status, counted. Both hold the same pixels."""
+    """Worst deviation of each output, ties apart; ties and differing status, counted. Both hold the same pixels.
+
+    `gaps` and `numbers` count, for each output, the valid pixels where some value isn't finite, and where some is.
+    """
     valid = problem.valid()[got.sample]
     ties = tied(got, baseline, problem) & valid
     figures: dict[str, Any] = {}
@@ -132,6 +135,9 @@ def parity(got: Summary, baseline: Summary, problem: Problem) -> dict[str, Any]:
         figures[f"parity_{output}"] = float(worst.max(initial=0.0))
     figures["tied_pixels"] = int(ties.sum())
     figures["compared_pixels"] = int(valid.sum())
+    finite = {output: np.isfinite(got.of(output))[valid] for output in OUTPUTS}
+    figures["gaps"] = {output: int((~values.all(axis=1)).sum()) for output, values in finite.items()}
+    figures["numbers"] = {output: int(values.any(axis=1).sum()) for output, values in finite.items()}
     figures["status_differs"] = int((got.status[got.sample] != baseline.status[baseline.sample])[~ties].sum())
     figures["invalid_not_zero"] = int(sum(np.any(got.of(name) != 0, axis=1)[~valid].sum() for name in OUTPUTS))
     return figures
@@ -163,7 +169,7 @@ def against_truth(summary: Summary, problem: Problem, true_dem: Array) -> dict[s
     return {
         "truth_dem_error": float(np.median(error)),
         "truth_peak_logt_error": float(np.median(peak)),
-        "truth_coverage": float((np.abs(dem - truth) <= edem).mean()),
+        "truth_coverage": float((np.abs(dem - truth) <= edem).mean()) if np.isfinite(edem).any() else np.nan,
     }
 
 

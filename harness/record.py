@@ -27,10 +27,11 @@ COLUMNS = tuple(
     peak_rss_mb peak_device_mb chisq_median chisq_p25 chisq_p75 chisq_iqr chisq_p95 invalid_pixels hit_max_iter
     negative_pixels tied_pixels compared_pixels parity_dem parity_edem parity_elogt parity_chisq parity_dn_reg
     truth_dem_error truth_peak_logt_error truth_coverage gate gate_reasons limit_s of_limit algorithm_flops
-    algorithm_bytes strategy_flops strategy_bytes""".split()
+    algorithm_bytes strategy_flops strategy_bytes leaves_out""".split()
 )
-"""The last six: see `harness.limits` and `harness.model`; flops and bytes are of one pixel."""
-WORDS = "run commit machine solver device accuracy dataset status reason gate gate_reasons".split()
+"""limit_s to strategy_bytes: see `harness.limits` and `harness.model`; flops and bytes are of one pixel. leaves_out:
+outputs that a solver doesn't compute, with blanks between them."""
+WORDS = "run commit machine solver device accuracy dataset status reason gate gate_reasons leaves_out".split()
 COUNTS = """seed pixels channels bins threads n invalid_pixels hit_max_iter negative_pixels tied_pixels
     compared_pixels""".split()
 STATUSES = ("ok", "skipped", "failed", "timeout", "crashed", "out_of_memory")

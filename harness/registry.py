@@ -39,6 +39,13 @@ IN_REPO = {
     "dask": "implementations.dask_tiled:DaskTiled",
 }
 
+PEERS = {
+    "demregpy": "implementations.peers:Demregpy",
+    "utu": "implementations.peers:Utu",
+    "emtoolkit": "implementations.peers:EmToolKit",
+}
+"""Solvers of others, behind adapters of this project."""
+
 
 class UnknownNameError(ValueError):
     """A name that nothing is registered under; the message names the nearest known ones."""
@@ -106,6 +113,7 @@ class Registry:
     def __init__(self, plugins: Iterable[str | Path] = ()):
         self.plugins = [Path(p) for p in plugins]
         rows = [Entry(name, target) for name, target in IN_REPO.items()]
+        rows += [Entry(name, target, external=True) for name, target in PEERS.items()]
         rows += [Entry(point.name, point.value, external=True) for point in entry_points(group=GROUP)]
         for path in self.plugins:
             rows += _plugin_entries(path)

@@ -56,6 +56,7 @@ def _quality(lane: Lane, measured: Measured) -> dict[str, Any]:
     summary, problem, reference = lane.summary, measured.problem, measured.reference
     assert summary is not None
     accuracy, bounds = lane.hello["accuracy"], lane.hello["bounds"]
+    leaves_out = lane.hello.get("leaves_out", ())  # a worker of an older commit doesn't say
     bounds = None if bounds is None else Bounds(**bounds)
     figures: dict[str, Any] = quality.chisq_figures(summary.chisq[problem.valid()])
     figures |= quality.counts(summary, problem) | quality.against_truth(summary, problem, measured.true_dem)
@@ -67,7 +68,8 @@ def _quality(lane: Lane, measured: Measured) -> dict[str, Any]:
         compared = quality.parity(same, reference, problem)
         figures |= {k: v for k, v in compared.items() if k.startswith("parity") or k.endswith("_pixels")}
         ours = quality.judged_figures(same, problem, truth) | compared
-        verdict = gates.judge(accuracy, bounds, ours, quality.judged_figures(reference, problem, truth))
+        verdict = gates.judge(accuracy, bounds, ours, quality.judged_figures(reference, problem, truth), leaves_out)
+    figures["leaves_out"] = " ".join(leaves_out)
     return figures | {"accuracy": accuracy, "gate": verdict.gate, "gate_reasons": "; ".join(verdict.reasons)}
 
 

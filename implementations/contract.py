@@ -238,6 +238,9 @@ class Solver(ABC):
     """"exact" (held to the baseline's outputs) or "approximate" (held to its own `bounds`)."""
     bounds: ClassVar[Bounds | None] = None
     """What an approximate solver promises; None for an exact one."""
+    leaves_out: ClassVar[tuple[str, ...]] = ()
+    """Outputs that an approximate solver doesn't compute: NaN in every valid pixel, which the gate insists on; a number
+    there would be an invented one. An exact solver leaves out none."""
 
     @classmethod
     def available(cls) -> tuple[bool, str]:

@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.out is None:
             raise ValueError("-o is missing: where to, .fits, .zarr or .asdf")
         return _invert_images(given)
-    except (ValueError, RuntimeError, OSError) as error:
+    except (ValueError, RuntimeError, OSError, ImportError) as error:
         parser.error(" ".join(str(error).split()))
 
 

@@ -1,4 +1,4 @@
-"""Every registered solver, one row each, for the tests that hold of all of them."""
+"""Every solver of this project, one row each, for the tests that hold of all of them; peers have test_peers.py."""
 
 import atexit
 import subprocess
@@ -40,8 +40,8 @@ def spec(name: str) -> str:
 def rows(accuracy: str | None = None) -> list[Any]:
     """The registered solvers' names as pytest parameters; one that this machine can't run is skipped, and says why."""
     found = []
-    for name in REGISTRY.names():
-        facts = REGISTRY.describe(name)
+    for facts in filter(lambda facts: not facts["external"], map(REGISTRY.describe, REGISTRY.names())):
+        name = facts["name"]
         if accuracy is None or facts["accuracy"] in ("", accuracy):
             marks = () if facts["available"] else (pytest.mark.skip(reason=facts["reason"]),)
             found.append(pytest.param(name, marks=marks))

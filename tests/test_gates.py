@@ -23,11 +23,11 @@ def case():
     return problem, truth, Registry().create("baseline").run(problem)
 
 
-def verdict(case, solution, accuracy="exact", bounds=None):
+def verdict(case, solution, accuracy="exact", bounds=None, leaves_out=()):
     problem, truth, baseline = case
     got, reference = quality.summarise(problem, solution), quality.summarise(problem, baseline)
     ours = quality.judged_figures(got, problem, truth) | quality.parity(got, reference, problem)
-    return gates.judge(accuracy, bounds, ours, quality.judged_figures(reference, problem, truth))
+    return gates.judge(accuracy, bounds, ours, quality.judged_figures(reference, problem, truth), leaves_out)
 
 
 def test_the_baseline_passes_its_own_gate(case):
@@ -68,6 +68,19 @@ def test_an_approximate_solver_is_held_to_its_bounds(case):
     assert verdict(case, off, "approximate", LENIENT).gate == "pass"
     assert verdict(case, off, "approximate", replace(LENIENT, chisq_median=(0.999, 1.001))).gate == "fail"
     assert verdict(case, off, "approximate", None).reasons == ("approximate, but declares no bounds",)
+
+
+def test_an_approximate_solver_leaves_out_what_it_declares_and_nothing_else(case):
+    valid = case[0].valid()
+    without = replace(case[2], edem=np.where(valid[:, None], np.nan, case[2].edem))
+    judged = verdict(case, without, "approximate", LENIENT, ("edem",))
+    assert judged == gates.Verdict("pass")
+    assert verdict(case, without, "approximate", LENIENT).reasons == (
+        f"edem: not finite in {valid.sum()} valid pixels",
+    )
+    invented = verdict(case, case[2], "approximate", LENIENT, ("edem",))
+    assert invented.reasons == (f"edem: declared as not computed, but {valid.sum()} pixels have a number",)
+    assert verdict(case, without, "exact", None, ("edem",)).gate == "fail", "an exact solver leaves out nothing"
 
 
 def test_a_better_fit_with_a_worse_dem_fails(case):

@@ -1,0 +1,184 @@
+"""Peers behind this contract: units, bins, bad pixels by stand-ins on any Python; themselves where installed."""
+
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from test_contract import problem, with_invalid
+
+from harness import gates, quality, workload
+from harness.registry import PEERS, Registry
+from implementations import dn2dem, peers
+from implementations.aia import files, images
+from implementations.contract import OUTPUTS, Options, Problem, Status
+from implementations.maths.response import SCALE
+
+TABLE = Registry()
+INSTALLED = [
+    pytest.param(name, marks=() if (facts := TABLE.describe(name))["available"] else pytest.mark.skip(facts["reason"]))
+    for name in PEERS
+]
+WITHOUT_ERRORS = [row for row in INSTALLED if row.values[0] != "demregpy"]
+
+
+def has_images():
+    try:
+        return bool(files.image_set(files.DISC_SET) and files.image_set(files.FLARE_SETS[6]) and files.response_file())
+    except files.MissingError:
+        return False
+
+
+needs_images = pytest.mark.skipif(
+    not has_images() or bool(images.unavailable()), reason="the images of demregpy 1.0.0 aren't here: make data"
+)
+
+
+def test_peers_are_probed_and_marked_as_external():
+    for name in PEERS:
+        facts = TABLE.describe(name)
+        assert facts["external"]
+        assert facts["available"] or facts["name"] in facts["reason"].lower(), facts
+
+
+@pytest.mark.parametrize(
+    ("found", "python", "reason"),
+    [
+        ("0.6.2", (3, 12), "demregpy 1.0 or newer is needed, 0.6.2 is installed"),
+        (None, (3, 12), "demregpy is not installed: pip install demregpy"),
+        (None, (3, 11), "demregpy 1.0 or newer needs Python 3.12; this is"),
+        ("1.0.0", (3, 13), ""),
+    ],
+)
+def test_why_a_peer_cannot_run_here(monkeypatch, found, python, reason):
+    def version(package):
+        if found is None:
+            raise peers.PackageNotFoundError(package)
+        return found
+
+    monkeypatch.setattr(peers, "version", version)
+    monkeypatch.setattr(peers.sys, "version_info", python)
+    available, said = peers.Demregpy.available()
+    assert available == (reason == "")
+    assert said.startswith(reason)
+
+
+@pytest.mark.parametrize("tunables", [{"threads": 0}, {"threads": "two"}, {"mask": 1}])
+def test_a_bad_tunable_is_one_line(tunables):
+    with pytest.raises(ValueError, match=f"{next(iter(tunables))} must be"):
+        peers.Utu(**tunables)
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    """A demregpy whose dn2dem is this project's, called as the package's own is."""
+    calls = []
+
+    def call(dn, edn, tresp, tresp_logt, temps, **options):
+        calls.append((dn.shape, options))
+        return dn2dem(dn, edn, tresp, tresp_logt, temps, solver="baseline", **options)
+
+    monkeypatch.setitem(sys.modules, "demregpy", SimpleNamespace(dn2dem=call))
+    return calls
+
+
+@pytest.mark.parametrize("options", [{}, {"gloci": (1, 0, 1, 1, 0, 1), "reg_tweak": 0.7, "max_iter": 3, "nmu": 60}])
+def test_demregpy_is_called_for_the_problem_as_it_is(stand_in, options):
+    given, invalid = with_invalid(problem(20, **options))
+    got, expected = peers.Demregpy().run(given), TABLE.create("baseline").run(given)
+    ((shape, _),) = stand_in
+    assert shape == (20 - len(invalid), 6), "bad pixels aren't handed over"
+    for output in OUTPUTS:
+        np.testing.assert_allclose(getattr(got, output), getattr(expected, output), rtol=1e-9, atol=1e-12)
+    np.testing.assert_array_equal(got.status, expected.status)
+
+
+def test_demregpy_cannot_be_given_a_coarser_grid(stand_in):
+    with pytest.raises(ValueError, match="can't be given nmu 40"):
+        peers.Demregpy().run(problem(3, nmu=40))
+
+
+def test_unmasked_bad_pixels_are_handed_over(stand_in):
+    given, _ = with_invalid(problem(20))
+    peers.Demregpy(mask=False).run(given)
+    assert stand_in[0][0] == (20, 6)
+
+
+def test_cores_are_given_back(stand_in):
+    if not hasattr(peers.os, "sched_getaffinity"):
+        pytest.skip("processes can't be kept to some cores here")
+    before = peers.os.sched_getaffinity(0)
+    with peers.Demregpy(threads=1)._cores():
+        assert len(peers.os.sched_getaffinity(0)) == 1
+    assert peers.os.sched_getaffinity(0) == before
+
+
+def test_a_dem_between_temperatures_gives_the_same_counts_in_bins():
+    """The method integrates response times DEM over log T, both linear between temperatures: here by a fine grid."""
+    given = problem(4, bins=14)
+    dem = 1e20 * np.random.default_rng(3).random((4, 14))
+    width = 10.0**given.logt * np.log(10.0**given.dlogt)
+    response = given.rmatrix / width[:, None] / SCALE
+    fine = np.linspace(given.logt[0], given.logt[-1], 13 * 2000 + 1)
+    there = np.array([np.interp(fine, given.logt, row) for row in (*dem, *response.T)])
+    expected = np.trapezoid(there[:4, None] * there[None, 4:], fine)
+    assert peers.PlowmanCaspi.in_bins(dem, given) @ given.rmatrix == pytest.approx(expected, rel=1e-6)
+
+
+class Halves(peers.PlowmanCaspi):
+    """Stands for a method without errors."""
+
+    name = "halves"
+
+    def dem_per_logt(self, dn, edn, logt, response):
+        return np.full((len(dn), len(logt)), 1e21)
+
+
+def test_errors_that_nobody_computes_are_not_invented():
+    given, invalid = with_invalid(problem(20))
+    got = Halves().run(given)
+    valid = np.delete(np.arange(20), invalid)
+    for output in OUTPUTS:
+        assert not getattr(got, output)[invalid].any()
+        assert np.isnan(getattr(got, output)[valid]).all() == (output in Halves.leaves_out)
+    np.testing.assert_allclose(got.chisq[valid], (((given.dn - got.dn_reg) / given.edn)[valid] ** 2).mean(axis=1))
+    truth = np.ones_like(got.dem)
+    assert np.isnan(quality.against_truth(quality.summarise(given, got), given, truth)["truth_coverage"])
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+def test_a_peer_keeps_the_contract(name):
+    given, invalid = with_invalid(problem(20))
+    got, leaves_out = TABLE.create(name).run(given), TABLE.load(name).leaves_out
+    got.check(given)
+    valid = np.delete(np.arange(20), invalid)
+    for output in OUTPUTS:
+        assert not getattr(got, output)[invalid].any()
+        assert np.isnan(getattr(got, output)[valid]).all() == (output in leaves_out)
+    np.testing.assert_allclose(got.dn_reg[valid], (got.dem @ given.rmatrix)[valid], rtol=1e-9)
+    assert (got.status == Status.INVALID).sum() == len(invalid)
+    everything_bad = Problem(given.dn * np.nan, given.edn, given.rmatrix, given.logt, given.dlogt, Options())
+    assert not TABLE.create(name).run(everything_bad).dem.any()
+
+
+@pytest.mark.parametrize("name", WITHOUT_ERRORS)
+def test_plowman_and_caspis_method_fits_the_counts(name):
+    given = problem(30)
+    got = TABLE.create(name).run(given)
+    assert (got.dem >= 0).all()
+    assert 0.3 < np.median(got.chisq) < 2
+
+
+@needs_images
+@pytest.mark.parametrize("name", INSTALLED[:1])
+@pytest.mark.parametrize("dataset", ["aia-image", "aia-image.flare-peak", "aia"])
+def test_numba_agrees_with_demregpy_on_real_images(name, dataset):
+    """2,000 pixels all over the disc; the flare, where most pixels run out of passes; mixtures with defects."""
+    given, truth = workload.generate(workload.load(dataset), 2000, 34)
+    ours, theirs = (TABLE.create(solver, threads=2).run(given) for solver in ("numba", name))
+    if dataset == "aia-image.flare-peak":
+        assert (ours.status == Status.HIT_MAX_ITER).mean() > 0.5
+    ours, theirs = quality.summarise(given, ours), quality.summarise(given, theirs)
+    compared = quality.parity(ours, theirs, given) | quality.judged_figures(ours, given, truth)
+    verdict = gates.judge("exact", None, compared, quality.judged_figures(theirs, given, truth))
+    assert verdict == gates.Verdict("pass")
