@@ -40,7 +40,7 @@ reference: $(VENV)/.installed
 		--solvers baseline,numba-regmap,numba-regmap-parallel --out results/reference-regmap
 	$(BIN)/python -m harness.sweep --pixels 10000,100000 --bins 34,200 --repeats 15 --max-seconds 60 \
 		--solvers 'numba[threads=1],numba[threads=2],numba-float32,l2' --out results/reference-threads
-	$(BIN)/python -m harness.readme
+	$(MAKE) readme
 
 # Predictions against sizes that the reference runs don't have; some ten minutes on one core, the machine otherwise idle.
 heldout: $(VENV)/.installed
@@ -49,8 +49,10 @@ heldout: $(VENV)/.installed
 		--solvers baseline,vectorized,batched,l2,numba,numba-float32 --out results/reference-heldout
 	$(BIN)/python -m harness.recommend results/reference results/reference-heldout --check results/reference-heldout
 
-readme: $(VENV)/.installed
+# The README's tables, and the page and figures in plots/, from the committed runs.
+readme: $(VENV)/.installed-report
 	$(BIN)/python -m harness.readme
+	$(BIN)/python -m harness.report results/reference results/reference-loci results/reference-threads
 
 # For a pull request: make regression BASE=<commit>; exit codes: 8 slower, 16 gate violated, 32 failed, or their sum.
 # make itself ends with 2 and says the code; python -m harness.regression <commit> hands it on.
@@ -72,6 +74,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]' || { echo "installing the test tools failed: is a Python package index within reach (network, proxy)?"; exit 1; }
+	@touch $@
+
+$(VENV)/.installed-report: $(VENV)/.installed
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[report]' || { echo "installing Jinja2 failed: is a Python package index within reach (network, proxy)?"; exit 1; }
 	@touch $@
 
 $(VENV)/.installed-asv: $(VENV)/.installed

@@ -18,6 +18,8 @@ COMMANDS = {
     "data": "harness.data",
     "invert": "implementations.invert",
     "recommend": "harness.recommend",
+    "report": "harness.report",
+    "compare": "harness.compare",
     "mapfile": "harness.mapfile",
 }
 

@@ -1,10 +1,9 @@
 """One self-contained HTML page: pictures, tables that sort and filter, notes. It opens from disk and loads nothing.
 
 A page is a title, a lead, sections and a foot; `render` puts them into `report.html.j2` with the style and script
-beside it. Pictures are SVG, once for a light and once for a dark page. What is text is escaped.
+beside it. Pictures are SVG whose ink turns with the page from light to dark. What is text is escaped.
 """
 
-import base64
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,18 +14,17 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 HERE = Path(__file__).parent
-THEMES = {"light": "#1b2430", "dark": "#dfe5ec"}
-"""The colour of text and lines in a picture for each kind of page."""
+INK = "#1b2430"
+"""The colour of text and lines in a picture on a light page; the style sheet turns it on a dark one."""
 
 
 class Picture(NamedTuple):
-    """A figure, by its SVG for a light page and for a dark one; or, with `missing`, why it isn't there."""
+    """A figure by its SVG; or, with `missing`, why it isn't there."""
 
     slug: str
     title: str
     caption: str
-    light: str = ""
-    dark: str = ""
+    svg: str = ""
     missing: str = ""
 
 
@@ -66,33 +64,28 @@ def render(title: str, lead: str, sections: Sequence[Section], foot: Sequence[st
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )  # fmt: skip
-    environment.filters["data_uri"] = _data_uri
     style, script = ((HERE / f"report.{kind}").read_text() for kind in ("css", "js"))
     template = environment.get_template("report.html.j2")
     return template.render(title=title, lead=lead, sections=sections, foot=foot, style=style, script=script)
 
 
 def picture(slug: str, title: str, caption: str, draw: Callable[[], Figure | str], style: dict[Any, Any]) -> Picture:
-    """A figure drawn for both kinds of page, or the sentence that says why it can't be."""
-    images = {}
-    for theme, ink in THEMES.items():
-        colours: dict[Any, Any] = dict.fromkeys(
-            ("text.color", "axes.labelcolor", "axes.edgecolor", "axes.titlecolor", "xtick.color", "ytick.color"), ink
+    """A figure, or the sentence that says why it can't be drawn. `slug` is unique on the page."""
+    parts = ("text.color", "axes.labelcolor", "axes.edgecolor", "axes.titlecolor", "xtick.color", "ytick.color")
+    ink: dict[Any, Any] = dict.fromkeys(parts, INK)
+    with mpl.rc_context({**style, **ink, "svg.hashsalt": slug}):
+        figure = draw()
+        return (
+            Picture(slug, title, caption, missing=figure)
+            if isinstance(figure, str)
+            else drawn(slug, title, caption, figure)
         )
-        with mpl.rc_context({**style, **colours, "svg.hashsalt": f"{slug}-{theme}"}):
-            figure = draw()
-            if isinstance(figure, str):
-                return Picture(slug, title, caption, missing=figure)
-            images[theme] = _svg(figure)
-    return Picture(slug, title, caption, **images)
 
 
-def _svg(figure: Figure) -> str:
+def drawn(slug: str, title: str, caption: str, figure: Figure) -> Picture:
+    """A figure that is drawn already; it is closed."""
     stream = io.StringIO()
     figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
     plt.close(figure)
-    return stream.getvalue()
-
-
-def _data_uri(svg: str) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+    svg = stream.getvalue()
+    return Picture(slug, title, caption, svg[svg.index("<svg") :].strip())

@@ -1,7 +1,6 @@
-"""Makes the README's table and figure from the committed reference runs.
+"""Makes the README's table from the committed reference runs.
 
-`python -m harness.readme` rewrites what stands between the markers in README.md, and the figure in plots/; `--check`
-changes nothing and exits with 1 when the README is not what the runs say.
+`python -m harness.readme` rewrites what stands between the markers in README.md; `--check` changes nothing and exits with 1 when the README is not what the runs say.
 """
 
 import sys
@@ -10,13 +9,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from harness import cli, environment, figures
+from harness import cli, environment
 from harness.display import ratio, seconds
 from harness.record import TABLE_FILE, Run
 from harness.stats import FEWEST
 
 ROOT = Path(__file__).parent.parent
-README, PLOTS = ROOT / "README.md", ROOT / "plots"
+README = ROOT / "README.md"
 REFERENCES = (ROOT / "results" / "reference", ROOT / "results" / "reference-loci")
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 
@@ -77,7 +76,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.check:
         return cli.OK if text == README.read_text() else cli.GATE_FAILED
     README.write_text(text)
-    figures.write_figures(runs, PLOTS, environment.machine_label(runs[0].provenance["machine"]))
     return cli.OK
 
 
