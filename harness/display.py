@@ -1,21 +1,20 @@
-"""What a sweep shows while it runs and when it ends. Plain lines where there is no terminal; NO_COLOR is respected."""
-
-import time
-from collections.abc import Sequence
-from typing import Any
+"""What commands print: numbers as people read them, and a run's table. NO_COLOR and plain output are respected."""
 
 import pandas as pd
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from harness.record import Cell
 from harness.stats import FEWEST
 
 GATE_MARK = {"pass": "✔ pass", "fail": "✘ fail", "none": "– none"}
 PLAIN_WIDTH = 100
 """Columns of output that goes to a file or a pipe."""
+DROPPED = ("peak MB", "of limit", "px/s", "DEM err", "± ", "χ² med/IQR/p95", "±", "speedup")
+"""The columns that a narrow terminal goes without, the first of them first."""
+NAME_SHARE = 0.3
+"""Share of the width that solvers' names keep before columns are dropped for them; longer ones are folded."""
 GATE_STYLE = {"pass": "green", "fail": "bold red", "none": "dim"}
 
 
@@ -23,52 +22,6 @@ def console() -> Console:
     """Standard output: as wide as the terminal, or 100 columns where it is none."""
     plain = Console()
     return plain if plain.is_terminal else Console(width=PLAIN_WIDTH)
-
-
-class Display:
-    """A live progress bar on a terminal, a line per finished row elsewhere."""
-
-    def __init__(self, console: Console, weights: dict[Cell, float]):
-        self.console, self.weights = console, weights
-        self.live = console.is_terminal
-        self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
-            TextColumn("left"), TimeRemainingColumn(), TextColumn("[dim]{task.fields[what]}", justify="left"),
-            console=console, disable=not self.live, transient=True,
-        )  # fmt: skip
-        self._task = self._bar.add_task("sweep", total=sum(weights.values()) or 1.0, what="")
-        self._cell = ""
-        self._started = time.monotonic()
-
-    def __enter__(self) -> "Display":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def cell(self, cell: Cell) -> None:
-        """A cell begins."""
-        self._cell = f"{cell.dataset} {cell.pixels} px x {cell.bins} bins"
-        if not self.live:
-            self.console.print(
-                f"[{time.monotonic() - self._started:6.1f} s] {self._cell}", highlight=False, markup=False
-            )
-
-    def say(self, what: str) -> None:
-        """What is going on in it."""
-        self._bar.update(self._task, what=f"{self._cell}: {what}")
-
-    def cell_done(self, cell: Cell, rows: Sequence[dict[str, Any]]) -> None:
-        """A cell's rows are recorded."""
-        self._bar.advance(self._task, self.weights.get(cell, 0.0))
-        for row in rows:
-            if row["status"] == "ok":
-                outcome = f"{seconds(row['median_s'])}, gate {row['gate']}"
-            else:
-                outcome = f"{row['status']}: {row['reason']}"
-            if not self.live or row["status"] not in ("ok", "skipped") or row["gate"] == "fail":
-                self.console.print(f"    {row['solver']}: {outcome}", highlight=False, markup=False, soft_wrap=True)
 
 
 def seconds(value: float) -> str:
@@ -81,67 +34,75 @@ def seconds(value: float) -> str:
     raise AssertionError
 
 
-def _spread(value: float, low: float, high: float) -> str:
-    """The interval's larger side, relative to the value."""
-    return f" ±{max(high - value, value - low) / value:.1%}" if pd.notna(low) and pd.notna(high) else ""
-
-
 def ratio(value: float) -> str:
     """A speedup, three figures or whole."""
     return f"{value:,.0f}x" if value >= 100 else f"{value:.3g}x"
 
 
+def _spread(value: float, low: float, high: float) -> str:
+    """The interval's larger side, relative to the value."""
+    return f"±{max(high - value, value - low) / value:.1%}" if pd.notna(low) and pd.notna(high) else ""
+
+
 def cells_of(row: pd.Series) -> dict[str, str]:
-    """One measured row as the table's texts, the least important columns last."""
+    """One measured row as the table's texts, by column; "" is nothing to say, "–" not measured."""
 
     def number(name: str, form: str) -> str:
         return format(row[name], form) if pd.notna(row[name]) else "–"
 
-    few = f" n={row['n']}" if row["n"] < FEWEST else ""
-    speedup = "–"
-    if pd.notna(row["speedup"]):
-        interval = _spread(row["speedup"], row["speedup_low"], row["speedup_high"])
-        speedup = ratio(row["speedup"]) + interval * (row["solver"] != "baseline")
+    few = f"n={row['n']}" if row["n"] < FEWEST else ""
+    compared = pd.notna(row["speedup"]) and row["solver"] != "baseline"
     return {
         "solver": row["solver"],
-        "median": seconds(row["median_s"]) + (few or _spread(row["median_s"], row["ci_low_s"], row["ci_high_s"])),
-        "speedup": speedup,
+        "median": seconds(row["median_s"]),
+        "±": few or _spread(row["median_s"], row["ci_low_s"], row["ci_high_s"]),
+        "speedup": ratio(row["speedup"]) if pd.notna(row["speedup"]) else "–",
+        "± ": _spread(row["speedup"], row["speedup_low"], row["speedup_high"]) if compared else "",
         "gate": GATE_MARK[row["gate"]],
         "χ² med/IQR/p95": " ".join(number(c, ".2f") for c in ("chisq_median", "chisq_iqr", "chisq_p95")),
         "DEM err": number("truth_dem_error", ".3f"),
         "px/s": number("pixels_per_s", ",.0f"),
         "of limit": f"{row['of_limit']:.2%}" if pd.notna(row["of_limit"]) else "–",
-        "peak MB": number("peak_rss_mb", ".0f"),
+        "peak MB": number("peak_rss_mb", ",.0f"),
     }
 
 
-def fitting(console: Console, texts: list[dict[str, str]]) -> list[str]:
-    """The columns that fit the console's width, dropped from the least important end."""
-    names = list(texts[0])
-    while len(names) > 3:
-        widths = [max(len(name), *(len(t[name]) for t in texts)) for name in names]
-        if sum(widths) + len(names) <= console.width:
-            break
-        names.pop()
-    return names
+def _widths(texts: list[dict[str, str]]) -> dict[str, int]:
+    """Width of every column that has anything to say."""
+    names = [name for name in texts[0] if any(t[name] not in ("", "–") for t in texts)]
+    return {name: max(len(name), *(len(t[name]) for t in texts)) for name in names}
+
+
+def fitting(width: int, texts: list[dict[str, str]]) -> dict[str, int]:
+    """The columns that fit, with their widths: first long names are folded, then columns dropped."""
+    widths = _widths(texts)
+
+    def over() -> int:
+        return sum(widths.values()) + len(widths) - 1 - width
+
+    widths["solver"] -= min(max(over(), 0), max(widths["solver"] - int(NAME_SHARE * width), 0))
+    for name in DROPPED:
+        if over() > 0:
+            widths.pop(name, None)
+    widths["solver"] = max(widths["solver"] - max(over(), 0), len("solver"))
+    return widths
 
 
 def show_table(console: Console, table: pd.DataFrame) -> None:
-    """The measured rows, a block per cell; failed and skipped rows with their reasons below."""
+    """The measured rows, a block per cell, all blocks in the same columns; below, rows that failed, and why."""
     measured = table[table.status == "ok"]
+    texts = {index: cells_of(row) for index, row in measured.iterrows()}
+    widths = fitting(console.width, list(texts.values())) if texts else {}
     for (dataset, bins, pixels), rows in measured.groupby(["dataset", "bins", "pixels"], sort=False):
-        texts = [cells_of(row) for _, row in rows.iterrows()]
-        names = fitting(console, texts)
-        view = Table(
-            title=f"{dataset}, {pixels} pixels x {bins} bins", title_justify="left", box=None, padding=(0, 1, 0, 0)
-        )
-        for name in names:
-            view.add_column(name, justify="left" if name in ("solver", "gate") else "right", no_wrap=True)
-        for text, gate in zip(texts, rows.gate, strict=True):
-            view.add_row(*(Text(text[n], style=GATE_STYLE[gate] if n == "gate" else "") for n in names))
-        console.print(view)
-    failed_gates = measured[measured.gate == "fail"]
-    for _, row in failed_gates.iterrows():
+        console.print(Text(f"{dataset}, {pixels:,} pixels x {bins} bins", "bold"))
+        view = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
+        for name, width in widths.items():
+            side = "left" if name in ("solver", "gate", "±", "± ") else "right"
+            view.add_column(name, justify=side, width=width, no_wrap=name != "solver", overflow="fold")  # type: ignore[arg-type]
+        for index, gate in rows.gate.items():
+            view.add_row(*(Text(texts[index][n], style=GATE_STYLE[gate] if n == "gate" else "") for n in widths))
+        console.print(Padding(view, (0, 0, 1, 0)))
+    for _, row in measured[measured.gate == "fail"].iterrows():
         console.print(Text(f"✘ {row.solver}, {row.pixels} px x {row.bins} bins: {row.gate_reasons}", "red"))
     _show_reasons(console, table[table.status != "ok"])
 

@@ -113,7 +113,7 @@ class Match:
         found = {}
         if lanes:
             every = list(lanes.values())
-            result = runner.measure_lanes(cell, every, self.plan, self.scratch, lambda what: None, self._satisfy)
+            result = runner.measure_lanes(cell, every, self.plan, self.scratch, runner.Nobody(), self._satisfy)
             found = {key: rows.row_of(lane, result) for key, lane in lanes.items()}
 
         def row(checkout: Checkout, name: str) -> Row | None:

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -29,8 +30,27 @@ MEMORY_SHARE = 0.8
 """Share of the memory available at a cell's start that one worker may hold."""
 LIMIT_VARIABLE = "DEMREG_BENCH_LIMIT_MB"
 """Environment variable that sets that limit instead."""
-Say = Callable[[str], None]
 Satisfy = Callable[[list[Lane]], None]
+
+
+class Listener(Protocol):
+    """Is told what goes on in a cell."""
+
+    def say(self, what: str) -> None:
+        """What goes on from now on, in words."""
+
+    def warmed(self, solver: str, run_s: float) -> None:
+        """A solver is warmed up; a run takes it that many seconds."""
+
+
+class Nobody:
+    """Listens to nothing."""
+
+    def say(self, what: str) -> None:
+        """See `Listener`."""
+
+    def warmed(self, solver: str, run_s: float) -> None:
+        """See `Listener`."""
 
 
 @dataclass
@@ -60,14 +80,14 @@ class Measured:
         return sum(run.total for lane in self.lanes for r, runs in lane.turns.items() if r > 0 for run in runs)
 
 
-def measure(cell: Cell, specs: Sequence[str], plan: Plan, scratch: Path, say: Say) -> Measured:
+def measure(cell: Cell, specs: Sequence[str], plan: Plan, scratch: Path, listener: Listener) -> Measured:
     """Measure the solvers `specs` on one cell, the problem meanwhile lying in the folder `scratch`."""
     lanes = [Lane(spec, threads_of(spec, plan.threads), plan.max_seconds) for spec in specs]
-    return measure_lanes(cell, lanes, plan, scratch, say)
+    return measure_lanes(cell, lanes, plan, scratch, listener)
 
 
 def measure_lanes(
-    cell: Cell, lanes: list[Lane], plan: Plan, scratch: Path, say: Say, satisfy: Satisfy | None = None
+    cell: Cell, lanes: list[Lane], plan: Plan, scratch: Path, listener: Listener, satisfy: Satisfy | None = None
 ) -> Measured:
     """Let lanes that haven't started take turns on one cell; the first that is the baseline is what all are judged by.
 
@@ -79,19 +99,21 @@ def measure_lanes(
     limit_mb = int(os.environ.get(LIMIT_VARIABLE) or available_memory_mb() * MEMORY_SHARE)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=scratch)))
-        say("generating the problem")
+        listener.say("generating the problem")
         sample = quality.sample_of(cell.pixels)
         workload.write(plan.specification(cell.dataset), cell.pixels, cell.bins, cell.seed, folder, sample)
         for lane in lanes:
             stack.callback(lane.stop)
-            say(f"{lane.spec}: warming up")
+            listener.say(f"{lane.spec}: warming up")
             lane.start(folder, plugins, limit_mb)
             lane.warm_up(folder)
+            if lane.first is not None:
+                listener.warmed(lane.spec, lane.first.total)
         problem, true_dem = workload.read(folder), np.load(folder / workload.TRUE_DEM)
-        reference = _reference(lanes, problem, plan, folder, limit_mb, say)
+        reference = _reference(lanes, problem, plan, folder, limit_mb, listener)
         ready = time.perf_counter()
         rng = np.random.default_rng([cell.seed, cell.pixels, cell.bins])
-        _rounds(lanes, plan, rng, say, satisfy or partial(_satisfy, rel_ci=plan.rel_ci))
+        _rounds(lanes, plan, rng, listener, satisfy or partial(_satisfy, rel_ci=plan.rel_ci))
         return Measured(problem, true_dem, lanes, reference, ready - start, time.perf_counter() - ready)
 
 
@@ -101,13 +123,13 @@ def threads_of(spec: str, threads: int) -> int:
 
 
 def _reference(
-    lanes: list[Lane], problem: Problem, plan: Plan, folder: Path, limit_mb: int, say: Say
+    lanes: list[Lane], problem: Problem, plan: Plan, folder: Path, limit_mb: int, listener: Listener
 ) -> Summary | None:
     """The baseline's solution: of all sampled pixels where it is in the cell, else of the first of them."""
     inside = [lane for lane in lanes if lane.spec == REFERENCE]
     if inside:
         return inside[0].summary
-    say("baseline: solving a sample for the gates")
+    listener.say("baseline: solving a sample for the gates")
     pixels = quality.sample_of(problem.sizes[0])[: quality.REFERENCE_PIXELS]
     few = folder / "reference"
     few.mkdir()
@@ -121,7 +143,7 @@ def _reference(
     return None if lane.summary is None else quality.placed(lane.summary, pixels, problem.sizes[0])
 
 
-def _rounds(lanes: list[Lane], plan: Plan, rng: np.random.Generator, say: Say, satisfy: Satisfy) -> None:
+def _rounds(lanes: list[Lane], plan: Plan, rng: np.random.Generator, listener: Listener, satisfy: Satisfy) -> None:
     """Let the lanes take turns until all are satisfied, or the asked rounds are done.
 
     The first round is every lane's by right; later ones go on, as long as the budget lasts, with those whose turn fits.
@@ -135,7 +157,7 @@ def _rounds(lanes: list[Lane], plan: Plan, rng: np.random.Generator, say: Say, s
         if not active:
             break
         number += 1
-        say(f"round {number}, {elapsed:.0f} of at most {plan.max_seconds:g} s")
+        listener.say(f"round {number}, {elapsed:.0f} of at most {plan.max_seconds:g} s")
         for lane in _order(active, rng):
             lane.take_turn(number)
         if plan.repeats is None and number == check:

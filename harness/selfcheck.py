@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         plan = plan.resolved(registry.Registry(plan.plugins))
         for seed in track(range(given.seed, given.seed + given.cells), console=console, transient=True):
             cell = Cell(plan.datasets[0], plan.pixels[0], plan.bins[0], seed)
-            measured = runner.measure(cell, plan.solvers, plan, Path(folder), lambda what: None)
+            measured = runner.measure(cell, plan.solvers, plan, Path(folder), runner.Nobody())
             baseline, copy, slowed = measured.lanes
             to_copy, to_slowed = copy.speedup(baseline), slowed.speedup(baseline)
             same += to_copy.low <= 1 <= to_copy.high

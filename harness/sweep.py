@@ -15,9 +15,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from harness import cli, display, environment, figures, limits, real_image, registry, rows, runner
+from harness import cli, display, environment, figures, limits, progress, real_image, registry, rows, runner
 from harness.plan import OWN_MAP, PRESETS, Plan
 from harness.record import Cell, Run
+from harness.timeleft import Forecast
 
 RESULTS = Path("results")
 GRID_OPTIONS = (
@@ -170,21 +171,24 @@ class Sweep:
     def measure_all(self, console: Console) -> None:
         """Every cell that isn't whole yet. A cell's records are written when its rounds are over."""
         cells = self.plan.cells()
-        weights = {cell: float(cell.pixels * cell.bins) + 2000.0 for cell in cells}
-        with display.Display(console, weights) as show, self.run.scratch() as scratch:
+        able = [spec for spec in self.plan.solvers if not self.unavailable[spec]]
+        forecast = Forecast(cells, able, self.plan.max_seconds, self.plan.repeats)
+        for record in self.run.records():
+            forecast.know(Cell(**record["cell"]), [record["row"]])
+        with progress.Display(console, forecast) as show, self.run.scratch() as scratch:
             for cell in cells:
                 missing = [spec for spec in self.plan.solvers if not self.run.done(cell, spec)]
                 if missing:
                     show.cell(cell)
-                show.cell_done(cell, self.measure(cell, missing, scratch, show.say) if missing else [])
+                show.cell_done(cell, self.measure(cell, missing, scratch, show) if missing else [])
         self.run.write_table()
 
-    def measure(self, cell: Cell, missing: list[str], scratch: Path, say: runner.Say) -> list[dict[str, Any]]:
+    def measure(self, cell: Cell, missing: list[str], scratch: Path, listener: runner.Listener) -> list[dict[str, Any]]:
         """Measure what is missing of a cell (beside the baseline, for the ratios), record it, and return the rows."""
         solvers = self.plan.solvers
         reasons = {s: self.unavailable[s] or rows.dominated(cell, self.exhausted[s]) for s in solvers}
         able = [s for s in solvers if not reasons[s] and (s in missing or s == runner.REFERENCE)]
-        result = runner.measure(cell, able, self.plan, scratch, say) if set(able) & set(missing) else None
+        result = runner.measure(cell, able, self.plan, scratch, listener) if set(able) & set(missing) else None
         lanes = {lane.spec: lane for lane in result.lanes} if result else {}
         recorded = []
         for spec in missing:
