@@ -1,5 +1,7 @@
 """What commands print: numbers as people read them, and a run's table. NO_COLOR and plain output are respected."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 from rich.console import Console
 from rich.padding import Padding
@@ -73,15 +75,15 @@ def _widths(texts: list[dict[str, str]]) -> dict[str, int]:
     return {name: max(len(name), *(len(t[name]) for t in texts)) for name in names}
 
 
-def fitting(width: int, texts: list[dict[str, str]]) -> dict[str, int]:
-    """The columns that fit, with their widths: first long names are folded, then columns dropped."""
+def fitting(width: int, texts: list[dict[str, str]], dropped: Sequence[str] = DROPPED) -> dict[str, int]:
+    """The columns that fit, with their widths: first solvers' long names are folded, then columns dropped."""
     widths = _widths(texts)
 
     def over() -> int:
         return sum(widths.values()) + len(widths) - 1 - width
 
     widths["solver"] -= min(max(over(), 0), max(widths["solver"] - int(NAME_SHARE * width), 0))
-    for name in DROPPED:
+    for name in dropped:
         if over() > 0:
             widths.pop(name, None)
     widths["solver"] = max(widths["solver"] - max(over(), 0), len("solver"))

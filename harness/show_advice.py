@@ -107,10 +107,12 @@ def _candidates(console: Console, candidates: Sequence[Candidate], chosen: Candi
                 "px beyond": f"{c.beyond[0]:,.0f}x" if c.beyond[0] > 1 else "",
             }
         )
-    names = fitting(console, texts)
-    view = Table(box=None, padding=(0, 1, 0, 0), title="\nall candidates", title_justify="left")
-    for name in names:
-        view.add_column(name, justify="left" if name in ("solver", "gate", "accuracy") else "right", no_wrap=True)
+    names = fitting(console.width, texts, ("px beyond", "accuracy", "interval", "memory"))
+    view = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
+    for name, width in names.items():
+        side = "left" if name in ("solver", "gate", "accuracy") else "right"
+        view.add_column(name, justify=side, width=width, overflow="fold")  # type: ignore[arg-type]
+    console.print(Text("\nall candidates", "bold"))
     for c, text in zip(candidates, texts, strict=True):
         style = "dim" if c.refused else ""
         view.add_row(*(Text(text[n], style=GATE_STYLE[c.gate] if n == "gate" else style) for n in names))
@@ -159,10 +161,11 @@ def show_trials(console: Console, trials: Sequence[Trial]) -> None:
         for t in predicted
     ]  # fmt: skip
     if texts:
-        names = fitting(console, texts)
-        view = Table(box=None, padding=(0, 1, 0, 0))
-        for name in names:
-            view.add_column(name, justify="left" if name in ("solver", "dataset") else "right", no_wrap=True)
+        names = fitting(console.width, texts, ("dataset", "measured", "predicted"))
+        view = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
+        for name, width in names.items():
+            side = "left" if name in ("solver", "dataset") else "right"
+            view.add_column(name, justify=side, width=width, overflow="fold")  # type: ignore[arg-type]
         for t, text in zip(predicted, texts, strict=True):
             view.add_row(*(text[name] for name in names), style="" if t.good else "bold red")
         console.print(view)
