@@ -1,6 +1,7 @@
 """Makes the README's table from the committed reference runs.
 
-`python -m harness.readme` rewrites what stands between the markers in README.md; `--check` changes nothing and exits with 1 when the README is not what the runs say.
+`python -m harness.readme` rewrites what stands between the markers in README.md; `--check` changes nothing and exits
+with 1 when the README is not what the runs say. `make readme` makes the page and the figures in plots/ too.
 """
 
 import sys
