@@ -36,6 +36,8 @@ class Lane:
     summary: Summary | None = None
     turns: dict[int, list[Phases]] = field(default_factory=dict)
     """Round -> the timed runs of that turn."""
+    facts: dict[int, list[dict[str, float]]] = field(default_factory=dict)
+    """Round (0: the first run) -> what the solver itself measured of each run; nothing for most."""
     repeats: int = 0
     """Runs per turn; 0 until calibrated."""
     peak_rss_mb: float = 0.0
@@ -59,6 +61,7 @@ class Lane:
         if answer is None:
             return
         self.first, self.oneoff_s = Phases(*answer["phases"]), answer["oneoff_s"]
+        self.facts[0] = answer.get("facts", [])
         # Taken now: what the judge's figures need in the worker afterwards is not the solver's.
         self.peak_rss_mb = max(answer["peak_rss_mb"], self.worker.peak_tree_mb if self.worker else 0.0)
         file = f"{id(self)}.npz"
@@ -80,7 +83,7 @@ class Lane:
             if self.repeats > 1:
                 self.take_turn(round_number)
                 return
-        self.turns[round_number] = samples
+        self.turns[round_number], self.facts[round_number] = samples, answer.get("facts", [])
 
     def stop(self) -> None:
         """End the process; harmless when it has ended."""

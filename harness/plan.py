@@ -1,6 +1,8 @@
 """What a sweep is asked to do: the grid, the limits, the presets; checked before anything starts."""
 
+import os
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 from harness import workload
@@ -89,9 +91,59 @@ class Plan:
         return cls(**given)
 
 
+CLUSTER_PIXELS = 2_000_000
+ANSWER_S = 10.0
+"""How long a scheduler and a first worker are waited for."""
+
+
+def cluster(workers: int, scheduler: str = "") -> Plan:
+    """Dask on 1, 2, 4, ... and all of `workers`, each with a map of its share of pixels up to all of them.
+
+    Here, a solver with as many threads stands beside it; workers at a `scheduler` are another machine's.
+    """
+    counts = sorted({2**i for i in range(workers.bit_length()) if 2**i <= workers} | {workers})
+    where = f",scheduler={scheduler}" if scheduler else ""
+    solvers = [f"dask[inner=numba,workers={count}{where}]" for count in counts]
+    threads = [] if scheduler else [f"numba[threads={count}]" for count in counts]
+    sizes = tuple(CLUSTER_PIXELS * count // workers for count in counts)
+    return Plan(
+        ("solar-mix",), sizes, bins=(34,), solvers=(*solvers, *threads), threads=1, repeats=5, max_seconds=600.0
+    )
+
+
+def cluster_at(scheduler: str) -> Plan:
+    """`cluster` on the workers of a running scheduler. ValueError when none answers at that address or file."""
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ValueError("dask.distributed is not installed: pip install 'demreg-bench[dask]'") from None
+    file = Path(scheduler).resolve()
+    where: dict[str, Any] = {"scheduler_file": str(file)} if file.suffix == ".json" else {"address": scheduler}
+    if file.suffix == ".json" and not file.is_file():
+        raise ValueError(f"scheduler file {scheduler} is not there: start `dask scheduler --scheduler-file` with it")
+    try:
+        with Client(**where, timeout=ANSWER_S, set_as_default=False) as client:
+            client.wait_for_workers(1, timeout=ANSWER_S)
+            workers = len(client.scheduler_info(n_workers=-1)["workers"])
+    except (OSError, ValueError) as error:
+        raise ValueError(f"no scheduler with workers answers at {scheduler}") from error
+    return cluster(workers, str(file) if file.suffix == ".json" else scheduler)
+
+
 PRESETS = {
     "quick": Plan(),
     "report": Plan(pixels=(200, 1000, 2000, 5000), bins=(200, 400), repeats=5, max_seconds=180.0),
     "scaling": Plan(pixels=(1, 10, 100, 1000, 10000), bins=(20, 34, 100, 200), max_seconds=60.0),
+    "cluster": cluster(os.cpu_count() or 1),
 }
-"""`quick` is the main job; `report` is the prior study's grid; `scaling` shows where overheads end and work begins."""
+"""`quick` is the main job; `report` is the prior study's grid; `scaling` shows where overheads end and work begins;
+`cluster` is how Dask scales on this machine's cores."""
+
+
+def preset(name: str, scheduler: str | None) -> Plan:
+    """The preset of that name; `cluster` on the workers of a running scheduler, where one is given."""
+    if scheduler is None:
+        return PRESETS[name]
+    if name != "cluster":
+        raise ValueError("--scheduler goes with --preset cluster; elsewhere a solver names it: dask[scheduler=...]")
+    return cluster_at(scheduler)

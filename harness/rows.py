@@ -79,6 +79,7 @@ def detail_of(lane: Lane, measured: Measured) -> dict[str, Any]:
     return {
         "first_run": lane.first,
         "turns": {str(number): runs for number, runs in lane.turns.items()},
+        "facts": {str(number): runs for number, runs in lane.facts.items() if runs},
         "hello": lane.hello,
         "traceback": lane.ended.traceback if lane.ended else "",
         "shown": drawn,

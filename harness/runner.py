@@ -118,8 +118,9 @@ def measure_lanes(
 
 
 def threads_of(spec: str, threads: int) -> int:
-    """Threads of a worker: the solver's own tunable where it names one, else those of the sweep."""
-    return int(registry.parse(spec)[1].get("threads") or threads)
+    """Threads of a solver: its own tunable where it names one, else those of the sweep; at least one a worker."""
+    given = registry.parse(spec)[1]
+    return max(int(given.get("threads") or threads), int(given.get("workers") or 1))
 
 
 def _reference(

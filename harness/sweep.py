@@ -15,31 +15,23 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from harness import cli, display, environment, figures, limits, progress, real_image, registry, rows, runner
-from harness.plan import OWN_MAP, PRESETS, Plan
+from harness import cli, display, environment, figures, limits, progress, real_image, registry, rows, runner, scaling
+from harness.plan import OWN_MAP, PRESETS, Plan, preset
 from harness.record import Cell, Run
 from harness.timeleft import Forecast
 
 RESULTS = Path("results")
-GRID_OPTIONS = (
-    "datasets",
-    "pixels",
-    "bins",
-    "solvers",
-    "threads",
-    "seed",
-    "repeats",
-    "max_seconds",
-    "rel_ci",
-    "plugins",
-    "maps",
-)
+GRID_OPTIONS = "datasets pixels bins solvers threads seed repeats max_seconds rel_ci plugins maps".split()
 
 
 def _parser() -> cli.Parser:
     parser = cli.Parser("harness.sweep", description=__doc__, epilog=cli.EXIT_CODES, allow_abbrev=False)
     add = parser.add_argument
     add("--preset", choices=sorted(PRESETS), default=None, help="grid and limits to start from (quick)")
+    add(
+        "--scheduler",
+        help="with --preset cluster: address or JSON file of a running Dask cluster, instead of workers here",
+    )
     add("--solvers", type=lambda s: tuple(registry.split(s)), help="names or name[key=value,...], by commas (all)")
     add("--dataset", dest="datasets", type=cli.words, help="specifications in datasets/, by commas")
     add("--pixels", type=cli.whole_numbers, help="map sizes, by commas")
@@ -95,7 +87,7 @@ def _plan_of(given: argparse.Namespace) -> tuple[Plan, Run | None]:
         if given.pixels is None:
             changes["pixels"] = (real_image.size_of_files(given.maps),)
     if given.resume is None:
-        return replace(PRESETS[given.preset or "quick"], **changes), None
+        return replace(preset(given.preset or "quick", given.scheduler), **changes), None
     if given.out is not None or given.preset is not None:
         raise ValueError("--resume continues a run as it was planned; --out and --preset don't go with it")
     run = Run.open(given.resume)
@@ -224,6 +216,7 @@ def _conclude(console: Console, run: Run, strict: bool) -> int:
     """Show the table, write the figures, and say by the exit code how it went."""
     table = run.table()
     display.show_table(console, table)
+    scaling.conclude(run, console)
     note = environment.machine_label(run.provenance["machine"])
     (run.folder / "plots").mkdir(exist_ok=True)
     pictures = figures.write_figures([run], run.folder / "plots", note, figures.FIGURES[:2])

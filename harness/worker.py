@@ -58,9 +58,11 @@ class Bench:
 
     def warmup(self) -> dict[str, Any]:
         """First a few pixels, which pay the one-off costs; then all, whose solution is what the gates judge."""
+        facts: list[dict[str, float]] = []
         few, _ = self.clock.timed_run(self.solver, self.problem.take(slice(0, FEW)))
-        phases, self.solution = self.clock.timed_run(self.solver, self.problem)
-        return {"oneoff_s": self.import_s + few.total, "phases": phases, "peak_rss_mb": self.clock.peak_rss_mb()}
+        phases, self.solution = self.clock.timed_run(self.solver, self.problem, facts)
+        peak = self.clock.peak_rss_mb()
+        return {"oneoff_s": self.import_s + few.total, "phases": phases, "peak_rss_mb": peak, "facts": facts}
 
     def save(self, file: str) -> dict[str, Any]:
         """Reduce the first run's solution to what the judge needs, and let go of it."""
@@ -72,12 +74,12 @@ class Bench:
 
     def run(self, repeats: int) -> dict[str, Any]:
         """A turn: that many timed runs, one after another."""
-        samples = []
+        samples, facts = [], list[dict[str, float]]()
         for _ in range(repeats):
-            phases, solution = self.clock.timed_run(self.solver, self.problem)
+            phases, solution = self.clock.timed_run(self.solver, self.problem, facts)
             del solution
             samples.append(phases)
-        return {"samples": samples}
+        return {"samples": samples, "facts": facts}
 
     def watch(self, how: str, **options: Any) -> dict[str, Any]:
         """What `harness.engines`, `harness.stages`, ... see of runs that they watch."""

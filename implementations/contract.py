@@ -260,9 +260,10 @@ class Solver(ABC):
         """Bring the solution to the host and release what `prepare` acquired."""
 
     def facts(self, state: Any) -> dict[str, float]:
-        """What the solver itself measured of the run that `collect` ended, by name; nothing unless it has a device.
+        """What the solver itself measured of the run that `collect` ended, by name; nothing for most.
 
-        A solver on a device gives `upload_s`, `kernel_s`, `download_s` by the device's clock, and `peak_device_mb`.
+        A solver on a device gives `upload_s`, `kernel_s`, `download_s` by the device's clock, and `peak_device_mb`; one
+        on a cluster `slots`, `blocks`, `startup_s`, `shutdown_s`, `wall_s`, `task_s`, `bytes_sent`, `bytes_shared`.
         """
         return {}
 

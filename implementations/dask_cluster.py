@@ -73,6 +73,7 @@ class Session:
     cluster: LocalCluster | None
     asked: Workers
     startup_s: float
+    """Until the workers answered, and were warmed up."""
     addresses: list[str] | None = None
     """The workers to use; None for any."""
     slots: int = 0

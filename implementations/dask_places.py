@@ -40,8 +40,10 @@ class Blocks:
 
     def __init__(self, problem: Problem, size: int):
         self.problem, self.size = problem, size
-        self.bytes_carried = 0
-        """By messages, both ways."""
+        self.bytes_sent = 0
+        """In messages, both ways."""
+        self.bytes_shared = 0
+        """In memory that both sides map."""
 
     def part(self, block: int) -> tuple[int, int]:
         """A block's first pixel, and the one after its last."""
@@ -63,6 +65,7 @@ class SharedPlace(Blocks):
         rows, empty = problem.sizes[0], {name: getattr(none, name) for name in OUTPUTS}
         self.outputs = {name: Shared((rows, *e.shape[1:]), e.dtype) for name, e in empty.items()}
         self.solution = Solution(**{name: shared.array for name, shared in self.outputs.items()})
+        self.bytes_shared = sum(s.array.nbytes for s in (*inputs.values(), *self.outputs.values()))
 
     def task(self, block: int) -> SharedTask:
         """Where to map it from."""
@@ -105,7 +108,7 @@ class CarriedPlace(Blocks):
         """A block's pixels, as plain arrays of their own."""
         part, p = slice(*self.part(block)), self.problem
         arrays = [None if a is None else np.array(a[part]) for a in (p.dn, p.edn, p.dem_norm0)]
-        self.bytes_carried += sum(a.nbytes for a in arrays if a is not None)
+        self.bytes_sent += sum(a.nbytes for a in arrays if a is not None)
         return CarriedTask(tuple(arrays))
 
     def receive(self, block: int, returned: Solution) -> None:
@@ -114,7 +117,7 @@ class CarriedPlace(Blocks):
         for name in OUTPUTS:
             value = getattr(returned, name)
             getattr(self.solution, name)[part] = value
-            self.bytes_carried += value.nbytes
+            self.bytes_sent += value.nbytes
 
     def close(self) -> None:
         """There is nothing to close."""

@@ -16,6 +16,7 @@ Source: the inversion is the inner solver's. A script that uses it needs `if __n
 whose worker processes import it.
 """
 
+import time
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -39,8 +40,11 @@ class State:
     inputs: dict[str, Any] = field(default_factory=dict)
     """Shared arrays; empty where workers don't share memory with this process."""
     tally: "Tally | None" = None
-    bytes_carried: int = 0
-    """By messages, both ways."""
+    bytes_sent: int = 0
+    """Pixels and solutions in messages, both ways."""
+    bytes_shared: int = 0
+    """Pixels and solutions in memory that the workers map."""
+    shutdown_s: float = 0.0
 
     @property
     def blocks(self) -> range:
@@ -83,10 +87,13 @@ class DaskTiled(Solver):
         """Workers that hold the constants of a problem, and the seconds that a pixel of the sample takes on them."""
         from implementations import dask_blocks, dask_cluster
 
+        began = time.perf_counter()
         session = dask_cluster.start(dask_cluster.Workers(**self.asked))  # type: ignore[arg-type]
         try:
             job = dask_blocks.Job(self.inner, session.asked, constants)
-            return session, job, dask_blocks.give(session, job, sample)
+            seconds = dask_blocks.give(session, job, sample)
+            session.startup_s = time.perf_counter() - began
+            return session, job, seconds
         except BaseException:
             session.close()
             raise
@@ -125,13 +132,25 @@ class DaskTiled(Solver):
             raise
         finally:
             place.close()
-        state.bytes_carried = place.bytes_carried
+        state.bytes_sent, state.bytes_shared = place.bytes_sent, place.bytes_shared
         return place.solution
 
     def collect(self, state: State, solution: Solution) -> Solution:
         """End the workers that were started here; the solution is on the host already."""
+        began = time.perf_counter()
         _release(state)
+        state.shutdown_s = time.perf_counter() - began
         return solution
+
+    def facts(self, state: State) -> dict[str, float]:
+        """Of the workers: blocks computed at a time, start and end of workers, what tasks and bytes took."""
+        if state.tally is None:
+            return {}
+        return {
+            "slots": state.session.slots, "blocks": state.tally.blocks, "startup_s": state.session.startup_s,
+            "shutdown_s": state.shutdown_s, "wall_s": state.tally.wall_s, "task_s": state.tally.task_s,
+            "bytes_sent": state.bytes_sent, "bytes_shared": state.bytes_shared,
+        }  # fmt: skip
 
 
 def _release(state: State) -> None:
