@@ -7,8 +7,12 @@ BIN := $(VENV)/bin
 ARGS ?=
 COMMITS ?= HEAD~5..HEAD
 BASE ?= origin/main
+# A Python that the peers can be installed on; EMToolKit wants 3.12 itself.
+NEWER ?= $(shell for p in python3.12 "$$HOME"/.pyenv/versions/3.12.*/bin/python3 python3.13 python3.14 $(PYTHON); do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && { echo "$$p"; break; }; done)
+PEERS := $(VENV)-peers
 
-.PHONY: sweep test test-all data selfcheck readme reference heldout history regression clean
+.PHONY: sweep test test-all data peers selfcheck readme reference heldout history regression clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/python -m harness.sweep $(ARGS)
@@ -25,6 +29,21 @@ test-all: $(VENV)/.installed-dev
 # Real AIA images and AIA's response, as data on any Python, into .cache/.
 data: $(VENV)/.installed
 	@$(BIN)/python -m harness.data
+
+# Ours beside others' solvers on real images and on AIA's response with a known truth, one thread each, then the whole
+# disc on two cores: twenty minutes, the machine otherwise idle. A peer that fails is a row with its error, exit code 3.
+peers:
+	@test -n "$(NEWER)" || { echo "make peers needs Python 3.12 or newer, as demregpy and utu do: none is found (set NEWER=...)"; exit 1; }
+	@$(MAKE) --no-print-directory $(PEERS)/.installed
+	rm -rf results/reference-peers results/reference-peers-disc
+	$(PEERS)/bin/python -m harness.sweep --dataset aia-image,aia,aia-image.flare-before,aia-image.flare-peak \
+		--pixels 4489 --bins 34 --max-seconds 70 --out results/reference-peers --solvers \
+		'baseline,numba,numba-float32,l2,demregpy,utu,emtoolkit,demregpy[mask=false],utu[mask=false],emtoolkit[mask=false]' \
+		|| test $$? -eq 3
+	$(PEERS)/bin/python -m harness.sweep --dataset aia-image --pixels 1048576 --bins 34 --threads 2 --max-seconds 60 \
+		--solvers numba,numba-float32,l2,demregpy,utu,emtoolkit --out results/reference-peers-disc || test $$? -eq 3
+	$(PEERS)/bin/python -m harness.readme
+	$(PEERS)/bin/python -m harness.peers
 
 selfcheck: $(VENV)/.installed
 	$(BIN)/python -m harness.selfcheck
@@ -84,5 +103,12 @@ $(VENV)/.installed-asv: $(VENV)/.installed
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[asv]' || { echo "installing airspeed velocity failed: is a Python package index within reach (network, proxy)?"; exit 1; }
 	@touch $@
 
+# EMToolKit asks for notebooks and downloads that its solver doesn't use; without it the others run all the same.
+$(PEERS)/.installed: pyproject.toml constraints.txt
+	@$(NEWER) -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[peers]' pytest || { echo "installing the peers failed: is a Python package index within reach (network, proxy)?"; exit 1; }
+	@$(PEERS)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt --no-deps EMToolKit || echo "EMToolKit can't be installed on $(NEWER)"
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) $(PEERS) build *.egg-info

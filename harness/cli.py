@@ -16,6 +16,7 @@ COMMANDS = {
     "limits": "harness.limits",
     "regression": "harness.regression",
     "data": "harness.data",
+    "peers": "harness.peers",
     "invert": "implementations.invert",
     "recommend": "harness.recommend",
     "report": "harness.report",

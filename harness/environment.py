@@ -30,6 +30,7 @@ RECORDED_PACKAGES = (
     "dask",
     "demregpy",
     "utu",
+    "EMToolKit",
     "astropy",
 )
 

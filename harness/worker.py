@@ -18,16 +18,16 @@ import time
 import traceback
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 FEW = 2
 """Pixels that compilation, device contexts and the like are first paid on."""
 COMMANDS: "queue.SimpleQueue[dict[str, Any]]" = queue.SimpleQueue()
 
 
-def _listen() -> None:
+def _listen(commands: TextIO) -> None:
     """Queue the commands; at their end, take the group along: a solve that hangs and pools of workers included."""
-    for line in sys.stdin:
+    for line in commands:
         COMMANDS.put(json.loads(line))
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
@@ -100,9 +100,11 @@ def _failure(error: BaseException) -> dict[str, Any]:
 
 def main(folder: str, spec: str, threads: str, *plugins: str) -> None:
     """Serve commands until they end."""
-    reply = os.fdopen(os.dup(1), "w")
+    reply, commands = os.fdopen(os.dup(1), "w"), os.fdopen(os.dup(0))
     os.dup2(2, 1)
-    threading.Thread(target=_listen, daemon=True).start()
+    # A process that a solver forks closes its sys.stdin, and would wait for ever if the thread were reading from it.
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    threading.Thread(target=_listen, args=(commands,), daemon=True).start()
     try:
         bench = Bench(Path(folder), spec, int(threads), list(plugins))
         _answer(reply, bench.hello())

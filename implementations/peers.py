@@ -147,7 +147,7 @@ class PlowmanCaspi(Peer):
         solution.dn_reg[given] = solution.dem[given] @ problem.rmatrix
         residual = (problem.dn[given] - solution.dn_reg[given]) / problem.edn[given]
         solution.chisq[given] = (residual**2).mean(axis=1)
-        solution.edem[given] = solution.elogt[given] = np.nan
+        solution.edem[problem.valid()] = solution.elogt[problem.valid()] = np.nan
         solution.status[given] = Status.OK
         return solution
 

@@ -1,13 +1,18 @@
 """Peers behind this contract: units, bins, bad pixels by stand-ins on any Python; themselves where installed."""
 
+import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from records import MACHINE
+from records import row as made_row
 from test_contract import problem, with_invalid
 
-from harness import gates, quality, workload
+from harness import gates, quality, record, workload
+from harness import peers as found
 from harness.registry import PEERS, Registry
 from implementations import dn2dem, peers
 from implementations.aia import files, images
@@ -182,3 +187,102 @@ def test_numba_agrees_with_demregpy_on_real_images(name, dataset):
     compared = quality.parity(ours, theirs, given) | quality.judged_figures(ours, given, truth)
     verdict = gates.judge("exact", None, compared, quality.judged_figures(theirs, given, truth))
     assert verdict == gates.Verdict("pass")
+
+
+@pytest.mark.skipif(not hasattr(peers.os, "fork"), reason="processes can't be forked here")
+def test_a_solver_that_forks_does_not_hang(tmp_path, monkeypatch):
+    """demregpy does from 200 pixels on: a forked process closes its standard input, which mustn't be in use."""
+    monkeypatch.setenv("DEMREG_BENCH_HANG_S", "30")
+    plugin = Path(__file__).parent / "plugins" / "forks.py"
+    grid = ["--pixels", "20", "--bins", "10", "--repeats", "1", "--max-seconds", "5"]
+    command = [sys.executable, "-m", "harness.sweep", "--plugin", str(plugin), "--solvers", "forks", *grid]
+    done = subprocess.run([*command, "--out", tmp_path / "run"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    row = record.Run.open(tmp_path / "run").table().iloc[0]
+    assert (row.status, row.gate) == ("ok", "pass"), row.reason
+
+
+def run_of(folder, times, columns, pixels=1000):
+    """A run written by hand: times (solver -> dataset -> seconds of each round), other columns by solver."""
+    grid = {"solvers": list(times), "threads": 1}
+    software = {"python": "3.12.1", "demregpy": "1.0.0"}
+    facts = {"created": "2026-01-01", "commit": "abc", "machine": MACHINE, "software": software, "grid": grid}
+    run = record.Run.create(folder, facts)
+    for solver, datasets in times.items():
+        for dataset, turns in datasets.items():
+            law = lambda pixels, bins, turns=turns: float(np.median(turns))  # noqa: E731
+            row = made_row(solver, law, pixels, 34, np.random.default_rng(0), 0.0, {})
+            row |= {"dataset": dataset, "compared_pixels": pixels, "tied_pixels": 0, "hit_max_iter": 100}
+            row |= {"invalid_pixels": 200, "n": len(turns), "leaves_out": "", **columns.get(solver, {})}
+            turned = {str(i + 1): [[0.0, t, 0.0]] for i, t in enumerate(turns)}
+            run.add(record.Cell(dataset, pixels, 34, 1), solver, row, {"turns": turned})
+    return run
+
+
+@pytest.fixture
+def records(tmp_path):
+    """Peers and ours, of made-up times: numba eight times as fast as utu."""
+    data = (found.IMAGE, found.KNOWN, *found.FLARES)
+    each = {"numba": [0.01, 0.011, 0.01], "utu": [0.08, 0.088, 0.08], "demregpy": [1.0, 1.1, 1.2]}
+    times = {solver: dict.fromkeys(data, turns) for solver, turns in each.items()}
+    times |= {f"{s}[mask=false]": {found.KNOWN: [1.0]} for s in ("utu", "demregpy")}
+    columns = {
+        "utu": {"external": True, "accuracy": "approximate", "leaves_out": "edem elogt", "truth_dem_error": 0.25},
+        "utu[mask=false]": {"gate": "fail", "gate_reasons": "invalid pixels: 3 outputs are not zero"},
+        "demregpy": {"external": True},
+        "demregpy[mask=false]": {"status": "failed", "reason": "ValueError: negative", "gate": "none"},
+    }
+    run_of(tmp_path / "crops", times, columns)
+    run_of(tmp_path / "disc", {"numba": {found.IMAGE: [2.0] * 3}, "demregpy": {found.IMAGE: [300.0]}}, {})
+    return found.Records.open(tmp_path / "crops", tmp_path / "disc")
+
+
+def test_the_table_of_peers(records):
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in found.table_of(records).splitlines()]
+    assert lines[2:] == [
+        ["`numba`", "80,000", "2 s", "yes", "0.900", "zeros, marked", "pass"],
+        ["`utu` (peer)", "10,000", "not measured", "no", "0.250", "inverted like good ones", "pass"],
+        ["`demregpy` (peer)", "727", "300 s (n=1)", "yes", "0.900", "whole call fails (ValueError: negative)", "pass"],
+    ]
+
+
+def test_what_was_asked_for_holds_or_not(records):
+    whole, *rest = found.statements(records)
+    assert "all 800 valid pixels of the image's 1,000" in whole.text
+    agree, faster = rest[:3], rest[3:]
+    assert "to 2e-13 of a pixel's peak, on 1,000 pixels" in agree[0].text
+    assert "10% of all run out of passes" in agree[2].text
+    assert "makes 8x [" in faster[0].text
+    assert all(statement.holds for statement in (whole, *rest))
+    assert "Doesn't hold" not in found.text_of(records)
+
+
+@pytest.mark.parametrize(
+    ("change", "which"),
+    [
+        ({"disc": {"median_s": 5.1}}, 0),
+        ({"disc": {"gate": "fail"}}, 0),
+        ({"crops": {"parity_elogt": 2e-9}}, 1),
+        ({"crops": {"parity_dem": float("nan")}}, 3),
+    ],
+)
+def test_a_claim_that_does_not_hold_is_said(records, change, which):
+    tables = {"crops": records.crop_table, "disc": records.disc_table}
+    for name, columns in change.items():
+        tables[name] = tables[name].assign(**columns)
+    changed = records._replace(crop_table=tables["crops"], disc_table=tables["disc"])
+    assert not list(found.statements(changed))[which].holds
+    assert "**Doesn't hold.**" in found.text_of(changed)
+
+
+def test_a_rate_that_is_too_close_does_not_hold(records, monkeypatch):
+    monkeypatch.setattr(found, "FASTER", 7.99)
+    assert not list(found.statements(records))[4].holds, "the whole interval must lie above"
+
+
+def test_without_runs_it_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(found.Records, "open", lambda: found.Records(*[record.Run.open(tmp_path)] * 4))
+    with pytest.raises(SystemExit) as end:
+        found.main([])
+    assert end.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
