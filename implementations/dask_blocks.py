@@ -23,6 +23,7 @@ from distributed.diagnostics.plugin import WorkerPlugin
 
 from implementations.contract import Array, Problem, Solution, Solver
 from implementations.dask_cluster import Session, Workers
+from implementations.dask_memory import GoneError
 
 TARGET_S = 1.0
 """Seconds of work in a block: a thousand times what a task costs, and a lost worker loses little."""
@@ -60,7 +61,7 @@ class Place(Protocol):
         """What a worker is sent for that block."""
 
     def receive(self, block: int, returned: Any) -> None:
-        """Take what the block's `write` returned."""
+        """Take what the block's `write` returned. GoneError when the worker died before it could be had."""
 
     def describe(self, block: int) -> str:
         """The block, in words."""
@@ -131,12 +132,16 @@ def seconds_per_pixel(invert: Callable[[Pixels], Any], pixels: Pixels) -> float:
     invert(_every(pixels, most))
     while True:
         part = _every(pixels, max(1, most // count))
-        start = time.perf_counter()
-        invert(part)
-        seconds = time.perf_counter() - start
+        seconds = min(_timed(invert, part) for _ in range(2))  # once, the machine may be busy with something else
         if seconds >= PROBE_S or count >= most:
             return seconds / len(part[0])
         count *= 4
+
+
+def _timed(invert: Callable[[Pixels], Any], pixels: Pixels) -> float:
+    start = time.perf_counter()
+    invert(pixels)
+    return time.perf_counter() - start
 
 
 def _every(pixels: Pixels, step: int) -> Pixels:
@@ -213,14 +218,14 @@ def run(session: Session, job: Job, place: Place, blocks: Iterable[int]) -> Iter
             block = flight.pop(future)
             try:
                 returned, seconds, worker = future.result()
+                place.receive(block, returned)  # as long as the future lives, so does what the worker returned
             except Exception as error:
-                if not isinstance(error, KilledWorker) or block in alone:
+                if not isinstance(error, KilledWorker | GoneError) or block in alone:
                     raise explained(error, place.describe(block)) from error
                 suspects.append(block)
                 fill()
                 continue
-            del future
-            place.receive(block, returned)
+            del future, returned
             tally.blocks, tally.task_s = tally.blocks + 1, tally.task_s + seconds
             tally.workers.add(worker)
             fill()

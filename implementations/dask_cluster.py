@@ -23,6 +23,16 @@ CLOSE_S = 10.0
 SETTINGS = {
     "distributed.admin.large-graph-warning-threshold": "1GB",  # blocks of counts travel in their tasks
     "distributed.worker.daemon": True,  # workers die with this process
+    "distributed.worker.memory.target": False,  # what a worker holds stays in its memory, where it is read from
+    "distributed.worker.memory.spill": False,
+    "distributed.nanny.pre-spawn-environ": {  # memory is kept for the next block: fresh pages cost as much as work
+        "MALLOC_TRIM_THRESHOLD_": 2**31 - 1,
+        "MALLOC_MMAP_THRESHOLD_": 2**30,
+        "MALLOC_ARENA_MAX": 1,
+        "OMP_NUM_THREADS": 1,
+        "MKL_NUM_THREADS": 1,
+        "OPENBLAS_NUM_THREADS": 1,
+    },
     "distributed.comm.timeouts.connect": f"{ANSWER_S:g}s",
     "distributed.comm.retry.count": 0,
 }

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from implementations.contract import Problem, Solution
-from implementations.dask_memory import Segment, Shared
+from implementations.dask_memory import Address, Held, Segment, Shared
 
 OUTPUTS = tuple(field.name for field in fields(Solution))
 
@@ -16,7 +16,6 @@ class SharedTask:
     """A block of shared arrays."""
 
     inputs: dict[str, Segment]
-    outputs: dict[str, Segment]
     first: int
     last: int
     overlaps = False
@@ -29,10 +28,9 @@ class SharedTask:
         part = self.first, self.last
         return dn.rows(*part), edn.rows(*part), None if norm is None else norm.rows(*part)
 
-    def write(self, solution: Solution) -> None:
-        """Put the solution where the whole one is."""
-        for name, segment in self.outputs.items():
-            segment.rows(self.first, self.last)[...] = getattr(solution, name)
+    def write(self, solution: Solution) -> Held:
+        """Keep it until it has been read from here."""
+        return Held([getattr(solution, name) for name in OUTPUTS])
 
 
 class Blocks:
@@ -56,28 +54,36 @@ class Blocks:
 
 
 class SharedPlace(Blocks):
-    """Pixels and solution in memory that workers on this machine map."""
+    """Workers on this machine map the pixels; their solutions are read out of their memory into this process."""
 
-    def __init__(self, problem: Problem, size: int, inputs: dict[str, Shared]):
+    def __init__(self, problem: Problem, size: int):
         super().__init__(problem, size)
-        self.inputs = {name: shared.segment for name, shared in inputs.items()}
-        none = Solution.empty(problem.take(slice(0, 0)))
-        rows, empty = problem.sizes[0], {name: getattr(none, name) for name in OUTPUTS}
-        self.outputs = {name: Shared((rows, *e.shape[1:]), e.dtype) for name, e in empty.items()}
-        self.solution = Solution(**{name: shared.array for name, shared in self.outputs.items()})
-        self.bytes_shared = sum(s.array.nbytes for s in (*inputs.values(), *self.outputs.values()))
+        given = {"dn": problem.dn, "edn": problem.edn, "dem_norm0": problem.dem_norm0}
+        self.given = {name: values for name, values in given.items() if values is not None}
+        self.inputs = {name: Shared(values.shape) for name, values in self.given.items()}
+        self.segments = {name: shared.segment for name, shared in self.inputs.items()}
+        rows, one = problem.sizes[0], Solution.empty(problem.take(slice(0, 1)))
+        made = {name: np.empty((rows, *array.shape[1:]), array.dtype) for name, array in vars(one).items()}
+        self.solution = Solution(**made)  # unlike zeros, in huge pages: their first touch is most of what reading costs
 
     def task(self, block: int) -> SharedTask:
-        """Where to map it from."""
-        outputs = {name: shared.segment for name, shared in self.outputs.items()}
-        return SharedTask(self.inputs, outputs, *self.part(block))
+        """Where to map it from; its pixels are put there now, while the workers compute others."""
+        part = slice(*self.part(block))
+        for name, values in self.given.items():
+            self.inputs[name].array[part] = values[part]
+            self.bytes_shared += values[part].nbytes
+        return SharedTask(self.segments, *self.part(block))
 
-    def receive(self, block: int, returned: None) -> None:
-        """The solution is in place."""
+    def receive(self, block: int, returned: list[Address]) -> None:
+        """Read the block's solution out of the worker that holds it."""
+        part = slice(*self.part(block))
+        for name, address in zip(OUTPUTS, returned, strict=True):
+            address.read_into(getattr(self.solution, name)[part])
+            self.bytes_shared += address.size
 
     def close(self) -> None:
-        """No worker can map the solution any more."""
-        for shared in self.outputs.values():
+        """No worker can map the pixels any more."""
+        for shared in self.inputs.values():
             shared.close()
 
 

@@ -2,8 +2,8 @@
 
 What makes it fast: a block is planned to be some second of work, from what a pixel was seen to cost on the workers and
 from their memory, so the scheduler is asked seldom; response, options and solver reach a worker once; and workers on
-this machine map the pixels and the solution into their memory, so that neither travels. Workers elsewhere are sent
-their block and send the solution back, a few blocks at a time.
+this machine map the pixels, and have their solutions read out of their memory, so that neither travels. Workers
+elsewhere are sent their block and send the solution back, a few blocks at a time.
 
 Wins: where one machine is not enough, or a map is larger than memory (`implementations.zarr_maps`). On one machine a
 threaded inner solver has less to start: what it costs beside `numba`, not yet measured. Cost per pixel: the inner
@@ -17,7 +17,7 @@ whose worker processes import it.
 """
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +37,8 @@ class State:
     job: "Job"
     size: int
     """Pixels in a block."""
-    inputs: dict[str, Any] = field(default_factory=dict)
-    """Shared arrays; empty where workers don't share memory with this process."""
+    shares: bool
+    """Whether the workers' memory and this process's can be had without messages."""
     tally: "Tally | None" = None
     bytes_sent: int = 0
     """Pixels and solutions in messages, both ways."""
@@ -106,11 +106,9 @@ class DaskTiled(Solver):
         try:
             pixels, channels, bins = problem.sizes
             size = dask_blocks.pixels_per_block(pixels, seconds, channels, bins, session.slots, session.memory)
-            state = State(problem, session, job, size)
-            if session.cluster is not None and dask_memory.usable() and pixels:
-                given = {"dn": problem.dn, "edn": problem.edn, "dem_norm0": problem.dem_norm0}
-                state.inputs = {k: dask_memory.Shared.of(v) for k, v in given.items() if v is not None}
-            return state
+            ours = session.cluster is not None and pixels > 0
+            shares = ours and dask_memory.readable(list(session.client.run(dask_memory.beacon).values()))
+            return State(problem, session, job, size, shares)
         except BaseException:
             session.close()
             raise
@@ -120,15 +118,12 @@ class DaskTiled(Solver):
         from implementations import dask_blocks, dask_places
 
         place: dask_places.SharedPlace | dask_places.CarriedPlace
-        if state.inputs:
-            place = dask_places.SharedPlace(state.problem, state.size, state.inputs)
-        else:
-            place = dask_places.CarriedPlace(state.problem, state.size)
+        place = (dask_places.SharedPlace if state.shares else dask_places.CarriedPlace)(state.problem, state.size)
         try:
             for _, tally in dask_blocks.run(state.session, state.job, place, state.blocks):
                 state.tally = tally
         except BaseException:
-            _release(state)
+            state.session.close()
             raise
         finally:
             place.close()
@@ -138,7 +133,7 @@ class DaskTiled(Solver):
     def collect(self, state: State, solution: Solution) -> Solution:
         """End the workers that were started here; the solution is on the host already."""
         began = time.perf_counter()
-        _release(state)
+        state.session.close()
         state.shutdown_s = time.perf_counter() - began
         return solution
 
@@ -151,9 +146,3 @@ class DaskTiled(Solver):
             "shutdown_s": state.shutdown_s, "wall_s": state.tally.wall_s, "task_s": state.tally.task_s,
             "bytes_sent": state.bytes_sent, "bytes_shared": state.bytes_shared,
         }  # fmt: skip
-
-
-def _release(state: State) -> None:
-    state.session.close()
-    for shared in state.inputs.values():
-        shared.close()

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ pytest.importorskip("distributed")
 
 from harness import workload
 from harness.inner import Inner
-from implementations import dask_blocks
+from implementations import dask_blocks, dask_memory
 from implementations.contract import Solution
 
 NAMES = tuple(vars(Solution.empty(problem(1))))
@@ -132,3 +133,35 @@ def test_user_weights_go_with_their_pixels():
     weights = np.random.default_rng(3).uniform(0.5, 2, (700, 20))
     given = replace(given, dem_norm0=weights)
     assert_identical(solvers.create("dask").run(given), solvers.create("numba").run(given))
+
+
+def test_a_machine_that_does_not_let_memory_be_read_is_sent_messages(monkeypatch):
+    given = mixed(900)
+    monkeypatch.setattr("implementations.dask_memory.readable", lambda beacons: False)
+    solver = solvers.REGISTRY.create("dask[inner=numba]")
+    state = solver.prepare(given)
+    assert_identical(solver.collect(state, solver.solve(state)), solvers.create("numba").run(given))
+    facts = solver.facts(state)
+    assert facts["bytes_shared"] == 0
+    assert facts["bytes_sent"] == 900 * 8 * (2 * 6 + 3 * 20 + 1 + 6) + 900 * (4 + 1)
+
+
+def test_the_memory_of_a_process_that_ended_is_gone():
+    code = (
+        "import numpy as np; from implementations.dask_memory import Address, BEACON as b;print(Address.of(b)); input()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=-1, stdout=-1, text=True) as process:
+        address = eval(process.stdout.readline(), {"Address": dask_memory.Address})
+        assert dask_memory.readable([address])
+        process.kill()
+        process.wait()
+        assert not dask_memory.readable([address])
+        with pytest.raises(dask_memory.GoneError, match=f"worker process {process.pid} is gone"):
+            address.read_into(np.empty_like(dask_memory.BEACON))
+
+
+def test_a_moment_in_which_the_machine_is_busy_does_not_count():
+    stalls = iter([0.0, 0.3])  # the warm-up, then the first pixel timed
+    pixels = (np.ones((400, 6)), np.ones((400, 6)), None)
+    seconds = dask_blocks.seconds_per_pixel(lambda p: time.sleep(1e-3 * len(p[0]) + next(stalls, 0.0)), pixels)
+    assert 1e-3 <= seconds < 1e-2

@@ -100,8 +100,6 @@ def test_workers_write_the_same_store_with_coordinates_and_how_it_was_made(sourc
     assert group["dem"].attrs["units"] == "cm-5 K-1"
     assert group.attrs["inversion"]["solver"] == "numba"
     assert group.attrs["inversion"]["options"]["max_iter"] == 10
-    assert group["dem"].chunks[0] % 4 == 0
-    assert group["dem"].chunks[1] == 50
     assert "1200 pixels" in capsys.readouterr().out
 
 
