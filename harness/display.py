@@ -91,7 +91,7 @@ def fitting(width: int, texts: list[dict[str, str]], dropped: Sequence[str] = DR
 
 
 def show_table(console: Console, table: pd.DataFrame) -> None:
-    """The measured rows, a block per cell, all blocks in the same columns; below, rows that failed, and why."""
+    """The measured rows, a block per cell, all blocks in the same columns; below, rows that failed or throttled."""
     measured = table[table.status == "ok"]
     texts = {index: cells_of(row) for index, row in measured.iterrows()}
     widths = fitting(console.width, list(texts.values())) if texts else {}
@@ -106,7 +106,7 @@ def show_table(console: Console, table: pd.DataFrame) -> None:
         console.print(Padding(view, (0, 0, 1, 0)))
     for _, row in measured[measured.gate == "fail"].iterrows():
         console.print(Text(f"✘ {row.solver}, {row.pixels} px x {row.bins} bins: {row.gate_reasons}", "red"))
-    _show_reasons(console, table[table.status != "ok"])
+    _show_reasons(console, table[(table.status != "ok") | (table.reason != "")])
 
 
 def _show_reasons(console: Console, rows: pd.DataFrame) -> None:

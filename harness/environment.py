@@ -10,6 +10,8 @@ from typing import Any
 
 import psutil
 
+from harness import devices
+
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -64,13 +66,17 @@ def machine() -> dict[str, Any]:
         "memory_gb": round(psutil.virtual_memory().total / 2**30),
         "system": f"{platform.system()} {platform.machine()}",
     }
+    gpus = [device["name"] for device in devices.facts()]
+    if gpus:
+        facts["devices"] = gpus
     digest = hashlib.sha256(repr(sorted(facts.items())).encode()).hexdigest()
     return {"id": digest[:10], **facts}
 
 
 def machine_label(facts: dict[str, Any]) -> str:
     """One line that names a machine beside every absolute time."""
-    return f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_gb']} GB, {facts['system']}"
+    gpus = "".join(f", {name}" for name in facts.get("devices", ()))
+    return f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_gb']} GB{gpus}, {facts['system']}"
 
 
 def software() -> dict[str, str]:

@@ -38,6 +38,8 @@ class Lane:
     """Round -> the timed runs of that turn."""
     facts: dict[int, list[dict[str, float]]] = field(default_factory=dict)
     """Round (0: the first run) -> what the solver itself measured of each run; nothing for most."""
+    throttled: dict[int, list[str]] = field(default_factory=dict)
+    """Round -> why a device ran below its clock meanwhile."""
     repeats: int = 0
     """Runs per turn; 0 until calibrated."""
     peak_rss_mb: float = 0.0

@@ -16,7 +16,7 @@ def row_of(lane: Lane, measured: Measured) -> dict[str, Any]:
     row: dict[str, Any] = {"threads": lane.threads, "channels": measured.problem.sizes[1]}
     if lane.ended is not None:
         return row | {"status": lane.ended.status, "reason": lane.ended.reason, "gate": "none"}
-    return row | {"status": "ok"} | _times(lane, measured) | _quality(lane, measured)
+    return row | {"status": "ok", "reason": throttling(lane)} | _times(lane, measured) | _quality(lane, measured)
 
 
 def _times(lane: Lane, measured: Measured) -> dict[str, Any]:
@@ -32,6 +32,8 @@ def _times(lane: Lane, measured: Measured) -> dict[str, Any]:
         "n": len(lane.turns),
         "pixels_per_s": measured.problem.sizes[0] / headline.value,
         "peak_rss_mb": lane.peak_rss_mb,
+        "peak_device_mb": max((f.get("peak_device_mb", 0.0) for run in lane.facts.values() for f in run), default=0.0)
+        or np.nan,
     }
     if measured.baseline is not None:
         figures["speedup"], figures["speedup_low"], figures["speedup_high"] = lane.speedup(measured.baseline)
@@ -83,10 +85,18 @@ def detail_of(lane: Lane, measured: Measured) -> dict[str, Any]:
         "hello": lane.hello,
         "traceback": lane.ended.traceback if lane.ended else "",
         "shown": drawn,
+        "throttled": {str(number): why for number, why in lane.throttled.items()},
         "cell_setup_s": measured.setup_s,
         "cell_rounds_s": measured.rounds_s,
         "cell_solves_s": measured.solves_s,
     }
+
+
+def throttling(lane: Lane) -> str:
+    """A measured row's reason to be read with care: how many of its turns a device spent below its clock, and why."""
+    turns = sorted(lane.throttled.keys() & lane.turns.keys())
+    why = sorted({reason for turn in turns for reason in lane.throttled[turn]})
+    return f"device throttled in {len(turns)} of {len(lane.turns)} turns: {', '.join(why)}" if turns else ""
 
 
 def skipped(reason: str, threads: int) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
-from harness import quality, registry, workload
+from harness import devices, quality, registry, workload
 from harness.environment import available_memory_mb
 from harness.lane import Lane
 from harness.plan import Plan
@@ -102,6 +102,7 @@ def measure_lanes(
         listener.say("generating the problem")
         sample = quality.sample_of(cell.pixels)
         workload.write(plan.specification(cell.dataset), cell.pixels, cell.bins, cell.seed, folder, sample)
+        watch = stack.enter_context(devices.Watch()) if _uses_devices(lanes, plugins) else None
         for lane in lanes:
             stack.callback(lane.stop)
             listener.say(f"{lane.spec}: warming up")
@@ -113,7 +114,7 @@ def measure_lanes(
         reference = _reference(lanes, problem, plan, folder, limit_mb, listener)
         ready = time.perf_counter()
         rng = np.random.default_rng([cell.seed, cell.pixels, cell.bins])
-        _rounds(lanes, plan, rng, listener, satisfy or partial(_satisfy, rel_ci=plan.rel_ci))
+        _rounds(lanes, plan, rng, listener, satisfy or partial(_satisfy, rel_ci=plan.rel_ci), watch)
         return Measured(problem, true_dem, lanes, reference, ready - start, time.perf_counter() - ready)
 
 
@@ -144,7 +145,20 @@ def _reference(
     return None if lane.summary is None else quality.placed(lane.summary, pixels, problem.sizes[0])
 
 
-def _rounds(lanes: list[Lane], plan: Plan, rng: np.random.Generator, listener: Listener, satisfy: Satisfy) -> None:
+def _uses_devices(lanes: list[Lane], plugins: list[Path]) -> bool:
+    """Whether some lane's solver computes elsewhere than on this machine's processor."""
+    table = registry.Registry(plugins)
+    return any(table.describe(registry.parse(lane.spec)[0])["device"] != "cpu" for lane in lanes)
+
+
+def _rounds(
+    lanes: list[Lane],
+    plan: Plan,
+    rng: np.random.Generator,
+    listener: Listener,
+    satisfy: Satisfy,
+    watch: devices.Watch | None,
+) -> None:
     """Let the lanes take turns until all are satisfied, or the asked rounds are done.
 
     The first round is every lane's by right; later ones go on, as long as the budget lasts, with those whose turn fits.
@@ -160,7 +174,11 @@ def _rounds(lanes: list[Lane], plan: Plan, rng: np.random.Generator, listener: L
         number += 1
         listener.say(f"round {number}, {elapsed:.0f} of at most {plan.max_seconds:g} s")
         for lane in _order(active, rng):
+            began = time.monotonic()
             lane.take_turn(number)
+            elsewhere = lane.hello.get("device", "cpu") != "cpu"
+            if watch and elsewhere and (why := watch.reasons(began, time.monotonic())):
+                lane.throttled[number] = why
         if plan.repeats is None and number == check:
             satisfy(lanes)
             check += max(1, check // 4)

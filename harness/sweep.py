@@ -110,6 +110,7 @@ def _provenance(plan: Plan) -> dict[str, Any]:
         "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         "commit": environment.commit(),
         "machine": environment.machine(),
+        "devices": environment.devices.facts(),
         "software": environment.software(),
         "limits": limits.known(),
         "grid": plan.to_json(),

@@ -54,7 +54,7 @@ class Bench:
         pools = [{k: pool.get(k) for k in keys} for pool in threadpool_info()]
         bounds = self.solver.bounds and asdict(self.solver.bounds)
         promises = {"accuracy": self.solver.accuracy, "bounds": bounds, "leaves_out": list(self.solver.leaves_out)}
-        return {"harness_s": self.harness_s, "threadpools": pools, **promises}
+        return {"harness_s": self.harness_s, "threadpools": pools, "device": self.solver.device, **promises}
 
     def warmup(self) -> dict[str, Any]:
         """First a few pixels, which pay the one-off costs; then all, whose solution is what the gates judge."""
