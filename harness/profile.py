@@ -20,7 +20,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from harness import cli, display, engines, environment, icicle, registry, workload
+from harness import cli, display, engines, environment, icicle, memory, registry, workload
 from harness.calls import Calls
 from harness.record import Cell, solver_slug, write_atomically
 from harness.runner import MEMORY_SHARE, threads_of
@@ -94,7 +94,7 @@ def _check(given: argparse.Namespace) -> Cell:
 
 def measure(given: argparse.Namespace, cell: Cell, out: Path) -> dict[str, Any]:
     """Start the solver's process, warm it up, and let it be watched. Raises WorkerEnded when it fails."""
-    limit_mb = int(environment.available_memory_mb() * MEMORY_SHARE)
+    limit_mb, table = int(environment.available_memory_mb() * MEMORY_SHARE), registry.Registry(given.plugins or ())
     with tempfile.TemporaryDirectory() as folder:
         problem = Path(folder)
         workload.write(workload.load(cell.dataset), cell.pixels, cell.bins, cell.seed, problem, np.arange(0))
@@ -103,9 +103,14 @@ def measure(given: argparse.Namespace, cell: Cell, out: Path) -> dict[str, Any]:
             worker.reply(given.max_seconds)
             warm = worker.ask(given.max_seconds, do="warmup")
             stages = worker.ask(given.max_seconds, do="watch", how="stages", spec=given.solver)
+            with memory.sampled(worker.pid) as looks:
+                worker.ask(given.max_seconds, do="run", repeats=1)
+            held: dict[str, Any] = {"memory": memory.summary(looks)}
+            if "workers" in registry.tunables(type(table.create(given.solver))):
+                held["worker_memory"] = worker.ask(given.max_seconds, do="watch", how="memory")
             folder = str(out.resolve())
             figures = worker.ask(given.max_seconds, do="watch", how="engines", engine=given.engine, folder=folder)
-            return {"oneoff_s": warm["oneoff_s"], "peak_rss_mb": warm["peak_rss_mb"], **stages, **figures}
+            return {"oneoff_s": warm["oneoff_s"], "peak_rss_mb": warm["peak_rss_mb"], **held, **stages, **figures}
 
 
 def _provenance(given: argparse.Namespace, cell: Cell) -> dict[str, Any]:
@@ -134,6 +139,8 @@ def _show(console: Console, record: dict[str, Any], out: Path) -> None:
         highlight=False, markup=False, soft_wrap=True,
     )  # fmt: skip
     _show_stages(console, record)
+    for line in memory.sentences(record):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     if "functions" in record:
         view = Table("function", box=None, padding=(0, 1, 0, 0))
         for name in ("calls", "own", "share", "cumulative", "share"):

@@ -8,7 +8,7 @@ import sys
 import xml.etree.ElementTree as ET
 
 import pytest
-from solvers import rows
+from solvers import REGISTRY, rows
 
 from harness import engines, profile
 from harness.calls import Call, Calls
@@ -59,6 +59,8 @@ def test_every_solver_is_profiled(name, tmp_path):
     assert "hot spot: " in shown
     assert record["solver"] == name
     assert record["undisturbed_s"] > 0
+    assert "memory: " in shown
+    assert ("worker_memory" in record) == ("workers" in REGISTRY.describe(name)["tunables"])
     assert sum(row["own_share"] for row in record["functions"]) <= 1 + 1e-9
     assert all((tmp_path / file).is_file() for file in record["files"])
     assert Calls(tmp_path / engines.PROF).total > 0
