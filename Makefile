@@ -48,7 +48,9 @@ peers:
 selfcheck: $(VENV)/.installed
 	$(BIN)/python -m harness.selfcheck
 
-# The runs that the README's table is made from: half an hour on one core, the machine otherwise idle.
+# The runs that the README's table is made from: an hour on one core, the machine otherwise idle. The baseline's one run on
+# 5000 pixels x 400 bins takes a quarter of it, longer than a solver is otherwise waited for.
+reference: export DEMREG_BENCH_HANG_S ?= 2400
 reference: $(VENV)/.installed
 	rm -rf results/reference results/reference-loci results/reference-regmap results/reference-threads
 	$(BIN)/python -m harness.sweep --preset report --bins 34,200,400 --max-seconds 40 \
@@ -71,7 +73,7 @@ heldout: $(VENV)/.installed
 # The README's tables, and the page and figures in plots/, from the committed runs.
 readme: $(VENV)/.installed-report
 	$(BIN)/python -m harness.readme
-	$(BIN)/python -m harness.report results/reference results/reference-loci results/reference-threads
+	$(BIN)/python -m harness.report results/reference results/reference-loci
 
 # For a pull request: make regression BASE=<commit>; exit codes: 8 slower, 16 gate violated, 32 failed, or their sum.
 # make itself ends with 2 and says the code; python -m harness.regression <commit> hands it on.

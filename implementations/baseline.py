@@ -6,7 +6,7 @@ pseudo-inverse, the regularisation grid walked point by point and channel by cha
 positivity loop, the temperature resolution bin by bin. It shares no code with `implementations.maths`, so that
 agreement means something.
 
-Wins: never; it is the yardstick: 1.3, 22 and 142 ms per pixel at 34, 200 and 400 bins, 5000 pixels (results/reference).
+Wins: never; it is the yardstick: 1.3, 27 and 183 ms per pixel at 34, 200 and 400 bins, 5000 pixels (results/reference).
 Cost per pixel, F channels and T bins: one full SVD and one pseudo-inverse of max(F, T) square, O(T^3), twice where the
 weights are self-normalised, and F·nmu Python steps; all of it again on each pass of the positivity loop.
 Memory: about ten T x T matrices per worker.

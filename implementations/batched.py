@@ -3,8 +3,8 @@
 What makes it fast: the thin SVD (an F x F triangle per pixel in place of a T x T matrix), one misfit grid for all
 passes of the positivity loop, passes over only those pixels that are still negative, chunks that fit the cache.
 
-Wins: among the exact solvers without compiled code of their own: 34 to 44 times the baseline at 34 bins, 265 to 315 at
-200, 737 to 864 at 400 (results/reference).
+Wins: among the exact solvers without compiled code of their own: 34 to 40 times the baseline at 34 bins, 270 to 350 at
+200, 730 to 940 at 400 (results/reference).
 Cost per pixel: 2·F^2·T for the triangle and an F x F SVD, twice where the weights are self-normalised (the first
 triangle is shared by all pixels); T·F per pass; 2·F·T^2 for the resolution's profiles, which dominate from 200 bins on.
 Memory: that of a chunk, at most `memory_mb` beyond inputs and outputs.

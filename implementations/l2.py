@@ -11,7 +11,7 @@ Clipping is done after the choice of mu, so that chi-squared may end far above i
 not being in K-dagger, enter edem explicitly, edem^2 = sum_f K-dagger[t,f]^2 e_f^2, before clipping; elogt is that of
 K-dagger K.
 
-Wins: where pixels per second matter more than the DEM's shape: 580,000 DEM/s at 34 bins, 330,000 at 200, 5000 pixels on
+Wins: where pixels per second matter more than the DEM's shape: 630,000 DEM/s at 34 bins, 300,000 at 200, 5000 pixels on
 one thread (results/reference).
 Cost per pixel: a product of F x nmu for the misfit, three of F x T. Once per problem: nmu products of T x F x T.
 Memory: nmu·F·T for the inverses, and at most `memory_mb` for a chunk beyond inputs and outputs.

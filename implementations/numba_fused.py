@@ -17,8 +17,8 @@ eight decades and the regularisation grid begins at 1e-4 of the smallest singula
 Lost: where a sample of a profile is within float32's rounding of the half maximum, elogt moves by half a sample, 1% of
 the temperature range; elsewhere it agrees to some 1e-6.
 
-Wins: over every exact solver here. One thread, times the baseline at 34, 200, 400 bins: 290 to 340, 840 to 1900, 3500
-to 5100 with self-normalised weights (results/reference); 210 to 240, 970 to 1120, 1960 to 2500 with EM loci
+Wins: over every exact solver here. One thread, times the baseline at 34, 200, 400 bins: 460 to 690, 3300 to 5200, 12600
+to 19300 with self-normalised weights (results/reference); 290 to 440, 1310 to 1550, 3600 to 4100 with EM loci
 (results/reference-loci). What two threads gain: not yet measured on a quiet machine.
 Cost per pixel: at most 2·T^2·F flops for the profiles, 104·T·F for their samples, 4·T·F^2 for the triangle and the
 rows, 2·T·F per positivity pass, some six sweeps of F^2/2 rotations per SVD. From 200 bins on the multipliers bound it;

@@ -1,5 +1,6 @@
 """The README says what is so."""
 
+import html
 import re
 import subprocess
 import sys
@@ -7,7 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from harness import readme
+from harness import readme, report
+from harness.record import Run
 
 TEXT = readme.README.read_text()
 
@@ -33,6 +35,16 @@ def test_its_example_solver_runs_and_passes_its_gate(tmp_path):
 
 def test_its_table_is_the_reference_runs():
     assert readme.main(["--check"]) == 0, "README.md is stale: make readme"
+
+
+def test_the_committed_page_and_figures_are_of_the_committed_runs():
+    (command,) = re.findall(r"harness\.report (results/.*)", (readme.ROOT / "Makefile").read_text())
+    runs = [Run.open(readme.ROOT / folder) for folder in command.split()]
+    page = html.unescape((readme.ROOT / "plots" / report.PAGE).read_text())
+    for run in runs:
+        assert report.provenance(run) in page, f"plots/ is stale for {run.folder.name}: make readme"
+    for picture in (readme.ROOT / "plots").glob("*.png"):
+        assert picture.with_suffix(".svg").exists()
 
 
 def test_every_file_and_command_it_names_exists():
