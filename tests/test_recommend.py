@@ -2,6 +2,7 @@
 
 import json
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,17 @@ def test_the_decision_table_has_the_break_even_size(run, capsys):
     assert exact[1]["from_pixels"] == pytest.approx(truth, rel=0.3)
     assert exact[1]["start_low"] <= truth <= exact[1]["start_high"]
     assert "overtakes" in asked(capsys, run, "--table")
+
+
+def test_the_decision_tables_data_is_documented_and_without_gaps(run, capsys):
+    legs = answer(capsys, run, "--table")["table"]
+    told = (RESULTS.parent / "README.md").read_text()
+    described = told[told.index("With `--json`") :]
+    assert all(f"`{name}`" in described[:600] for name in legs[0])
+    for before, after in pairwise(legs):
+        same = all(before[k] == after[k] for k in ("bins", "device", "needs"))
+        assert (after["start_low"] is None) == (not same)
+        assert not same or before["to_pixels"] == after["from_pixels"]
 
 
 def test_check_predicts_a_run_held_out(tmp_path, run, capsys):
