@@ -16,8 +16,8 @@ import pandas as pd
 
 FOLDER = Path(__file__).parent.parent / "results" / "asv"
 NOT_RESULTS = ("machine.json", "benchmarks.json")
-SMALLEST_STEP = 0.05
-"""Steps by a smaller share than this are not marked."""
+FEWEST_ROUNDS = 8
+"""With fewer samples there is no 99% interval of a median from their order, and what asv stores is a guess."""
 
 
 class Metric(NamedTuple):
@@ -27,31 +27,36 @@ class Metric(NamedTuple):
     group: str
     floor: float
     """A change between values that are all below this is rounding, not a step."""
+    step: float
+    """Changes by a smaller share are not marked; it is larger for what was timed once, or has no interval."""
 
 
 METRICS = {
-    "time_solve": Metric("time, s", "Time", 0.0),
-    "track_time_to_baseline": Metric("time / the baseline's", "Time", 0.0),
-    "track_oneoff": Metric("one-off (compilation), s", "Time", 0.05),
-    "peakmem_solve": Metric("peak memory, MB", "Memory", 1.0),
-    "track_chisq_median": Metric("χ² median", "Quality", 0.0),
-    "track_chisq_iqr": Metric("χ² IQR", "Quality", 1e-9),
-    "track_chisq_p95": Metric("χ² 95th percentile", "Quality", 0.0),
-    "track_dem_error": Metric("DEM error against the truth", "Quality", 0.0),
-    "track_worst_parity": Metric("worst deviation from the baseline", "Quality", 1e-9),
-    "track_gate_violation": Metric("gate violated", "Quality", 0.0),
+    "time_solve": Metric("time, s", "Time", 0.0, 0.05),
+    "track_time_to_baseline": Metric("time / the baseline's", "Time", 0.0, 0.15),
+    "track_oneoff": Metric("one-off (compilation), s", "Time", 0.05, 0.50),
+    "peakmem_solve": Metric("peak memory, MB", "Memory", 1.0, 0.05),
+    "track_chisq_median": Metric("χ² median", "Quality", 0.0, 0.05),
+    "track_chisq_iqr": Metric("χ² IQR", "Quality", 1e-9, 0.05),
+    "track_chisq_p95": Metric("χ² 95th percentile", "Quality", 0.0, 0.05),
+    "track_dem_error": Metric("DEM error against the truth", "Quality", 0.0, 0.05),
+    "track_worst_parity": Metric("worst deviation from the baseline", "Quality", 1e-9, 0.05),
+    "track_gate_violation": Metric("gate violated", "Quality", 0.0, 0.05),
 }
 """In the order they are shown."""
+TIMED = "time_solve"
+"""The one that has intervals."""
 UNIT = {"peakmem_solve": 1 / 2**20}
 SERIES = ["machine", "metric", "solver", "pixels", "bins"]
-COLUMNS = [*SERIES, "commit", "date", "value", "low", "high"]
+COLUMNS = [*SERIES, "commit", "date", "value", "low", "high", "n"]
 
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """All that is known of the commits. `points` has a row per machine, metric, cell and commit, the oldest first."""
+    """All that is known of the commits."""
 
     points: pd.DataFrame
+    """A row per machine, metric, cell and commit, the oldest first. Times have their 99% interval and n rounds."""
     steps: pd.DataFrame
     """Columns of a series, the commit at which it changes, `before`, `after`, and `worse`."""
     machines: dict[str, str]
@@ -90,10 +95,13 @@ def _points_of(machine: str, path: Path) -> Iterator[tuple[Any, ...]]:
             continue  # of another suite, or one that failed as a whole
         cells = itertools.product(*([ast.literal_eval(text) for text in texts] for texts in entry["params"]))
         low, high = (entry.get(f"stats_ci_99_{side}") or itertools.repeat(None) for side in "ab")
-        for (solver, pixels, bins), *figures in zip(cells, entry["result"], low, high, strict=False):
+        rounds = entry.get("stats_repeat") or itertools.repeat(None)
+        for (solver, pixels, bins), n, *figures in zip(cells, rounds, entry["result"], low, high, strict=False):
+            if _number(n) < FEWEST_ROUNDS:
+                figures[1:] = None, None
             value, *ends = (_number(figure) * UNIT.get(metric, 1.0) for figure in figures)
             if not math.isnan(value):
-                yield (machine, metric, solver, pixels, bins, stored["commit_hash"][:8], date, value, *ends)
+                yield (machine, metric, solver, pixels, bins, stored["commit_hash"][:8], date, value, *ends, _number(n))
 
 
 def _number(value: float | None) -> float:
@@ -103,7 +111,7 @@ def _number(value: float | None) -> float:
 def _describe(facts: dict[str, Any]) -> str:
     cores = f"{facts['num_cpu']} cores" if facts.get("num_cpu") else ""
     system = f"{facts.get('os', '')} {facts.get('arch', '')}".strip()
-    return ", ".join(filter(None, (facts.get("cpu"), cores, facts.get("ram"), system))) or facts["machine"]
+    return ", ".join(filter(None, (facts.get("cpu") or facts["machine"], cores, facts.get("ram"), system)))
 
 
 def _notes(folder: Path) -> pd.DataFrame:
@@ -124,13 +132,21 @@ def steps_of(points: pd.DataFrame) -> tuple[pd.DataFrame, str]:
         return pd.DataFrame(columns=columns), "steps are not marked: asv is not installed (pip install asv)"
     rows = []
     for key, series in points.groupby(SERIES, sort=False):
-        values = series.value.to_numpy()
-        levels = [(left, level) for left, _, level, *_ in detect_steps(values.tolist())]
-        for (_, before), (left, after) in itertools.pairwise(levels):
-            if _is_step(before, after, METRICS[str(series.metric.iloc[0])].floor):
-                rows.append((*key, series.commit.iloc[left], before, after, after > before))
+        series = series.reset_index(drop=True)
+        levels = [(left, level) for left, _, level, *_ in detect_steps(series.value.tolist())]
+        for (start, before), (left, after) in itertools.pairwise(levels):
+            metric = str(series.metric[0])
+            clear = metric != TIMED or _apart(series.loc[start : left - 1], series.loc[left:])
+            if clear and _is_step(before, after, METRICS[metric]):
+                rows.append((*key, series.commit[left], before, after, after > before))
     return pd.DataFrame(rows, columns=columns), ""
 
 
-def _is_step(before: float, after: float, floor: float) -> bool:
-    return max(before, after) > floor and abs(after - before) > SMALLEST_STEP * min(before, after)
+def _apart(before: pd.DataFrame, after: pd.DataFrame) -> bool:
+    """The intervals of the last commit before and of the first after do not meet; False where either has none."""
+    last, first = before.iloc[-1], after.iloc[0]
+    return bool(last.high < first.low or first.high < last.low)
+
+
+def _is_step(before: float, after: float, metric: Metric) -> bool:
+    return max(before, after) > metric.floor and abs(after - before) > metric.step * min(before, after)

@@ -1,41 +1,38 @@
 """Figures of the history: each metric of each cell over the commits, every solver a line, its steps marked."""
 
-from collections.abc import Iterator
-
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.figures import MARKERS, STYLE
+from harness.figures import MARKERS
 from harness.history import METRICS, History
 
-LINEAR = ("track_gate_violation", "track_dem_error", "peakmem_solve")
-"""Metrics that are shown on a linear axis; of others, factors count."""
+LOGARITHMIC = ("time_solve", "track_time_to_baseline", "track_oneoff", "track_worst_parity")
+"""Metrics of which factors count; zeros, as of the baseline's deviation from itself, are not drawn."""
+GROUPS = tuple(dict.fromkeys(metric.group for metric in METRICS.values()))
 WORSE, BETTER = "#c0392b", "#2e8b57"
 
 
-def figures(history: History, machine: str) -> Iterator[tuple[str, str, Figure]]:
-    """(group, caption, figure) for time, memory and quality on one machine. Close each when it is drawn."""
+def caption(history: History, machine: str, group: str) -> str:
+    """What the figure shows, and how many steps are marked in it."""
+    steps = history.steps[(history.steps.machine == machine) & history.steps.metric.isin(_metrics(group))]
+    worse = int(steps.worse.sum()) if len(steps) else 0
+    found = history.caveat or f"Steps: {worse} for the worse (▲), {len(steps) - worse} for the better (▼)"
+    return f"{group} of every solver over the commits, the newest on the right; rising means worse. {found}."
+
+
+def draw(history: History, machine: str, group: str) -> Figure | str:
+    """Time, memory or quality on one machine; a sentence where none of it was measured."""
     points = history.points[history.points.machine == machine]
     steps = history.steps[history.steps.machine == machine]
-    for group in dict.fromkeys(metric.group for metric in METRICS.values()):
-        names = [name for name in METRICS if METRICS[name].group == group and (points.metric == name).any()]
-        if names:
-            with mpl.rc_context(STYLE):
-                yield (
-                    group,
-                    _caption(group, steps[steps.metric.isin(names)], history.caveat),
-                    _grid(points, steps, names),
-                )
+    names = [name for name in _metrics(group) if (points.metric == name).any()]
+    return _grid(points, steps, names) if names else "none of its quantities was measured"
 
 
-def _caption(group: str, steps: pd.DataFrame, caveat: str) -> str:
-    worse = int(steps.worse.sum()) if len(steps) else 0
-    found = caveat or f"Steps: {worse} for the worse (red), {len(steps) - worse} for the better (green)."
-    return f"{group} of every solver over the commits, the newest on the right; rising means worse. {found}"
+def _metrics(group: str) -> list[str]:
+    return [name for name, metric in METRICS.items() if metric.group == group]
 
 
 def _grid(points: pd.DataFrame, steps: pd.DataFrame, names: list[str]) -> Figure:
@@ -53,7 +50,7 @@ def _grid(points: pd.DataFrame, steps: pd.DataFrame, names: list[str]) -> Figure
             _panel(axes, _only(points, inside), _only(steps, inside), commits, solvers)
             if name == names[0]:
                 axes.set_title(f"{pixels} pixels x {bins} bins", fontsize=10)
-            if name not in LINEAR and (_only(points, inside).value > 0).all():
+            if name in LOGARITHMIC and (_only(points, inside).value > 0).any():
                 axes.set_yscale("log")
         axes_row[0].set_ylabel(METRICS[name].title, fontsize=9)
     if "track_gate_violation" in names:

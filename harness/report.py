@@ -2,7 +2,8 @@
 
 `python -m harness.report [RUN ...]` reads records and nothing else. Without a RUN it takes the newest in results/. Runs
 stand side by side, of several machines or commits too; nothing is averaged over them. The page loads nothing from
-anywhere, and opens from disk.
+anywhere, and opens from disk. `--history` makes a page of this project's own commits instead, from what `make history`
+has stored.
 """
 
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness import cli, environment, figures, page
+from harness import cli, environment, figures, history, history_page, page
 from harness.display import GATE_MARK, ratio, seconds
 from harness.page import Datum, Grid, Section
 from harness.record import RUN_FILE, Run, write_atomically
@@ -151,8 +152,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = cli.Parser("harness.report", description=__doc__)
     parser.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="folders of runs (the newest in results/)")
     parser.add_argument("--out", type=Path, default=PLOTS, metavar="DIR", help=f"where it is written ({PLOTS}/)")
+    parser.add_argument(
+        "--history", nargs="?", type=Path, const=history.FOLDER, metavar="FOLDER",
+        help="the history of commits instead, from airspeed velocity's results (results/asv)",
+    )  # fmt: skip
     given = parser.parse(arguments)
     try:
+        if given.history and given.runs:
+            raise ValueError(f"--history takes no RUN: its figures are of commits; got {given.runs[0]}")
+        if given.history:
+            print(f"page: {history_page.write(given.history, given.out)}")
+            return cli.OK
         runs = [Run.open(folder) for folder in given.runs or [newest()]]
         if not any(len(run.table()) for run in runs):
             raise ValueError(f"{runs[0].folder} has no record yet")

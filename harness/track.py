@@ -34,14 +34,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _describe_machine() -> str:
     """Tell asv of this machine what the runs of the harness record, too; its name there says what it is."""
+    from asv.machine import MachineCollection  # `asv machine` keeps only what differs from its own guesses
+
     facts = environment.machine()
     name = re.sub(r"[^A-Za-z0-9]+", "-", environment.machine_label(facts))
     system, _, architecture = facts["system"].partition(" ")
     described = {
-        "--machine": name, "--cpu": facts["cpu"], "--num_cpu": facts["cores"], "--ram": f"{facts['memory_gb']} GB",
-        "--os": system, "--arch": architecture,
+        "machine": name, "cpu": facts["cpu"], "num_cpu": str(facts["cores"]), "ram": f"{facts['memory_gb']} GB",
+        "os": system, "arch": architecture,
     }  # fmt: skip
-    _asv("machine", "--yes", *(str(word) for pair in described.items() for word in pair))
+    MachineCollection.save(name, described)
     return name
 
 
