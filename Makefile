@@ -37,10 +37,10 @@ peers:
 	@$(MAKE) --no-print-directory $(PEERS)/.installed
 	rm -rf results/reference-peers results/reference-peers-disc
 	$(PEERS)/bin/python -m harness.sweep --dataset aia-image,aia,aia-image.flare-before,aia-image.flare-peak \
-		--pixels 4489 --bins 34 --max-seconds 70 --out results/reference-peers --solvers \
+		--pixels 4489 --bins 34 --max-seconds 50 --out results/reference-peers --solvers \
 		'baseline,numba,numba-float32,l2,demregpy,utu,emtoolkit,demregpy[mask=false],utu[mask=false],emtoolkit[mask=false]' \
 		|| test $$? -eq 3
-	$(PEERS)/bin/python -m harness.sweep --dataset aia-image --pixels 1048576 --bins 34 --threads 2 --max-seconds 60 \
+	$(PEERS)/bin/python -m harness.sweep --dataset aia-image --pixels 1048576 --bins 34 --threads 2 --max-seconds 30 \
 		--solvers numba,numba-float32,l2,demregpy,utu,emtoolkit --out results/reference-peers-disc || test $$? -eq 3
 	$(PEERS)/bin/python -m harness.readme
 	$(PEERS)/bin/python -m harness.peers

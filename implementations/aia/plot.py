@@ -1,6 +1,6 @@
 """Draws DEM maps as solar physicists look at them: one map per temperature range, then temperature, fit and status.
 
-Axes in arcsec from the images' WCS, emission measure on a logarithmic scale that all maps share.
+Axes in arcsec from the images' WCS, DEM on a logarithmic scale that all maps share.
 """
 
 import warnings
@@ -13,14 +13,14 @@ import numpy as np
 from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm
 from matplotlib.figure import Figure
 
-from implementations.aia.maps import DemMaps
+from implementations.aia.maps import DemMaps, width_k
 from implementations.contract import Status
 
-PANELS, COLUMNS = 9, 4
-"""Most maps of temperature ranges: bins are summed so that they are no more."""
-DECADES = 2.5
-"""How far below its brightest hundredth percent the colour scale of the emission measure reaches."""
-STYLE: dict[Any, Any] = {"font.size": 9, "axes.titlesize": 9, "savefig.dpi": 110, "image.origin": "lower"}
+PANELS, COLUMNS, ROWS = 9, 3, 3
+"""Most maps of temperature ranges: bins are summed so that they are no more. The other three maps are beside them."""
+DECADES = 3.0
+"""How far below its brightest hundredth percent the colour scale of the DEM reaches."""
+STYLE: dict[Any, Any] = {"font.size": 10, "axes.titlesize": 10, "savefig.dpi": 68, "image.origin": "lower"}
 
 
 def ranges(maps: DemMaps) -> list[slice]:
@@ -40,31 +40,35 @@ def save(maps: DemMaps, path: Path) -> None:
 
 
 def draw(maps: DemMaps, number: int = 0) -> Figure:
-    """The maps of one time: emission measure in ranges of temperature, mean temperature, chi-squared, status."""
+    """The maps of one time: DEM in ranges of temperature, mean temperature, chi-squared, status."""
     from astropy.wcs import WCS, FITSFixedWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FITSFixedWarning)
         wcs = WCS(maps.header).celestial
     groups = ranges(maps)
-    rows = -(-(len(groups) + 3) // COLUMNS)
     ny, nx = maps.chisq.shape[1:]
     with mpl.rc_context(STYLE):
-        figure = plt.figure(figsize=(3.1 * COLUMNS + 1.0, 3.1 * rows * ny / nx + 0.7), layout="constrained")
-        axes = [figure.add_subplot(rows, COLUMNS, i + 1, projection=wcs) for i in range(len(groups) + 3)]
-        _emission_measures(figure, axes[: len(groups)], maps, number, groups)
-        _temperature(figure, axes[-3], maps, number)
-        _chi_squared(figure, axes[-2], maps, number)
-        _status(figure, axes[-1], maps, number)
+        figure = plt.figure(figsize=(3.1 * (COLUMNS + 1) + 1.6, 3.1 * ROWS * ny / nx + 1.2), layout="constrained")
+        halves: Any = figure.subfigures(1, 2, width_ratios=(COLUMNS, 1.35))
+        left, right = halves
+        rows = -(-len(groups) // COLUMNS)
+        axes = [left.add_subplot(rows, COLUMNS, i + 1, projection=wcs) for i in range(len(groups))]
+        _dems(left, axes, maps, number, groups)
         for i, ax in enumerate(axes):
             _label(ax, left=i % COLUMNS == 0, below=i + COLUMNS >= len(axes))
-        figure.suptitle(f"SDO/AIA {maps.times[number]} UTC", fontsize=11)
+        others = [right.add_subplot(ROWS, 1, i + 1, projection=wcs) for i in range(ROWS)]
+        for i, draw_one in enumerate((_temperature, _chi_squared, _status)):
+            draw_one(right, others[i], maps, number)
+            _label(others[i], left=False, below=i == ROWS - 1)
+        figure.suptitle(f"SDO/AIA {maps.times[number]} UTC, differential emission measure maps", fontsize=12)
     return figure
 
 
-def _emission_measures(figure: Figure, axes: list[Any], maps: DemMaps, number: int, groups: list[slice]) -> None:
-    measure = maps.emission_measure()[number]
-    sums = [measure[group].sum(axis=0) for group in groups]
+def _dems(figure: Figure, axes: list[Any], maps: DemMaps, number: int, groups: list[slice]) -> None:
+    """The mean over each range, weighted by the bins' widths in K."""
+    measure, width = maps.emission_measure()[number], width_k(maps.logt, maps.dlogt)
+    sums = [measure[group].sum(axis=0) / width[group].sum() for group in groups]
     inverted = maps.status[number] != Status.INVALID
     bright = [s[inverted & (s > 0)] for s in sums]
     top = max((np.percentile(b, 99.9) for b in bright if b.size), default=1.0)
@@ -73,19 +77,19 @@ def _emission_measures(figure: Figure, axes: list[Any], maps: DemMaps, number: i
     colours = plt.get_cmap("inferno").with_extremes(bad="0.6", under=plt.get_cmap("inferno")(0.0))
     for ax, group, values in zip(axes, groups, sums, strict=True):
         shown = np.where(inverted, np.maximum(values, low), np.nan)
-        image = ax.imshow(shown, norm=norm, cmap=colours, interpolation="nearest")
+        image = ax.imshow(shown, norm=norm, cmap=colours)
         first = maps.logt[group.start] - maps.dlogt[group.start] / 2
         last = maps.logt[group.stop - 1] + maps.dlogt[group.stop - 1] / 2
         ax.set_title(f"log T {first:.2f} to {last:.2f}")
-    bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=40, pad=0.01)
-    bar.set_label("emission measure, cm$^{-5}$")
+    bar = figure.colorbar(image, ax=axes, location="bottom", shrink=0.6, aspect=50, pad=0.01, extend="max")
+    bar.set_label("DEM, cm$^{-5}$ K$^{-1}$; grey: not inverted")
 
 
 def _temperature(figure: Figure, ax: Any, maps: DemMaps, number: int) -> None:
     temperature = np.log10(maps.weighted_temperature()[number])
     colours = plt.get_cmap("turbo").with_extremes(bad="0.6")
     low, high = _span(temperature)
-    image = ax.imshow(temperature, cmap=colours, vmin=low, vmax=high, interpolation="nearest")
+    image = ax.imshow(temperature, cmap=colours, vmin=low, vmax=high)
     ax.set_title("EM-weighted log T")
     figure.colorbar(image, ax=ax, shrink=0.75, pad=0.02)
 
@@ -94,7 +98,7 @@ def _chi_squared(figure: Figure, ax: Any, maps: DemMaps, number: int) -> None:
     chisq = np.where(maps.status[number] == Status.INVALID, np.nan, maps.chisq[number])
     colours = plt.get_cmap("RdBu_r").with_extremes(bad="0.6")
     norm = LogNorm(0.1, 10.0)  # white is 1, a fit within the noise
-    image = ax.imshow(chisq, cmap=colours, norm=norm, interpolation="nearest")
+    image = ax.imshow(chisq, cmap=colours, norm=norm)
     ax.set_title("χ² per channel")
     figure.colorbar(image, ax=ax, shrink=0.75, pad=0.02, extend="both")
 
@@ -102,13 +106,13 @@ def _chi_squared(figure: Figure, ax: Any, maps: DemMaps, number: int) -> None:
 def _status(figure: Figure, ax: Any, maps: DemMaps, number: int) -> None:
     names = {Status.OK: "ok", Status.HIT_MAX_ITER: "DEM < 0", Status.INVALID: "invalid"}
     image = ax.imshow(
-        maps.status[number], cmap=ListedColormap(["#dfe7ef", "#d95f02", "0.6"]), interpolation="nearest",
+        maps.status[number], cmap=ListedColormap(["#dfe7ef", "#d95f02", "0.6"]),
         norm=BoundaryNorm(np.arange(len(names) + 1) - 0.5, len(names)),
     )  # fmt: skip
     ax.set_title("status")
     bar = figure.colorbar(image, ax=ax, shrink=0.75, pad=0.02, ticks=range(len(names)))
     counts = np.bincount(maps.status[number].ravel(), minlength=len(names)) / maps.status[number].size
-    bar.ax.set_yticklabels([f"{name}\n{share:.1%}" for name, share in zip(names.values(), counts, strict=True)])
+    bar.ax.set_yticklabels([f"{name}\n{share:.2%}" for name, share in zip(names.values(), counts, strict=True)])
 
 
 def _span(values: Any) -> tuple[float, float]:
