@@ -20,7 +20,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from harness import cli, display, engines, environment, icicle, memory, registry, workload
+from harness import cli, display, engines, environment, icicle, memory, registry, speedup, workload
 from harness.calls import Calls
 from harness.record import Cell, solver_slug, write_atomically
 from harness.runner import MEMORY_SHARE, threads_of
@@ -40,7 +40,7 @@ def _parser() -> cli.Parser:
     add("--pixels", type=int, default=200, help="map size (200)")
     add("--bins", type=int, default=200, help="temperature bins (200)")
     add("--seed", type=int, help="of the workload, instead of the specification's own")
-    add("--threads", type=int, default=1, help="threads of the solver (1)")
+    add("--threads", type=cli.whole_numbers, default=(1,), help="of the solver (1); several, as 1,2,4, are compared")
     add("--engine", choices=list(engines.ENGINES), default="cprofile", help="what watches (cprofile)")
     add("--plugin", dest="plugins", action="append", metavar="FILE.py", help="a file with further solvers (repeatable)")
     add("--max-seconds", type=float, default=600.0, help="longest wait for an answer of the solver's process (600)")
@@ -60,15 +60,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         out.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError) as error:
         parser.error(" ".join(str(error).split()))
+    several = len(given.threads) > 1
     try:
-        figures = measure(given, cell, out)
+        figures = speedup.measure(given, cell, given.threads) if several else measure(given, cell, out)
     except WorkerEnded as end:
         console.print(f"{given.solver}: {end.status}: {end}", highlight=False, markup=False, soft_wrap=True)
         return cli.CELL_FAILED
     record = _provenance(given, cell) | figures
-    if engines.PROF in figures["files"]:
+    if engines.PROF in figures.get("files", ()):
         record |= _calls(out, record)
     write_atomically(out / PROFILE_FILE, json.dumps(record, indent=1) + "\n")
+    if several:
+        speedup.show(console, record["threads"])
+        console.print(f"written: {out / PROFILE_FILE}", highlight=False, markup=False, soft_wrap=True)
+        return cli.OK
     _show(console, record, out)
     return _view(console, out / engines.PROF) if given.view else cli.OK
 
@@ -85,8 +90,12 @@ def _check(given: argparse.Namespace) -> Cell:
         raise ValueError(f"--engine {given.engine} can't be used: {reason}")
     if given.view and (given.engine != "cprofile" or not find_spec("snakeviz")):
         raise ValueError("--view needs --engine cprofile and snakeviz (pip install 'demreg-bench[profile]')")
-    if not 1 <= given.threads <= 4096:
-        raise ValueError(f"--threads must be from 1 to 4096, got {given.threads}")
+    if not all(1 <= threads <= 4096 for threads in given.threads):
+        raise ValueError(f"--threads must be from 1 to 4096, got {', '.join(map(str, given.threads))}")
+    if len(given.threads) > 1 and (given.view or given.engine != "cprofile"):
+        raise ValueError(
+            "several numbers of --threads are compared without any profiler: leave out --engine and --view"
+        )
     seed = workload.load(given.dataset).seed if given.seed is None else given.seed
     workload.check_sizes(given.pixels, given.bins, seed)
     return Cell(given.dataset, given.pixels, given.bins, seed)
@@ -98,7 +107,7 @@ def measure(given: argparse.Namespace, cell: Cell, out: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         problem = Path(folder)
         workload.write(workload.load(cell.dataset), cell.pixels, cell.bins, cell.seed, problem, np.arange(0))
-        threads = threads_of(given.solver, given.threads)
+        threads = threads_of(given.solver, given.threads[0])
         with Supervisor(problem, given.solver, [Path(p) for p in given.plugins or ()], threads, limit_mb) as worker:
             worker.reply(given.max_seconds)
             warm = worker.ask(given.max_seconds, do="warmup")
@@ -117,7 +126,7 @@ def _provenance(given: argparse.Namespace, cell: Cell) -> dict[str, Any]:
     return {
         "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "commit": environment.commit(),
         "machine": environment.machine(), "software": environment.software(), "solver": given.solver,
-        "cell": vars(cell), "threads": threads_of(given.solver, given.threads), "engine": given.engine,
+        "cell": vars(cell), "threads": threads_of(given.solver, given.threads[0]), "engine": given.engine,
     }  # fmt: skip
 
 
