@@ -22,6 +22,7 @@ COMMANDS = {
     "report": "harness.report",
     "compare": "harness.compare",
     "mapfile": "harness.mapfile",
+    "fullframe": "harness.fullframe",
 }
 
 
