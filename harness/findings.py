@@ -140,7 +140,7 @@ def limits(table: pd.DataFrame) -> list[str]:
         return ["These runs don't hold the machine's limits: how far solvers are from them was not measured."]
     said = []
     for solver, those in rows.groupby("solver", sort=False):
-        said.append(f"**{solver}** reaches {_range(those.of_limit.tolist(), '.2%')} of the machine's limit.")
+        said.append(f"**{solver}** reaches {_range((100 * those.of_limit).tolist(), '.2g')}% of the machine's limit.")
     return said
 
 
@@ -164,7 +164,7 @@ def stages(profile: dict[str, Any]) -> str:
         return f"{what}: {profile['stages_reason']}."
     total = sum(profile["stages"].values())
     parts = sorted(profile["stages"].items(), key=lambda item: -item[1])
-    shares = ", ".join(f"{name} {value / total:.0%}" for name, value in parts)
+    shares = ", ".join(f"{name} {value / total:.0%}" for name, value in parts if value / total >= 0.005)
     return f"{what}: {shares}; {seconds(profile['undisturbed_s'])} when nothing watches."
 
 
@@ -174,8 +174,9 @@ def decisions(legs: Sequence[Leg]) -> pd.DataFrame:
     def between(leg: Leg) -> str:
         if np.isnan(leg.start_low):
             return ""
-        clear = leg.start_low > 1 or leg.start_high < MOST_PIXELS
-        return f"{leg.start_low:,.0f} and {leg.start_high:,.0f} pixels" if clear else "as fast at any size"
+        if leg.start_high >= MOST_PIXELS:
+            return f"{leg.start_low:,.0f} and more, not settled" if leg.start_low > 1 else "as fast at any size"
+        return f"{leg.start_low:,.0f} and {leg.start_high:,.0f} pixels"
 
     table = pd.DataFrame(
         {

@@ -27,7 +27,7 @@ VARIABLE = "DEMREG_BENCH_RUN"
 """Environment variable that names the runs' folders instead, with colons between them."""
 DEFAULT = ("results/reference",)
 HELD_OUT = ROOT / "results" / "reference-heldout"
-PROFILES = "results/reference-profile*"
+PROFILES = "results/reference*"
 
 
 def folders(given: Sequence[str] = ()) -> list[Path]:

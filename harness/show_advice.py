@@ -139,8 +139,9 @@ def show_table(console: Console, known: Evidence, request: Request, legs: Sequen
     for name in ("bins", "device", "solvers", "from pixels", "solver", "threads", "overtakes between", "beyond"):
         view.add_column(name, justify="right" if name in ("bins", "from pixels", "threads") else "left")
     for leg in legs:
-        clear = leg.start_high < MOST_PIXELS or leg.start_low > 1
-        between = f"{leg.start_low:,.0f} – {leg.start_high:,.0f}" if clear else "anywhere: as fast"
+        settled = leg.start_high < MOST_PIXELS
+        between = f"{leg.start_low:,.0f} – {leg.start_high:,.0f}" if settled else f"{leg.start_low:,.0f} – not settled"
+        between = "anywhere: as fast" if leg.start_low <= 1 and not settled else between
         between = "" if math.isnan(leg.start_low) else between
         view.add_row(
             str(leg.bins), leg.device, "exact" if leg.needs == "exact" else "all", f"{leg.from_pixels:,.0f}",

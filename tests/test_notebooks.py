@@ -78,7 +78,7 @@ def test_they_run_on_a_small_run_and_say_what_it_found(tmp_path, monkeypatch):
     assert "**vectorized** (exact)" in quality
     assert "a random response" in quality
     assert "factorisation" in profiling
-    assert "of the machine's limit" in profiling
+    assert "% of the machine's limit" in profiling
     assert "predictions are within 30%" in recommendation
     assert "from pixels" in recommendation
 
@@ -142,7 +142,7 @@ def test_growth_with_bins(table):
 
 def test_unmeasured_limits_are_said_to_be(table):
     assert "was not measured" in findings.limits(table)[0]
-    assert "reaches 25.00%" in findings.limits(table.assign(of_limit=0.25))[0]
+    assert "reaches 25% of" in findings.limits(table.assign(of_limit=0.25))[0]
 
 
 def test_the_decision_table_and_its_picture(known):
