@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness import stats
+from harness import heldout, stats
 from harness.advice import given_up
 from harness.breakeven import MOST_PIXELS, Leg
 from harness.display import ratio, seconds
 from harness.evidence import Evidence
-from harness.heldout import WITHIN, Trial, worst
+from harness.heldout import Trial
 
 REFERENCE = "baseline"
 
@@ -198,10 +198,7 @@ def approximations(evidence: Evidence) -> list[str]:
 
 def predictions(trials: Sequence[Trial]) -> list[str]:
     """How good the predictions are, over all and for every solver."""
-    made = [trial for trial in trials if not trial.why]
-    good, inside = sum(t.good for t in made), sum(t.low_s <= t.measured_s <= t.high_s for t in made)
-    said = [
-        f"{good} of {len(made)} predictions are within {WITHIN:.0%} of the measured time; {inside} of {len(made)} "
-        f"measured times lie within the predicted interval; {len(trials) - len(made)} sizes can't be predicted."
+    return [
+        f"{heldout.tally(trials)}.",
+        *(f"{solver}: at most {error:.0%} off." for solver, error in heldout.worst(trials).items()),
     ]
-    return said + [f"{solver}: at most {error:.0%} off." for solver, error in worst(trials).items()]

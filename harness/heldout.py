@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.advice import Laws
 from harness.evidence import gather
-from harness.law import Law
+from harness.law import LEVEL, Law
 
 WITHIN = 0.30
 """What a prediction may be off by, relative to the measured time."""
@@ -27,6 +27,8 @@ class Trial:
     low_s: float = float("nan")
     high_s: float = float("nan")
     why: str = ""
+    between: bool = False
+    """Whether map size and bins lie within those that it was predicted from; else it is an extrapolation."""
 
     @property
     def error(self) -> float:
@@ -64,7 +66,7 @@ def _trial(row: Any, law: Law | str) -> Trial:
     if why or isinstance(law, str):
         return Trial(*facts, why=why)
     value, low, high = (float(x) for x in law.predict(row.pixels, row.bins))
-    return Trial(*facts, value, low, high)
+    return Trial(*facts, value, low, high, between=law.reach(row.pixels, row.bins) == (1.0, 1.0))
 
 
 def worst(found: Sequence[Trial]) -> dict[str, float]:
@@ -75,6 +77,24 @@ def worst(found: Sequence[Trial]) -> dict[str, float]:
             name = f"{trial.solver}, {trial.threads} thread(s)"
             errors[name] = max(errors.get(name, 0.0), abs(trial.error))
     return errors
+
+
+def tally(found: Sequence[Trial]) -> str:
+    """How many predictions were good, between the measured sizes and beyond them, and how many intervals held."""
+    made = [trial for trial in found if not trial.why]
+    parts = []
+    for where, those in (
+        ("between measured sizes", [t for t in made if t.between]),
+        ("beyond them", [t for t in made if not t.between]),
+    ):
+        if those:
+            parts.append(f"{sum(t.good for t in those)} of {len(those)} {where}")
+    inside = sum(t.low_s <= t.measured_s <= t.high_s for t in made)
+    return (
+        f"{sum(t.good for t in made)} of {len(made)} predictions within {WITHIN:.0%} of the measured time"
+        f"{' (' + ', '.join(parts) + ')' if parts else ''}; {inside} of {len(made)} measured times within the "
+        f"{LEVEL:.0%} interval; {len(found) - len(made)} sizes can't be predicted"
+    )
 
 
 def passed(found: Sequence[Trial]) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn, TimeElapsedColumn
 from rich.table import Column
 from rich.text import Text
 
@@ -13,17 +13,27 @@ from harness.display import seconds
 from harness.record import Cell
 from harness.timeleft import Forecast
 
+BAR_WIDTH = 12
+
 
 class Left(ProgressColumn):
     """Time left, counted down between the forecast's news."""
 
     def __init__(self, left: Callable[[], float | None]):
-        super().__init__()
+        super().__init__(table_column=Column(no_wrap=True))
         self._left = left
 
     def render(self, task: Task) -> Text:
         """The column's text at this moment."""
         return Text(f"{duration(self._left())} left", "cyan")
+
+
+class What(ProgressColumn):
+    """What is going on, cut short where the terminal is narrow: the other columns keep their width."""
+
+    def render(self, task: Task) -> Text:
+        """The column's text at this moment."""
+        return Text(task.fields["what"], "dim", no_wrap=True, overflow="ellipsis")
 
 
 class Display:
@@ -32,9 +42,10 @@ class Display:
     def __init__(self, console: Console, forecast: Forecast, clock: Callable[[], float] = time.monotonic):
         self.console, self.forecast, self._clock = console, forecast, clock
         self.live = console.is_terminal
-        columns = [BarColumn(20), TaskProgressColumn(), TimeElapsedColumn(), Left(self.left)]
-        what = TextColumn("[dim]{task.fields[what]}", table_column=Column(no_wrap=True, overflow="ellipsis"))
-        self._bar = Progress(*columns, what, console=console, disable=not self.live, transient=True)
+        whole = [Column(no_wrap=True, min_width=width) for width in (BAR_WIDTH, 4, 7)]
+        columns = [BarColumn(BAR_WIDTH, table_column=whole[0]), TaskProgressColumn(table_column=whole[1])]
+        columns += [TimeElapsedColumn(table_column=whole[2]), Left(self.left), What()]
+        self._bar = Progress(*columns, console=console, disable=not self.live, transient=True)
         self._task = self._bar.add_task("sweep", total=1.0, what="")
         self._cell: Cell | None = None
         self._started = self._cell_started = self._stage_started = clock()

@@ -175,13 +175,7 @@ def show_trials(console: Console, trials: Sequence[Trial]) -> None:
         _line(console, f"– {solver}, {threads} thread(s), {dataset}, {count} sizes: {why}", "dim")
     for solver, error in heldout.worst(trials).items():
         _line(console, f"{solver}: at most {error:.0%} off", "" if error <= heldout.WITHIN else "bold red")
-    inside = sum(t.low_s <= t.measured_s <= t.high_s for t in predicted)
-    good = sum(t.good for t in predicted)
-    _line(
-        console,
-        f"{good} of {len(predicted)} predictions within {heldout.WITHIN:.0%}; {inside} of {len(predicted)} measured "
-        f"times within the {LEVEL:.0%} interval; {len(trials) - len(predicted)} sizes can't be predicted",
-    )
+    _line(console, heldout.tally(trials))
 
 
 def _machine(known: Evidence) -> str:

@@ -191,6 +191,24 @@ def test_a_forecast_that_learned_nothing_says_so():
     assert progress.duration(None) == "unknown time"
 
 
+@pytest.mark.parametrize("width", [100, 80, 60])
+def test_the_bar_keeps_its_time_left_on_one_line(width):
+    now, cells = [0.0], [Cell("random-response", 100, 34, 1), Cell("random-response", 5000, 200, 1)]
+    terminal = Console(file=io.StringIO(), width=width, force_terminal=True, record=True)
+    show = progress.Display(terminal, Forecast(cells, ["baseline"], 20.0, 5), clock=lambda: now[0])
+    row = {"solver": "baseline", "status": "ok", "median_s": 0.2, "oneoff_s": 0.2, "n": 5, "gate": "pass"}
+    show.cell(cells[0])
+    now[0] = 30
+    show.cell_done(cells[0], [row])
+    show.cell(cells[1])
+    show.say("dask[inner=numba]: warming up")
+    terminal.print(show._bar.get_renderable())
+    (line,) = terminal.export_text().splitlines()
+    assert len(line) <= width
+    assert re.match(r"\S+ +\d+% 0:00:0\d \d+ min left random-response", line)
+    assert width < 100 or "dask[inner=numba]: warm" in line
+
+
 def test_where_there_is_no_terminal_a_cell_is_a_line_and_no_bar():
     out, now = io.StringIO(), [0.0]
     cells = [Cell("random-response", 100, 34, 1), Cell("random-response", 200, 34, 1)]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from records import MACHINE, fast, memory, slow, write_run
 
-from harness import environment, evidence, missing, recommend
+from harness import environment, evidence, heldout, missing, recommend
 from harness.advice import Request, advise, best
 from harness.record import Run
 
@@ -235,6 +235,15 @@ def test_sizes_and_memory_as_people_write_them():
     assert recommend.pixels("1e6") == 10**6
     assert recommend.memory_mb("16GB") == pytest.approx(16e9 / 2**20)
     assert recommend.memory_mb("16GiB") == 16384
+
+
+def test_sizes_between_the_reference_runs_own_are_predicted():
+    """Every size that has smaller and larger ones, predicted by a law that was fitted without it."""
+    folder = RESULTS / "reference"
+    found = heldout.trials([folder], Run.open(folder).provenance["machine"], None)
+    between = [trial for trial in found if trial.between]
+    assert {trial.solver for trial in between} == set(Run.open(folder).table().solver)
+    assert [(t.solver, t.pixels, t.bins, t.error) for t in between if not t.good] == []
 
 
 @pytest.mark.skipif(not (RESULTS / "reference-heldout").exists(), reason="make heldout: not yet measured")
