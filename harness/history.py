@@ -28,7 +28,7 @@ class Metric(NamedTuple):
     floor: float
     """A change between values that are all below this is rounding, not a step."""
     step: float
-    """Changes by a smaller share are not marked; it is larger for what was timed once, or has no interval."""
+    """Changes by a smaller share are not marked; it is larger for times that have no interval."""
 
 
 METRICS = {
@@ -44,9 +44,10 @@ METRICS = {
     "track_gate_violation": Metric("gate violated", "Quality", 0.0, 0.05),
 }
 """In the order they are shown."""
-TIMED = "time_solve"
-"""The one that has intervals."""
+TIMED, SHARE, ONCE = "time_solve", "track_time_to_baseline", "track_oneoff"
+"""What has intervals; what comes from the same rounds; what is timed once."""
 UNIT = {"peakmem_solve": 1 / 2**20}
+CELL = ["machine", "solver", "pixels", "bins"]
 SERIES = ["machine", "metric", "solver", "pixels", "bins"]
 COLUMNS = [*SERIES, "commit", "date", "value", "low", "high", "n"]
 
@@ -74,6 +75,8 @@ def read(folder: Path = FOLDER) -> History:
     if not rows:
         raise ValueError(f"{folder} holds no results of airspeed velocity; make history measures some")
     points = pd.DataFrame(rows, columns=COLUMNS).sort_values(["machine", "date"], kind="stable", ignore_index=True)
+    rounds = points[points.metric == TIMED].set_index([*CELL, "commit"]).n
+    points.n = points.n.where(points.metric != SHARE, points.set_index([*CELL, "commit"]).index.map(rounds.to_dict()))
     found, caveat = steps_of(points)
     described = {name: _describe(facts) for name, facts in machines.items()}
     return History(points, found, described, _notes(folder), caveat)
@@ -133,19 +136,22 @@ def steps_of(points: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     rows = []
     for key, series in points.groupby(SERIES, sort=False):
         series = series.reset_index(drop=True)
-        levels = [(left, level) for left, _, level, *_ in detect_steps(series.value.tolist())]
-        for (start, before), (left, after) in itertools.pairwise(levels):
-            metric = str(series.metric[0])
-            clear = metric != TIMED or _apart(series.loc[start : left - 1], series.loc[left:])
-            if clear and _is_step(before, after, METRICS[metric]):
+        levels = [(left, right, level) for left, right, level, *_ in detect_steps(series.value.tolist())]
+        for (start, _, before), (left, end, after) in itertools.pairwise(levels):
+            clear = _is_clear(series.iloc[start:left], series.iloc[left:end])
+            if clear and _is_step(before, after, METRICS[str(series.metric[0])]):
                 rows.append((*key, series.commit[left], before, after, after > before))
     return pd.DataFrame(rows, columns=columns), ""
 
 
-def _apart(before: pd.DataFrame, after: pd.DataFrame) -> bool:
-    """The intervals of the last commit before and of the first after do not meet; False where either has none."""
+def _is_clear(before: pd.DataFrame, after: pd.DataFrame) -> bool:
+    """No accident of timing: by the points next to the change; for what is timed once, by two commits on both sides."""
     last, first = before.iloc[-1], after.iloc[0]
-    return bool(last.high < first.low or first.high < last.low)
+    if last.metric == TIMED:
+        return bool(last.high < first.low or first.high < last.low)
+    if last.metric == SHARE:
+        return bool(min(last.n, first.n) >= FEWEST_ROUNDS)
+    return last.metric != ONCE or min(len(before), len(after)) > 1
 
 
 def _is_step(before: float, after: float, metric: Metric) -> bool:

@@ -70,7 +70,9 @@ def test_points_are_in_the_order_of_the_commits_and_intervals_need_rounds(tmp_pa
         ("time_solve", level(1.0, 1.04, spread=0.001), None),  # too small
         ("track_time_to_baseline", level(0.010, 0.013), "worse"),
         ("track_time_to_baseline", level(0.010, 0.011), None),
+        ("track_time_to_baseline", level(0.010, 0.020, n=7), None),
         ("track_oneoff", level(1.0, 1.3), None),
+        ("track_oneoff", [(1.0, 1.0, 1.0, 1)] * 7 + [(2.0, 2.0, 2.0, 1)], None),  # only the last commit
         ("track_oneoff", level(1.0, 2.0), "worse"),
         ("track_dem_error", level(0.9, 1.0), "worse"),
         ("track_gate_violation", level(0.0, 1.0), "worse"),
@@ -80,7 +82,8 @@ def test_points_are_in_the_order_of_the_commits_and_intervals_need_rounds(tmp_pa
 )
 def test_a_step_is_marked_where_it_is_clear(tmp_path, metric, course, kind):
     pytest.importorskip("asv", reason="asv is not installed")
-    found = history.read(write(tmp_path, **{metric: course})).steps
+    rounds = {"time_solve": level(1.0, 1.0, n=course[0][3])}
+    found = history.read(write(tmp_path, **rounds | {metric: course})).steps
     assert [(s.solver, s.commit, s.worse) for s in found.itertuples()] == (
         [("fast", f"{BEFORE}" * 8, kind == "worse")] if kind else []
     )
@@ -155,3 +158,11 @@ def test_what_cannot_be_shown_is_one_line(tmp_path, arguments, said, capsys):
     assert said in message
     assert message.count("\n") == 1
     assert not (tmp_path / "plots").exists()
+
+
+def test_the_committed_history_names_its_machine_and_nothing_private():
+    found = history.read()
+    assert found.points.commit.nunique() >= 3
+    assert all("cores" in described for described in found.machines.values())
+    for path in history.FOLDER.rglob("*.json*"):
+        assert not any(word in path.read_text() for word in ("/tmp/", "/home/", "/root/", "://")), path
