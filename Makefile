@@ -12,7 +12,7 @@ NEWER ?= $(shell for p in python3.12 "$$HOME"/.pyenv/versions/3.12.*/bin/python3
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && { echo "$$p"; break; }; done)
 PEERS := $(VENV)-peers
 
-.PHONY: sweep test test-newer test-all data peers selfcheck readme reference heldout full-frame history regression clean
+.PHONY: sweep test test-newer test-all data peers selfcheck readme reference profile heldout full-frame history regression clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/python -m harness.sweep $(ARGS)
@@ -70,6 +70,13 @@ reference: $(VENV)/.installed
 	$(BIN)/python -m harness.sweep --pixels 10000,100000 --bins 34,200 --repeats 15 --max-seconds 60 \
 		--solvers 'numba[threads=1],numba[threads=2],numba-float32,l2' --out results/reference-threads
 	$(MAKE) readme
+
+# Where the time of the baseline and of numba goes, for docs/profiling.md; a minute on one core, the machine otherwise
+# idle. A prof file is remade, not kept.
+profile: $(VENV)/.installed
+	rm -rf results/reference-profile results/reference-profile-numba
+	$(BIN)/python -m harness.profile baseline --pixels 40 --bins 200 --out results/reference-profile
+	$(BIN)/python -m harness.profile numba --pixels 10000 --bins 200 --out results/reference-profile-numba
 
 # Predictions against sizes that the reference runs don't have; some ten minutes on one core, the machine otherwise idle.
 heldout: $(VENV)/.installed

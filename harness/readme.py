@@ -1,7 +1,8 @@
 """Makes the README's table from the committed reference runs.
 
-`python -m harness.readme` rewrites what stands between the markers in README.md; `--check` changes nothing and exits
-with 1 when the README is not what the runs say. `make readme` makes the page and the figures in plots/ too.
+`python -m harness.readme` rewrites what stands between the markers in README.md, and in docs/profiling.md; `--check`
+changes nothing and exits with 1 when they are not what the records say. `make readme` makes the page and the figures in
+plots/ too.
 """
 
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from harness import cli, environment
+from harness import cli, environment, profiling_page
 from harness.display import ratio, seconds
 from harness.record import TABLE_FILE, Run
 from harness.stats import FEWEST
@@ -73,10 +74,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true")
     given = parser.parse(arguments)
     runs = [Run.open(folder) for folder in REFERENCES]
-    text = rewritten(README.read_text(), runs)
+    pages = {README: rewritten(README.read_text(), runs), profiling_page.PAGE: profiling_page.rewritten()}
     if given.check:
-        return cli.OK if text == README.read_text() else cli.GATE_FAILED
-    README.write_text(text)
+        return cli.OK if all(text == page.read_text() for page, text in pages.items()) else cli.GATE_FAILED
+    for page, text in pages.items():
+        page.write_text(text)
     return cli.OK
 
 

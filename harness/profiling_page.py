@@ -1,0 +1,100 @@
+"""The figures in docs/profiling.md, from the committed profiles and the reference run; `harness.readme` writes them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from harness import environment
+from harness.display import seconds
+from harness.profile import PROFILE_FILE
+from harness.record import Run
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "profiling.md"
+PROFILES = tuple(ROOT / "results" / name for name in ("reference-profile", "reference-profile-numba"))
+REFERENCE = ROOT / "results" / "reference"
+HEADLINE = ("factorisation", "grid search")
+"""The stages that the published finding is about."""
+SHOWN_CALLS = 5
+
+
+def profiles() -> list[dict[str, Any]]:
+    """The committed profiles: the baseline's, and numba's."""
+    return [json.loads((folder / PROFILE_FILE).read_text()) for folder in PROFILES]
+
+
+def shares(record: dict[str, Any]) -> dict[str, float]:
+    """Each stage's share of the run, the largest first."""
+    stages = sorted(record["stages"].items(), key=lambda item: -item[1])
+    total = sum(record["stages"].values())
+    return {name: value / total for name, value in stages}
+
+
+def headline_share(record: dict[str, Any]) -> float:
+    """What factorisation and grid search take together."""
+    return sum(shares(record).get(name, 0.0) for name in HEADLINE)
+
+
+def _stages() -> str:
+    records = profiles()
+    parts = [shares(record) for record in records]
+    names = [f"`{r['solver']}`, {r['cell']['pixels']} pixels x {r['cell']['bins']} bins" for r in records]
+    lines = [_row("stage", *names), _row("---", *["---:"] * len(records))]
+    for stage in dict.fromkeys([*parts[0], *parts[1]]):
+        lines.append(_row(stage, *(f"{part.get(stage, 0):.1%}" for part in parts)))
+    lines.append(_row("factorisation and grid search", *(f"{headline_share(r):.0%}" for r in records)))
+    lines.append(_row("a pixel", *(seconds(r["undisturbed_best_s"] / r["cell"]["pixels"]) for r in records)))
+    notes = [_agreement(record) for record in records]
+    return "\n".join([*lines, "", *notes, "", f"Made on {_made(records[0])}."])
+
+
+def _agreement(record: dict[str, Any]) -> str:
+    """Whether the stages of a profile add up to an undisturbed run."""
+    off = f"{record['stages_excess']:+.1%}"
+    said = "within a tenth" if record["stages_agree"] else "the machine was not quiet, so read the shares rather than the seconds"
+    return f"`{record['solver']}`: the sum of the stages is {off} off an undisturbed run; {said}."
+
+
+def _made(record: dict[str, Any]) -> str:
+    return f"{environment.machine_label(record['machine'])}, {record['created'][:10]}, commit {record['commit']}"
+
+
+def _calls() -> str:
+    record = profiles()[0]
+    lines = [_row("function", "calls", "own time", "with what it calls"), _row("---", "---:", "---:", "---:")]
+    for row in record["functions"][:SHOWN_CALLS]:
+        share, whole = f"{row['own_share']:.1%}", f"{row['cumulative_share']:.1%}"
+        lines.append(_row(f"`{row['function']}`", f"{row['calls']:,}", share, whole))
+    return "\n".join([*lines, "", f"Its hot spot, in the tool's words: {record['hot_spot']}"])
+
+
+def _limit() -> str:
+    run = Run.open(REFERENCE)
+    table = run.table()
+    rows = table[(table.pixels == table.pixels.max()) & (table.status == "ok") & table.strategy_flops.notna()]
+    names = ("solver", "bins", "a pixel", "operations a pixel", "algorithm's operations", "share of the limit")
+    lines = [_row(*names), _row("---", *["---:"] * 5)]
+    for _, row in rows.iterrows():
+        each, counts = seconds(row.median_s / row.pixels), (row.strategy_flops, row.algorithm_flops)
+        operations = [f"{count:,.0f}" for count in counts]
+        lines.append(_row(f"`{row.solver}`", f"{row.bins}", each, *operations, f"{100 * row.of_limit:.2g}%"))
+    facts = run.provenance
+    where = f"{environment.machine_label(facts['machine'])}, {facts['created'][:10]}"
+    return "\n".join([*lines, "", f"{table.pixels.max():,} pixels, one thread a solver, on {where}."])
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+BLOCKS = {"stages": _stages, "calls": _calls, "limit": _limit}
+
+
+def rewritten() -> str:
+    """The page with the records' figures between its markers."""
+    text = PAGE.read_text()
+    for name, block in BLOCKS.items():
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        before, _, rest = text.partition(begin)
+        text = f"{before}{begin}\n{block()}\n{end}{rest.partition(end)[2]}"
+    return text
