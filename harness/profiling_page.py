@@ -51,7 +51,7 @@ def _stages() -> str:
 def _agreement(record: dict[str, Any]) -> str:
     """Whether the stages of a profile add up to an undisturbed run."""
     off = f"{record['stages_excess']:+.1%}"
-    said = "within a tenth" if record["stages_agree"] else "the machine was not quiet, so read the shares rather than the seconds"
+    said = "within a tenth" if record["stages_agree"] else "read the shares rather than the seconds"
     return f"`{record['solver']}`: the sum of the stages is {off} off an undisturbed run; {said}."
 
 
