@@ -18,65 +18,38 @@ Source: Hannah & Kontar (2012, 2013), through `implementations.batched`, whose f
 
 from typing import Any
 
-import numpy as np
-
-from implementations import gpu_device
 from implementations.batched import invert, pixel_bytes, profile_pixels, setup_of
-from implementations.contract import Problem, Solution, Solver
-from implementations.gpu_stream import Arrays, Job, Pipeline
+from implementations.contract import Problem
+from implementations.gpu_stream import Arrays, Job
+from implementations.gpu_streamed import Streamed, inversion
 
 
-class GpuBatched(Solver):
+class GpuBatched(Streamed):
     """The exact algorithm on stacked arrays on one or several devices.
 
-    Tunables: `devices`, how many, 0 for all; `profile_mb`, what the T x T profiles of some pixels may take at a time;
-    `chunk`, pixels at a time, None for what the free memory is good for.
+    Tunables: `profile_mb`, what the T x T profiles of some pixels may take at a time; `devices` and `chunk` as
+    `Streamed` has them.
     """
 
     name = "gpu-batched"
-    device = "gpu"
     accuracy = "exact"
 
     def __init__(self, devices: int = 1, profile_mb: float = 256.0, chunk: int | None = None):
         if not profile_mb > 0:
             raise ValueError(f"profile_mb must be > 0, got {profile_mb}")
-        gpu_device.check(devices, chunk)
-        self.devices, self.profile_mb, self.chunk = devices, profile_mb, chunk
+        super().__init__(devices, chunk)
+        self.profile_mb = profile_mb
 
-    @classmethod
-    def available(cls) -> tuple[bool, str]:
-        """Whether CuPy, a driver and a device are here."""
-        return gpu_device.available()
-
-    def prepare(self, problem: Problem) -> Pipeline:
-        """Plan the chunks, take host and device memory, place what all pixels share."""
+    def job(self, problem: Problem) -> Job:
+        """The stacked solver's chunks; profiles by as many pixels at a time as `profile_mb` holds."""
         profile = min(profile_pixels(problem, self.profile_mb), max(1, problem.sizes[0]))
-        inputs = {"dn": problem.dn, "edn": problem.edn}
-        if problem.dem_norm0 is not None:
-            inputs["norm"] = problem.dem_norm0
-        job = Job(
-            inputs=inputs,
-            outputs=vars(Solution.empty(problem)),
-            rows=np.flatnonzero(problem.valid()),
+        return inversion(
+            problem,
             share=lambda xp: setup_of(problem, xp, profile),
             compute=compute,
             work_bytes=pixel_bytes(problem),
             fixed_bytes=8 * profile * problem.sizes[2] ** 2,
         )
-        return Pipeline(job, gpu_device.runtime(), self.devices, self.chunk)
-
-    def solve(self, state: Pipeline) -> Solution:
-        """Every chunk up, inverted and home; invalid pixels stay zero."""
-        state.run()
-        return Solution(**state.job.outputs)
-
-    def collect(self, state: Pipeline, solution: Solution) -> Solution:
-        """Nothing to do: the solution came home chunk by chunk."""
-        return solution
-
-    def facts(self, state: Pipeline) -> dict[str, float]:
-        """By the device's clock, and its memory; see `Pipeline.facts`."""
-        return state.facts()
 
 
 def compute(shared: Any, inputs: Arrays, outputs: Arrays, stream: Any) -> None:

@@ -27,9 +27,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from implementations import gpu_device
-from implementations.contract import Array, Bounds, Problem, Solution, Solver
-from implementations.gpu_stream import Arrays, Job, Pipeline
+from implementations.contract import Array, Bounds, Problem
+from implementations.gpu_stream import Arrays, Job
+from implementations.gpu_streamed import Streamed, inversion
 from implementations.maths import uncertainty
 
 SOURCE = Path(__file__).with_suffix(".cu")
@@ -41,59 +41,28 @@ SHARED_BYTES = 48 * 1024
 REAL = {"float64": "double", "float32": "float"}
 
 
-class GpuFused(Solver):
+class GpuFused(Streamed):
     """Fused kernel.
 
-    Tunables: `precision` of the profiles, float64 or float32; `devices`, how many, 0 for all; `chunk`, pixels at a
-    time, None for as many as the free memory is good for.
+    Tunables: `precision` of the profiles, float64 or float32; `devices` and `chunk` as `Streamed` has them.
     """
 
     name = "gpu-fused"
-    device = "gpu"
     accuracy = "exact"
 
     def __init__(self, precision: str = "float64", devices: int = 1, chunk: int | None = None):
         if precision not in REAL:
             raise ValueError(f"precision must be float64 or float32, got {precision}")
-        gpu_device.check(devices, chunk)
-        self.precision, self.devices, self.chunk = precision, devices, chunk
+        super().__init__(devices, chunk)
+        self.precision = precision
         if precision == "float32":  # all but elogt is as exact as before
             same = (1 - 1e-9, 1 + 1e-9)
             self.accuracy = "approximate"  # type: ignore[misc]
             self.bounds = Bounds(same, same, same, 1 + 1e-9, 0.0)  # type: ignore[misc]
 
-    @classmethod
-    def available(cls) -> tuple[bool, str]:
-        """Whether CuPy, a driver and a device are here."""
-        return gpu_device.available()
-
-    def prepare(self, problem: Problem) -> Pipeline:
-        """Compile the kernel, place the tables, plan the chunks and take their memory."""
-        inputs = {"dn": problem.dn, "edn": problem.edn}
-        if problem.dem_norm0 is not None:
-            inputs["norm"] = problem.dem_norm0
-        job = Job(
-            inputs=inputs,
-            outputs=vars(Solution.empty(problem)),
-            rows=np.flatnonzero(problem.valid()),
-            share=lambda xp: Kernel.compiled(xp, problem, self.precision),
-            compute=compute,
-            work_bytes=0,
-        )
-        return Pipeline(job, gpu_device.runtime(), self.devices, self.chunk)
-
-    def solve(self, state: Pipeline) -> Solution:
-        """Every chunk up, inverted and home; invalid pixels stay zero."""
-        state.run()
-        return Solution(**state.job.outputs)
-
-    def collect(self, state: Pipeline, solution: Solution) -> Solution:
-        """Nothing to do: the solution came home chunk by chunk."""
-        return solution
-
-    def facts(self, state: Pipeline) -> dict[str, float]:
-        """By the device's clock, and its memory; see `Pipeline.facts`."""
-        return state.facts()
+    def job(self, problem: Problem) -> Job:
+        """A launch a chunk; the kernel is compiled and its tables are placed once a device."""
+        return inversion(problem, lambda xp: Kernel.compiled(xp, problem, self.precision), compute, work_bytes=0)
 
 
 class Kernel(NamedTuple):

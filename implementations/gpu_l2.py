@@ -18,65 +18,34 @@ Source: `implementations.l2`, whose table and choice of mu these are.
 
 from typing import Any
 
-import numpy as np
 from array_api_compat import array_namespace
 
-from implementations import gpu_device
-from implementations.contract import Problem, Solution, Solver, Status
-from implementations.gpu_stream import Arrays, Job, Pipeline
+from implementations.contract import Problem, Status
+from implementations.gpu_stream import Arrays, Job
+from implementations.gpu_streamed import Streamed, inversion
 from implementations.l2 import L2, Table, choose, tabulate
 from implementations.maths import uncertainty
 
 
-class GpuL2(Solver):
+class GpuL2(Streamed):
     """Shared-SVD discrepancy solver on one or several devices.
 
-    Tunables: `devices`, how many, 0 for all; `chunk`, pixels at a time, None for what the free memory is good for.
+    Tunables: `devices` and `chunk` as `Streamed` has them.
     """
 
     name = "gpu-l2"
-    device = "gpu"
     accuracy = "approximate"
     bounds = L2.bounds
 
-    def __init__(self, devices: int = 1, chunk: int | None = None):
-        gpu_device.check(devices, chunk)
-        self.devices, self.chunk = devices, chunk
-
-    @classmethod
-    def available(cls) -> tuple[bool, str]:
-        """Whether CuPy, a driver and a device are here."""
-        return gpu_device.available()
-
-    def prepare(self, problem: Problem) -> Pipeline:
-        """Tabulate the inverses, plan the chunks, take host and device memory."""
+    def job(self, problem: Problem) -> Job:
+        """The table is made here, once; a chunk looks its pixels' inverses up."""
         table, (_, channels, bins) = tabulate(problem), problem.sizes
 
         def share(xp: Any) -> tuple[Table, Any, float]:
             return Table(*map(xp.asarray, table)), xp.asarray(problem.rmatrix), problem.options.reg_tweak
 
-        job = Job(
-            inputs={"dn": problem.dn, "edn": problem.edn},
-            outputs=vars(Solution.empty(problem)),
-            rows=np.flatnonzero(problem.valid()),
-            share=share,
-            compute=compute,
-            work_bytes=8 * (6 * bins + 4 * problem.options.nmu + 8 * channels),
-        )
-        return Pipeline(job, gpu_device.runtime(), self.devices, self.chunk)
-
-    def solve(self, state: Pipeline) -> Solution:
-        """Every chunk up, inverted and home; invalid pixels stay zero."""
-        state.run()
-        return Solution(**state.job.outputs)
-
-    def collect(self, state: Pipeline, solution: Solution) -> Solution:
-        """Nothing to do: the solution came home chunk by chunk."""
-        return solution
-
-    def facts(self, state: Pipeline) -> dict[str, float]:
-        """By the device's clock, and its memory; see `Pipeline.facts`."""
-        return state.facts()
+        work_bytes = 8 * (6 * bins + 4 * problem.options.nmu + 8 * channels)
+        return inversion(problem, share, compute, work_bytes, weights=False)
 
 
 def compute(shared: tuple[Table, Any, float], inputs: Arrays, outputs: Arrays, stream: Any) -> None:

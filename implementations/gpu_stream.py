@@ -1,16 +1,8 @@
 """Pixels through a device in chunks: while one is computed, the next comes up and the last goes home.
 
 A strategy hands over a `Job`: which host arrays go up chunk by chunk, a function that computes a chunk on the device,
-and which host arrays its outputs end in. `Pipeline` does the rest; strategies call it so:
-
-    def prepare(self, problem):
-        solution = Solution.empty(problem)
-        job = Job({"dn": problem.dn, "edn": problem.edn}, vars(solution), rows, share, compute, bytes_per_pixel)
-        return Pipeline(job, gpu_device.runtime(), devices=1)   # plans chunks, takes memory, places what is shared
-    def solve(self, state):
-        state.run()                                             # every chunk up, computed, home
-    def collect(self, state, solution):
-        return solution                              # state.facts() has the device's own times and peak memory
+and which host arrays its outputs end in. `Pipeline` plans chunks, takes memory and places what is shared; its `run`
+does the rest, and its `facts` are the device's own times and peak memory. Solvers do so through `gpu_streamed`.
 
 Per device: three streams (up, compute, down) and two slots, each with pinned host buffers and device arrays for a
 chunk's inputs and outputs, allocated once. Chunk k uses slot k mod 2. What orders them:
