@@ -20,8 +20,8 @@ STEPS = f"""Where a quantity changed for good, by asv's step detection: by more 
 intervals on both sides don't meet, which takes {FEWEST_ROUNDS} rounds; of the time over the baseline's, by more than
 {METRICS["track_time_to_baseline"].step:.0%} after as many rounds; of the one-off, which is timed once, by more than
 {METRICS["track_oneoff"].step:.0%} over two commits on both sides. A busy machine moves
-times, all together, and less so their ratios to the baseline; but a solver so fast that it is done before others get the
-core keeps its time while the baseline's grows."""
+times, all together, and less so their ratios to the baseline; but a solver so fast that it is done before others get
+the core keeps its time while the baseline's grows."""
 CELL = ["solver", "pixels", "bins"]
 
 
