@@ -6,8 +6,8 @@ alone; transfers run beside the computation (`gpu_stream`).
 
 Wins: not yet measured. Aim: a 4096 x 4096 map of six channels at 34 bins with all five outputs in under 12 s on one
 H200-class device, transfers included.
-Cost per pixel: that of `batched`; every intermediate array passes through the device's memory, which bounds it. In
-launches: some 250 a chunk, some 40 more a positivity pass.
+Cost per pixel: that of `batched`. In launches: some 250 a chunk, some 40 more a positivity pass. Where the time goes is
+not yet measured: every intermediate array passes through the device's memory, which is expected to bound it.
 Memory: on the device, `profile_mb` and per pixel of a chunk two slots and the stacked arrays; on the host, pinned, two
 slots. A map larger than the device is streamed through it.
 

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from replay import Tally, compare
 from test_contract import assert_close, problem, with_invalid
 from test_parity import expected
 
-from harness import workload
+from harness import gates, quality, workload
 from implementations import gpu_fused
 from implementations.baseline import Baseline
 from implementations.batched import Batched
@@ -107,6 +108,24 @@ def test_single_precision_loses_only_resolution():
     assert np.count_nonzero(moved) <= 1e-3 * moved.size  # a sample that was within rounding of the half maximum
     assert moved.max() < 1.5
     assert "-DREAL=float" in gpu_fused.definitions(of, "float32")
+
+
+@needs_compiler
+def test_single_precision_is_held_to_a_gate_of_its_own():
+    of, truth = workload.generate(workload.load("random-response"), 60, 34)
+    solver, solved = gpu_fused.GpuFused("float32"), emulated(of, "float32")
+    reference = quality.summarise(of, Baseline().run(of))
+
+    def gate(solution):
+        got = quality.summarise(of, solution)
+        figures = quality.judged_figures(got, of, truth) | quality.parity(got, reference, of)
+        return gates.judge(solver.accuracy, solver.bounds, figures, quality.judged_figures(reference, of, truth))
+
+    assert gate(solved).gate == "pass"
+    assert "chisq_median" in str(gate(replace(solved, dem=solved.dem * 1.001)).reasons)
+    assert "DEM error against the truth" in str(gate(replace(solved, dem=solved.dem * 3)).reasons)
+    lost = np.where(of.valid()[:, None], np.nan, solved.elogt)
+    assert "elogt: not finite" in str(gate(replace(solved, elogt=lost)).reasons)
 
 
 @needs_compiler

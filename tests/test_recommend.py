@@ -157,6 +157,52 @@ def test_the_decision_table_has_the_break_even_size(run, capsys):
     assert "overtakes" in asked(capsys, run, "--table")
 
 
+def device_run(folder, **columns):
+    """Two solvers on the cores and two on a device, whose overhead is five times that of the faster of those."""
+    laws = {"baseline": slow, "quick": fast, "gpu-exact": device, "gpu-rough": lambda p, b: 0.8 * device(p, b)}
+    gpu = {"device": "gpu", "peak_device_mb": 900.0}
+    columns = {"gpu-exact": gpu, "gpu-rough": gpu | OFF} | {n: gpu | more for n, more in columns.items()}
+    return write_run(folder, laws, (200, 1000, 5000, 50_000), **columns).folder
+
+
+def device(pixels, bins):
+    """A hundred times cheaper per pixel than `fast`."""
+    return 0.5 + (slow(pixels, bins) - 0.01) / 3000
+
+
+def test_the_decision_table_says_from_how_many_pixels_a_device_wins(tmp_path, capsys):
+    legs = answer(capsys, device_run(tmp_path / "run"), "--table")["table"]
+    of = {(b, d, n): [x for x in legs if (x["bins"], x["device"], x["needs"]) == (b, d, n)] for b in (34, 200)
+          for d in ("cpu", "any") for n in ("exact", "any")}  # fmt: skip
+    assert sum(map(len, of.values())) == len(legs)
+    for (_, where, needs), found in of.items():
+        names = [leg["solver"] for leg in found]
+        if where == "cpu":
+            assert names == ["baseline", "quick"]
+        else:
+            assert names == ["baseline", "quick", "gpu-exact" if needs == "exact" else "gpu-rough"]
+    for bins in (34, 200):
+        turn = of[bins, "any", "exact"][-1]
+        truth = 0.4 / ((slow(1, bins) - 0.01) * (1 / 30 - 1 / 3000))
+        assert turn["from_pixels"] == pytest.approx(truth, rel=0.1)
+        assert turn["start_low"] <= truth <= turn["start_high"]
+    assert of[34, "any", "exact"][-1]["from_pixels"] > 5 * of[200, "any", "exact"][-1]["from_pixels"]
+
+
+def test_a_device_that_fails_a_gate_or_is_not_asked_for_overtakes_nobody(tmp_path, capsys):
+    failed = {"gate": "fail", "gate_reasons": "dem: off by 3"}
+    folder = device_run(tmp_path / "run", **{"gpu-exact": failed, "gpu-rough": OFF | failed})
+    legs = answer(capsys, folder, "--table")["table"]
+    assert {leg["solver"] for leg in legs} == {"baseline", "quick"}
+    folder = device_run(tmp_path / "good")
+    assert {leg["solver"] for leg in answer(capsys, folder, "--table", "--device", "cpu")["table"]} <= {
+        "baseline",
+        "quick",
+    }
+    only = answer(capsys, folder, "--table", "--device", "gpu")["table"]
+    assert {leg["solver"] for leg in only} == {"gpu-exact", "gpu-rough"}
+
+
 def test_the_decision_tables_data_is_documented_and_without_gaps(run, capsys):
     legs = answer(capsys, run, "--table")["table"]
     told = (RESULTS.parent / "README.md").read_text()
