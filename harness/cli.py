@@ -14,6 +14,7 @@ COMMANDS = {
     "sweep": "harness.sweep",
     "profile": "harness.profile",
     "limits": "harness.limits",
+    "predict": "harness.predict",
     "regression": "harness.regression",
     "data": "harness.data",
     "peers": "harness.peers",
