@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from importlib.util import find_spec
+from threading import Lock
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -20,6 +21,9 @@ from numpy.typing import DTypeLike, NDArray
 LEAST_MB = 1024
 """A device with less memory is left alone: context and libraries alone take some hundred MB."""
 DRIVER = "libcuda.so.1" if os.name == "posix" else "nvcuda.dll"
+STREAMS: dict[tuple[int, str], Any] = {}
+"""(device, role) -> CuPy's stream, made when it is first asked for and kept as long as the process."""
+STREAMS_LOCK = Lock()
 
 
 class Runtime(Protocol):
@@ -47,8 +51,8 @@ class Runtime(Protocol):
     def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> Any:
         """Device memory."""
 
-    def stream(self) -> Any:
-        """A stream that does not wait for the others."""
+    def stream(self, role: str) -> Any:
+        """This thread's device's stream for that role, which does not wait for the others; the same one every time."""
 
     def copy(self, stream: Any, source: Any, target: Any) -> None:
         """Copy host to device or device to host, in the stream's order; returns at once."""
@@ -104,9 +108,13 @@ class Cupy:
         """See `Runtime`."""
         return self.xp.empty(shape, dtype)
 
-    def stream(self) -> Any:
-        """See `Runtime`."""
-        return self.cuda.Stream(non_blocking=True)
+    def stream(self, role: str) -> Any:
+        """See `Runtime`. CuPy's pool keeps freed memory for the stream it was used on: new ones would take it anew."""
+        with STREAMS_LOCK:
+            key = (self.cuda.Device().id, role)
+            if key not in STREAMS:
+                STREAMS[key] = self.cuda.Stream(non_blocking=True)
+            return STREAMS[key]
 
     def copy(self, stream: Any, source: Any, target: Any) -> None:
         """See `Runtime`."""

@@ -129,7 +129,7 @@ class Line:
         self.times = Times()
         self.held_bytes = 0
         with runtime.on(device):
-            self.up, self.main, self.down = (runtime.stream() for _ in range(3))
+            self.up, self.main, self.down = map(runtime.stream, ("up", "compute", "down"))
             self.slots = [self._slot() for _ in range(SLOTS)]
             runtime.launch(self.main, self._share)
 

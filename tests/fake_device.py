@@ -26,7 +26,7 @@ class Stream:
 class FakeDevices:
     def __init__(self, devices=1, xp=np, order="lazy", free_bytes=10**9):
         self.xp, self.devices, self.order, self.memory = xp, devices, order, free_bytes
-        self.held, self.tick, self.streams = Counter(), 0, []
+        self.held, self.tick, self.streams, self.roles = Counter(), 0, [], {}
         self.log: list[tuple[int, str]] = []
         self.random = np.random.default_rng(order) if isinstance(order, int) else None
         self.lock, self.here = threading.RLock(), threading.local()
@@ -63,10 +63,12 @@ class FakeDevices:
         self.held[self.device] += np.dtype(dtype).itemsize * int(np.prod(shape))
         return self.xp.asarray(np.full(shape, 77, dtype))
 
-    def stream(self):
-        weight = 1.0 if self.random is None else self.random.random() ** 8  # so that one may run far ahead
-        self.streams.append(Stream(self.device, len(self.streams), weight))
-        return self.streams[-1]
+    def stream(self, role):
+        if (self.device, role) not in self.roles:
+            weight = 1.0 if self.random is None else self.random.random() ** 8  # so that one may run far ahead
+            self.streams.append(Stream(self.device, len(self.streams), weight))
+            self.roles[self.device, role] = self.streams[-1]
+        return self.roles[self.device, role]
 
     def copy(self, stream, source, target):
         self._give(stream, "copy", lambda: self._copied(source, target))

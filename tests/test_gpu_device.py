@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -79,3 +80,22 @@ def test_probing_imports_no_cupy():
     code = "import sys; from implementations import gpu_device; gpu_device.available(); print('cupy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_devices_streams_are_made_once_for_all_problems(monkeypatch):
+    """CuPy keeps freed memory for the stream that it was used on, so that each new stream would take its own."""
+    monkeypatch.setattr(gpu_device, "STREAMS", {})
+    current = SimpleNamespace(id=0)
+    cuda = SimpleNamespace(Device=lambda: current, Stream=lambda non_blocking: SimpleNamespace(blocks=not non_blocking))
+
+    def streams():
+        device = object.__new__(gpu_device.Cupy)
+        device.cuda = cuda
+        return [device.stream(role) for role in ("up", "compute", "down")]
+
+    first = streams()
+    assert len({id(stream) for stream in first}) == 3
+    assert not any(stream.blocks for stream in first)
+    assert [a is b for a, b in zip(streams(), first, strict=True)] == [True] * 3
+    current.id = 1
+    assert not any(a is b for a, b in zip(streams(), first, strict=True))
