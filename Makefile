@@ -12,7 +12,7 @@ NEWER ?= $(shell for p in python3.12 "$$HOME"/.pyenv/versions/3.12.*/bin/python3
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && { echo "$$p"; break; }; done)
 PEERS := $(VENV)-peers
 
-.PHONY: sweep test test-newer test-all data peers selfcheck readme reference profile heldout full-frame history regression clean
+.PHONY: sweep test test-newer test-all data peers gpu-check selfcheck readme reference profile heldout full-frame history regression clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/python -m harness.sweep $(ARGS)
@@ -52,6 +52,10 @@ peers:
 		--solvers numba,numba-float32,l2,utu --out results/reference-peers-disc
 	$(PEERS)/bin/python -m harness.readme
 	$(PEERS)/bin/python -m harness.peers
+
+# On a machine with an NVIDIA device and CuPy: parity, gates, speed, maps, with the Python given; installs nothing.
+gpu-check:
+	@$(PYTHON) -m harness.gpu_check $(ARGS)
 
 selfcheck: $(VENV)/.installed
 	$(BIN)/python -m harness.selfcheck

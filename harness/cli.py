@@ -22,6 +22,7 @@ COMMANDS = {
     "recommend": "harness.recommend",
     "report": "harness.report",
     "compare": "harness.compare",
+    "gpu-check": "harness.gpu_check",
     "mapfile": "harness.mapfile",
     "fullframe": "harness.fullframe",
 }

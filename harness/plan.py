@@ -130,14 +130,29 @@ def cluster_at(scheduler: str) -> Plan:
     return cluster(workers, str(file) if file.suffix == ".json" else scheduler)
 
 
+CONTENDING = (1, 2, 4, 8)
+"""Processes on one device, and on the cores."""
+GPU_SOLVERS = ("gpu-batched", "gpu-fused", "gpu-fused[precision=float32]", "gpu-l2", "cupy-regmap", "cupy")
+
+
+def contention() -> Plan:
+    """As many processes with a map's pixels dealt out to them, on the cores and on one device."""
+    inner = ("numba", "gpu-batched", "gpu-fused")
+    solvers = tuple(f"processes[inner={name},workers={count}]" for name in inner for count in CONTENDING)
+    return Plan(("solar-mix",), (1 << 18,), bins=(34,), solvers=solvers, repeats=5, max_seconds=120.0)
+
+
 PRESETS = {
     "quick": Plan(),
     "report": Plan(pixels=(200, 1000, 2000, 5000), bins=(200, 400), repeats=5, max_seconds=180.0),
     "scaling": Plan(pixels=(1, 10, 100, 1000, 10000), bins=(20, 34, 100, 200), max_seconds=60.0),
     "cluster": cluster(os.cpu_count() or 1),
+    "contention": contention(),
+    "gpu": Plan(pixels=(200,), bins=(34, 200), solvers=("baseline", "numba", "numba-float32", *GPU_SOLVERS)),
 }
 """`quick` is the main job; `report` is the prior study's grid; `scaling` shows where overheads end and work begins;
-`cluster` is how Dask scales on this machine's cores."""
+`cluster` is how Dask scales on this machine's cores; `contention` what processes cost each other; `gpu` is parity,
+gates and speed of the solvers on a device; `harness.gpu_check` has it with larger maps."""
 
 
 def preset(name: str, scheduler: str | None) -> Plan:

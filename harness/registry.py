@@ -35,6 +35,7 @@ IN_REPO = {
     "gpu-batched": "implementations.gpu_batched:GpuBatched",
     "gpu-fused": "implementations.gpu_fused:GpuFused",
     "gpu-l2": "implementations.gpu_l2:GpuL2",
+    "processes": "implementations.processes:Processes",
     "dask-delayed": "implementations.dask_delayed:DaskDelayed",
     "dask": "implementations.dask_tiled:DaskTiled",
 }
@@ -175,6 +176,15 @@ class Registry:
             return row | {"tunables": tunables(cls)}
         except Exception as error:  # a broken plugin is a row with its reason, not a traceback
             return row | {"available": False, "reason": f"{type(error).__name__}: {error}", "tunables": {}}
+
+    def unavailable(self, spec: str) -> str:
+        """Why a solver, or the one inside of it, can't run on this machine; "" when it can. ValueError if unknown."""
+        name, given = parse(spec)
+        inner = [given["inner"]] if given.get("inner") in self.entries and not given.get("scheduler") else []
+        for described in map(self.describe, [name, *inner]):
+            if not described["available"]:
+                return described["reason"] or "says it is unavailable, but not why"
+        return ""
 
 
 def tunables(cls: type[Solver]) -> dict[str, Any]:

@@ -120,18 +120,23 @@ class Supervisor:
             code = self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
             code = None
-        self.end()
+        self._kill()
         if code is not None and code < 0:
             reason = f"killed by {signal.Signals(-code).name}"
         else:
             reason = f"ended with exit code {code}" if code is not None else "closed its pipe"
         self._errors.seek(0)
         said = self._errors.read().decode(errors="replace").strip()
+        self.end()
         last = said.splitlines()[-1][:200] if said else ""
         return WorkerEnded("crashed", f"{reason}{': ' if last else ''}{last}", said[-4000:])
 
     def end(self) -> None:
         """Kill the process and all that it started; harmless when it is gone."""
+        self._kill()
+        self._errors.close()
+
+    def _kill(self) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

@@ -15,7 +15,20 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from harness import cli, display, environment, figures, limits, progress, real_image, registry, rows, runner, scaling
+from harness import (
+    cli,
+    contention,
+    display,
+    environment,
+    figures,
+    limits,
+    progress,
+    real_image,
+    registry,
+    rows,
+    runner,
+    scaling,
+)
 from harness.plan import OWN_MAP, PRESETS, Plan, preset
 from harness.record import Cell, Run
 from harness.timeleft import Forecast
@@ -135,18 +148,12 @@ def _list(console: Console, table: registry.Registry, as_json: bool) -> int:
 def _dry_run(console: Console, plan: Plan, table: registry.Registry) -> int:
     """What a sweep would do; its longest duration counts the rounds' budgets, not processes and warm-ups."""
     for spec in plan.solvers:
-        reason = _unavailable(table, spec)
+        reason = table.unavailable(spec)
         console.print(f"{spec}: {'skipped: ' + reason if reason else 'would run'}", highlight=False, markup=False)
     for cell in plan.cells():
         console.print(f"{cell.dataset}: {cell.pixels} pixels x {cell.bins} bins, seed {cell.seed}", highlight=False)
     console.print(f"{len(plan.cells())} cells, at most {len(plan.cells()) * plan.max_seconds:g} s of rounds")
     return cli.OK
-
-
-def _unavailable(table: registry.Registry, spec: str) -> str:
-    """Why a solver can't run on this machine; "" when it can."""
-    described = table.describe(registry.parse(spec)[0])
-    return "" if described["available"] else described["reason"] or "says it is unavailable, but not why"
 
 
 class Sweep:
@@ -156,7 +163,7 @@ class Sweep:
         self.plan, self.table, self.run = plan, table, run
         self.provenance = run.provenance
         self.limits = self.provenance.get("limits")
-        self.unavailable = {spec: _unavailable(table, spec) for spec in plan.solvers}
+        self.unavailable = {spec: table.unavailable(spec) for spec in plan.solvers}
         self.exhausted: dict[str, list[tuple[Cell, str]]] = {spec: [] for spec in plan.solvers}
         for record in run.records():
             self._note_exhausted(Cell(**record["cell"]), record["row"])
@@ -218,6 +225,7 @@ def _conclude(console: Console, run: Run, strict: bool) -> int:
     table = run.table()
     display.show_table(console, table)
     scaling.conclude(run, console)
+    contention.conclude(run, console)
     note = environment.machine_label(run.provenance["machine"])
     (run.folder / "plots").mkdir(exist_ok=True)
     pictures = figures.write_figures([run], run.folder / "plots", note, figures.FIGURES[:2])

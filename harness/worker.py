@@ -48,13 +48,9 @@ class Bench:
 
     def hello(self) -> dict[str, Any]:
         """Which libraries are loaded, on how many threads."""
-        from threadpoolctl import threadpool_info
-
-        keys = ("user_api", "internal_api", "version", "num_threads", "architecture")
-        pools = [{k: pool.get(k) for k in keys} for pool in threadpool_info()]
         bounds = self.solver.bounds and asdict(self.solver.bounds)
         promises = {"accuracy": self.solver.accuracy, "bounds": bounds, "leaves_out": list(self.solver.leaves_out)}
-        return {"harness_s": self.harness_s, "threadpools": pools, "device": self.solver.device, **promises}
+        return {"harness_s": self.harness_s, "threadpools": _pools(), "device": self.solver.device, **promises}
 
     def warmup(self) -> dict[str, Any]:
         """First a few pixels, which pay the one-off costs; then all, whose solution is what the gates judge."""
@@ -85,6 +81,16 @@ class Bench:
         """What `harness.engines`, `harness.stages`, ... see of runs that they watch."""
         self.__dict__.pop("solution", None)
         return importlib.import_module(f"harness.{how}").watch(self.solver, self.problem, **options)
+
+
+def _pools() -> list[dict[str, Any]]:
+    """Every thread pool of a native library in this process; none where threadpoolctl, which would know, is missing."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return []
+    keys = ("user_api", "internal_api", "version", "num_threads", "architecture")
+    return [{k: pool.get(k) for k in keys} for pool in threadpool_info()]
 
 
 def _answer(reply: Any, value: dict[str, Any]) -> None:

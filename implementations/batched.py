@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from array_api_compat import array_namespace
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from implementations.contract import Options, Problem, Solution, Solver, Status
+from implementations.executors_blas import threadpool_limits
 from implementations.maths import constraint, discrepancy, factorise, inverse, uncertainty
+from implementations.maths.namespace import array_namespace
 
 
 class Setup(NamedTuple):

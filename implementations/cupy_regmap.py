@@ -12,12 +12,12 @@ Shapes, units and source: `implementations.baseline`, whose pixel loop this is b
 """
 
 import numpy as np
-from array_api_compat import array_namespace
 
 from implementations import gpu_device
 from implementations.baseline import invert_pixel
 from implementations.contract import Array, Problem
 from implementations.executors import PerPixel, Pixel, PixelFunction
+from implementations.maths.namespace import array_namespace
 
 
 class CupyRegmap(PerPixel):

@@ -18,13 +18,12 @@ Source: `implementations.l2`, whose table and choice of mu these are.
 
 from typing import Any
 
-from array_api_compat import array_namespace
-
 from implementations.contract import Problem, Status
 from implementations.gpu_stream import Arrays, Job
 from implementations.gpu_streamed import Streamed, inversion
 from implementations.l2 import L2, Table, choose, tabulate
 from implementations.maths import uncertainty
+from implementations.maths.namespace import array_namespace
 
 
 class GpuL2(Streamed):

@@ -24,11 +24,11 @@ Source: the discrepancy principle as in Hannah & Kontar (2012), without their wh
 from typing import Any, NamedTuple
 
 import numpy as np
-from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
 from implementations.contract import Bounds, Problem, Solution, Solver, Status
 from implementations.maths import constraint, discrepancy, factorise, inverse, uncertainty
+from implementations.maths.namespace import array_namespace
 
 
 class Table(NamedTuple):

@@ -14,6 +14,7 @@ from implementations.contract import Solver
 
 REGISTRY = Registry()
 QUICK_START = {
+    "processes": "processes[inner=batched,workers=2]",
     "dask": "dask[inner=numba,scheduler={cluster}]",
     "dask-delayed": "dask-delayed[inner=numba,scheduler=synchronous]",
 }
@@ -43,7 +44,8 @@ def rows(accuracy: str | None = None) -> list[Any]:
     for facts in filter(lambda facts: not facts["external"], map(REGISTRY.describe, REGISTRY.names())):
         name = facts["name"]
         if accuracy is None or facts["accuracy"] in ("", accuracy):
-            marks = () if facts["available"] else (pytest.mark.skip(reason=facts["reason"]),)
+            marks = [] if facts["available"] else [pytest.mark.skip(reason=facts["reason"])]
+            marks += [pytest.mark.gpu] if facts["device"] == "gpu" else []
             found.append(pytest.param(name, marks=marks))
     return found
 

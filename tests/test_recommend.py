@@ -297,3 +297,15 @@ def test_the_committed_runs_predict_the_sizes_held_out(capsys):
     held = RESULTS / "reference-heldout"
     machine = Run.open(held).provenance["machine"]["id"]
     asked(capsys, RESULTS / "reference", held, "--check", held, "--machine", machine)
+
+
+def test_the_decision_table_has_where_a_device_overtakes_the_cores(tmp_path, capsys):
+    """Not measured by anybody: a device thirty times as fast a pixel, with ten times the overhead."""
+    device = {"device": "gpu", "peak_device_mb": 500.0}
+    folder = write_run(tmp_path / "run", {"baseline": slow, "quick": fast}, quick=device).folder
+    legs = [leg for leg in answer(capsys, folder, "--table")["table"] if leg["needs"] == "exact" and leg["bins"] == 34]
+    assert {leg["solver"] for leg in legs if leg["device"] == "cpu"} == {"baseline"}
+    both = [leg for leg in legs if leg["device"] == "any"]
+    assert [leg["solver"] for leg in both] == ["baseline", "quick"]
+    truth = 0.09 / (slow(1, 34) - 0.01) * 30 / 29
+    assert both[1]["from_pixels"] == pytest.approx(truth, rel=0.3)

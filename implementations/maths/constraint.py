@@ -6,7 +6,7 @@ the solution is pulled to the weight's shape where the data say nothing. L^-1 is
 
 from typing import Any
 
-from array_api_compat import array_namespace
+from implementations.maths.namespace import array_namespace
 
 FLOOR = 1e-8
 """Least weight, relative to the pixel's peak before smoothing."""

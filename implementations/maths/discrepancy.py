@@ -6,7 +6,7 @@ U. It does not depend on the target, so that it is computed once and every pass 
 
 from typing import Any
 
-from array_api_compat import array_namespace
+from implementations.maths.namespace import array_namespace
 
 
 def grid(s: Any, nmu: int) -> Any:

@@ -16,7 +16,7 @@ scale the rows of B, they scale those of C too: C is found for unit errors, once
 
 from typing import Any
 
-from array_api_compat import array_namespace
+from implementations.maths.namespace import array_namespace
 
 
 def reduced(rmatrix: Any, linv: Any) -> Any:

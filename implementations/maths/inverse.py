@@ -6,7 +6,7 @@ one product with rmatrix serves all pixels of a chunk.
 
 from typing import Any
 
-from array_api_compat import array_namespace
+from implementations.maths.namespace import array_namespace
 
 
 def solution(u: Any, s: Any, projection: Any, mu: Any, linv: Any, rmatrix: Any, edn: Any) -> Any:

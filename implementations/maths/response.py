@@ -7,9 +7,9 @@ Units: tresp DN cm5 s-1 px-1, temps K, logt and dlogt log10 K, rmatrix 1e-15 DN 
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
 
 from implementations.contract import Array
+from implementations.maths.namespace import array_namespace
 
 SCALE = 1e15
 """What rmatrix is multiplied by, and the DEM divided. The regularisation grid is not scale-invariant, so it matters."""

@@ -6,7 +6,7 @@ callers cut the pixels accordingly.
 
 from typing import Any, NamedTuple
 
-from array_api_compat import array_namespace
+from implementations.maths.namespace import array_namespace
 
 SAMPLES = 51
 OFFSET = 1e-8
