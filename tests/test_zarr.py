@@ -156,13 +156,15 @@ def test_a_full_disk_is_a_clear_error_and_no_block_is_taken_for_whole(source, un
     assert_same(arrays(target), undisturbed)
 
 
-def test_the_command_with_a_separate_scheduler_and_two_workers(source, undisturbed, tmp_path, capsys):
-    """What `dask scheduler` and `dask worker` start, by the same command as without them."""
+def test_the_command_with_a_separate_scheduler_and_two_workers(source, undisturbed, tmp_path, capsys, monkeypatch):
+    """What `dask scheduler` and `dask worker` start, each worker on a host of its own as far as addresses go."""
+    monkeypatch.setattr("implementations.dask_cluster.ANSWER_S", 60.0)  # of a machine that is busy with other tests
     target, file = tmp_path / "out.zarr", tmp_path / "cluster.json"
     dask = [sys.executable, "-m", "dask"]
-    local = ["--host", "127.0.0.1", "--no-dashboard"]
-    starts = [[*dask, "scheduler", *local, "--port", "0", "--scheduler-file", str(file)]]
-    starts += [[*dask, "worker", "--scheduler-file", str(file), *local, "--nthreads", "1", "--no-nanny"]] * 2
+    first, second = ("127.0.0.2", "127.0.0.3") if sys.platform == "linux" else ("127.0.0.1", "127.0.0.1")
+    given = ["--scheduler-file", str(file), "--no-dashboard"]
+    starts = [[*dask, "scheduler", *given, "--host", first, "--port", "0"]]
+    starts += [[*dask, "worker", *given, "--host", h, "--nthreads", "1", "--no-nanny"] for h in (first, second)]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
     processes = [subprocess.Popen(start, **quiet) for start in starts]
     try:
