@@ -5,8 +5,9 @@ from their memory, so the scheduler is asked seldom; response, options and solve
 this machine map the pixels, and have their solutions read out of their memory, so that neither travels. Workers
 elsewhere are sent their block and send the solution back, a few blocks at a time.
 
-Wins: where one machine is not enough, or a map is larger than memory (`implementations.zarr_maps`). On one machine a
-threaded inner solver has less to start: what it costs beside `numba`, not yet measured. Cost per pixel: the inner
+Wins: where one machine is not enough, or a map is larger than memory (`implementations.zarr_maps`): 4096 x 4096 pixels
+at 34 bins, Zarr to Zarr, in 1.1 GiB for all processes, outputs bit for bit `numba`'s (results/full-frame). On one
+machine a threaded solver has less to start: what it costs beside `numba`, not yet measured. Cost per pixel: the inner
 solver's. Starting and ending workers on this machine belong to `prepare` and `collect`. Memory: the workers' imports,
 and for each three blocks' arrays.
 
