@@ -6,6 +6,7 @@ the profile's record, among them `files`, the names of what it wrote.
 
 import cProfile
 import functools
+import importlib
 import inspect
 import math
 import os
@@ -22,9 +23,11 @@ import numpy as np
 
 from harness import clock
 from harness.clock import Phases
+from harness.stages import TABLE
+from harness.stopwatch import Ranges
 from implementations.contract import Problem, Solution, Solver
 
-Run = Callable[[], tuple[Phases, Solution]]
+Run = Callable[..., tuple[Phases, Solution]]
 PROF = "calls.prof"
 PERF_HERTZ = 999
 
@@ -48,7 +51,12 @@ def unavailable(engine: str) -> str:
         return f"{package} is not installed (pip install 'demreg-bench[profile]')"
     if engine == "perf":
         return _perf_unavailable()
-    return ""
+    return _device_unavailable() if engine == "nvtx" else ""
+
+
+def _device_unavailable() -> str:
+    able, reason = importlib.import_module("implementations.gpu_device").available()
+    return "" if able else reason
 
 
 def _perf_unavailable() -> str:
@@ -180,6 +188,20 @@ def _perf(run: Run, solver: Solver, out: Path) -> dict[str, Any]:
     return {"run_s": phases.total, "files": ["perf.data", "perf.txt"]}
 
 
+def _nvtx(run: Run, solver: Solver, out: Path) -> dict[str, Any]:
+    """Ranges around the algorithm's stages, for Nsight Systems started around this command; times by device events."""
+    ranges = importlib.import_module("cupy").cuda.nvtx
+    marks, facts = Ranges(ranges.RangePush, ranges.RangePop), list[dict[str, float]]()
+    undo = marks.install(TABLE)
+    try:
+        with marks.stage(f"run of {solver.name}"):
+            phases, _ = run(facts)
+    finally:
+        for step in reversed(undo):
+            step()
+    return {"run_s": phases.total, "device_events": facts[0] if facts else {}, "files": []}
+
+
 ENGINES: dict[str, Callable[[Run, Solver, Path], dict[str, Any]]] = {
     "cprofile": _cprofile,
     "pyinstrument": _pyinstrument,
@@ -187,4 +209,5 @@ ENGINES: dict[str, Callable[[Run, Solver, Path], dict[str, Any]]] = {
     "memray": _memray,
     "tracemalloc": _tracemalloc,
     "perf": _perf,
+    "nvtx": _nvtx,
 }

@@ -99,6 +99,22 @@ class Stopwatch:
         return undo
 
 
+class Ranges(Stopwatch):
+    """Tells a device's own profiler which stage begins and ends, besides summing up: `push(name)` and `pop()`."""
+
+    def __init__(self, push: Callable[[str], Any], pop: Callable[[], Any]):
+        super().__init__()
+        self.push, self.pop = push, pop
+
+    def _enter(self, name: str) -> dict[str, Any]:
+        self.push(name)
+        return super()._enter(name)
+
+    def _leave(self, mine: dict[str, Any]) -> None:
+        super()._leave(mine)
+        self.pop()
+
+
 @functools.lru_cache(maxsize=1)
 def _of_worker(folder: str) -> tuple[Stopwatch, Any]:
     """In a worker process: its stopwatch for the run that reads `folder`, and the file for its sums."""

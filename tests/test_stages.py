@@ -180,3 +180,39 @@ def test_the_profile_shows_the_stages(tmp_path):
     assert sum(record["stages"].values()) == pytest.approx(record["stages_total_s"], rel=0.05)
     assert record["stages_agree"] == (abs(record["stages_excess"]) <= stages.AGREEMENT)
     assert record["stages_agree"] or "the stages add up to" in done.stdout
+
+
+def test_nvtx_ranges_are_around_the_stages_and_device_events_beside_them(monkeypatch, problem, tmp_path):
+    """On a device that is made of host memory, with a CuPy that only has ranges."""
+    from types import SimpleNamespace
+
+    from fake_device import FakeDevices
+
+    from harness import clock, engines
+    from implementations import gpu_device
+    from implementations.gpu_batched import GpuBatched
+
+    said, depth = [], [0]
+    here = threading.local()
+
+    def push(name):
+        here.depth = getattr(here, "depth", 0) + 1
+        said.append(name)
+
+    def pop():
+        here.depth -= 1
+        assert here.depth >= 0
+        depth.append(here.depth)
+
+    nvtx = SimpleNamespace(RangePush=push, RangePop=pop)
+    monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(cuda=SimpleNamespace(nvtx=nvtx)))
+    monkeypatch.setattr(gpu_device, "runtime", lambda: FakeDevices(xp=np))
+    solver, before = GpuBatched(), baseline.gsvd
+    figures = engines._nvtx(lambda facts: clock.timed_run(solver, problem, facts), solver, tmp_path)
+    assert said[0] == "run of gpu-batched"
+    assert {"factorisation", "profile width", "positivity"} <= set(said[1:]) <= set(stages.STAGES)
+    assert len(depth) - 1 == len(said)
+    assert here.depth == 0
+    assert figures["run_s"] > 0
+    assert figures["device_events"]["kernel_s"] > 0
+    assert baseline.gsvd is before
