@@ -48,7 +48,7 @@ peers:
 		--pixels 2000 --bins 34 --max-seconds 80 --out results/reference-peers --solvers \
 		'baseline,numba,numba-float32,l2,demregpy,utu,emtoolkit,demregpy[mask=false],utu[mask=false],emtoolkit[mask=false]' \
 		|| test $$? -eq 3
-	$(PEERS)/bin/python -m harness.sweep --dataset aia-image --pixels 1048576 --bins 34 --threads 2 --max-seconds 30 \
+	$(PEERS)/bin/python -m harness.sweep --dataset aia-image --pixels 1048576 --bins 34 --threads 2 --max-seconds 60 \
 		--solvers numba,numba-float32,l2,utu --out results/reference-peers-disc
 	$(PEERS)/bin/python -m harness.readme
 	$(PEERS)/bin/python -m harness.peers

@@ -22,30 +22,31 @@ CROPS, DISC = ROOT / "results" / "reference-peers", ROOT / "results" / "referenc
 """The runs: one thread on a sample of the disc, on the flare, and on mixtures whose truth is known; the whole disc."""
 IMAGE, FLARES, KNOWN = "aia-image", ("aia-image.flare-before", "aia-image.flare-peak"), "aia"
 OURS, ORACLE, OTHER = "numba", "demregpy", "utu"
-WHOLE_IMAGE_S, AGREEMENT, FASTER = 5.0, 1e-9, 3.0
+WHOLE_IMAGE_S, CORES, AGREEMENT, FASTER = 5.0, 2, 1e-9, 3.0
+WORDS = {True: "holds", False: "DOES NOT HOLD", None: "not yet measured"}
 UNMASKED = "[mask=false]"
 
 
 class Statement(NamedTuple):
-    """A sentence with its figures, and whether what is asked for holds."""
+    """A sentence with its figures, and whether what is asked for holds; None where it isn't measured yet."""
 
     text: str
-    holds: bool
+    holds: bool | None
 
 
 class Records(NamedTuple):
-    """Both runs, and their tables."""
+    """Both runs, and their tables; None where the whole disc isn't measured yet."""
 
     crops: Run
-    disc: Run
+    disc: Run | None
     crop_table: pd.DataFrame
-    disc_table: pd.DataFrame
+    disc_table: pd.DataFrame | None
 
     @classmethod
     def open(cls, crops: Path = CROPS, disc: Path = DISC) -> "Records":
-        """ValueError, in one line, when one of the runs isn't there."""
-        runs = Run.open(crops), Run.open(disc)
-        return cls(*runs, *(run.table() for run in runs))
+        """ValueError, in one line, when the crops' run isn't there."""
+        sample, whole = Run.open(crops), Run.open(disc) if disc.exists() else None
+        return cls(sample, whole, sample.table(), whole.table() if whole else None)
 
     def crop(self, solver: str, dataset: str) -> pd.Series:
         """A solver's row on one of the crops. ValueError when there is none."""
@@ -53,6 +54,8 @@ class Records(NamedTuple):
 
     def whole(self, solver: str) -> pd.Series | None:
         """A solver's row on the whole disc, if it was run there."""
+        if self.disc_table is None:
+            return None
         rows = self.disc_table[self.disc_table.solver == solver]
         return rows.iloc[0] if len(rows) else None
 
@@ -71,9 +74,15 @@ def _only(table: pd.DataFrame, solver: str, dataset: str, run: Run) -> pd.Series
 
 def table_of(records: Records) -> str:
     """The table: a row for each solver."""
-    threads = records.disc.provenance["grid"]["threads"]
-    whole = f"1024 x 1024 image, {threads} cores"
-    head = ("solver", "DEM/s per core", whole, "error bars", "DEM error", "bad pixels", "gate")
+    head = (
+        "solver",
+        "DEM/s per core",
+        f"1024 x 1024 image, {CORES} cores",
+        "error bars",
+        "DEM error",
+        "bad pixels",
+        "gate",
+    )
     rows = [head, tuple("---" for _ in head), *(_cells(records, solver) for solver in records.solvers())]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
@@ -86,7 +95,7 @@ def _cells(records: Records, solver: str) -> tuple[str, ...]:
     return (
         name,
         f"{(row.pixels - row.invalid_pixels) / row.median_s:,.0f}",
-        "not measured" if whole is None else _time(whole),
+        "not yet measured" if whole is None else _time(whole),
         "no" if "edem" in row.leaves_out.split() else "yes",
         f"{known.truth_dem_error:.3f}" if known.status == "ok" else known.status,
         _on_bad_pixels(records, solver),
@@ -117,24 +126,28 @@ def _gates(records: Records, solver: str) -> str:
 
 def statements(records: Records) -> Iterator[Statement]:
     """What was asked of real images, with what was measured. ValueError when the runs lack a row that it takes."""
-    whole = records.whole(OURS)
-    if whole is None or whole.status != "ok":
-        raise ValueError(f"{records.disc.folder} has no result of {OURS}: make peers")
-    yield Statement(
-        f"`{OURS}` inverts all {whole.pixels - whole.invalid_pixels:,} valid pixels of the image's {whole.pixels:,}, "
-        f"{whole.bins} bins, with all five outputs in {seconds(whole.median_s)} on {whole.threads} cores "
-        f"(asked for: under {WHOLE_IMAGE_S:g} s).",
-        bool(whole.median_s < WHOLE_IMAGE_S and not whole.leaves_out and whole.gate == "pass"),
-    )
+    yield _whole_image(records.whole(OURS))
     for dataset in (IMAGE, *FLARES):
         yield _agreement(records, dataset)
-    for dataset in (IMAGE, *FLARES):
-        faster = rate_ratio(records.crops, dataset)
-        yield Statement(
-            f"On `{dataset}` it makes {ratio(faster.value)} [{ratio(faster.low)}, {ratio(faster.high)}] the DEMs per "
-            f"second and core of `{OTHER}`, which computes no error bars (asked for: at least {FASTER:g}x).",
-            bool(faster.low >= FASTER),
-        )
+    faster = rate_ratio(records.crops, IMAGE)
+    yield Statement(
+        f"On `{IMAGE}` it makes {ratio(faster.value)} [{ratio(faster.low)}, {ratio(faster.high)}] the DEMs per second "
+        f"and core of `{OTHER}`, which computes no error bars (asked for: at least {FASTER:g}x).",
+        bool(faster.low >= FASTER),
+    )
+
+
+def _whole_image(row: pd.Series | None) -> Statement:
+    if row is None:
+        return Statement(f"How long `{OURS}` takes for the whole image on {CORES} cores isn't measured yet.", None)
+    if row.status != "ok":
+        return Statement(f"`{OURS}` has no result for the whole image: {row.status}, {row.reason}.", False)
+    return Statement(
+        f"`{OURS}` inverts all {row.pixels - row.invalid_pixels:,} valid pixels of the image's {row.pixels:,}, "
+        f"{row.bins} bins, with all five outputs, in {seconds(row.median_s)} on {row.threads} cores "
+        f"(asked for: under {WHOLE_IMAGE_S:g} s).",
+        bool(row.median_s < WHOLE_IMAGE_S and row.threads == CORES and not row.leaves_out and row.gate == "pass"),
+    )
 
 
 def _agreement(records: Records, dataset: str) -> Statement:
@@ -166,8 +179,7 @@ def rate_ratio(run: Run, dataset: str) -> Estimate:
 
 def text_of(records: Records) -> str:
     """The table, how it was measured, and the statements, for the README."""
-    marks = ("", " **Doesn't hold.**")
-    found = [f"- {text}{marks[not holds]}" for text, holds in statements(records)]
+    found = [f"- {text}" + " **Doesn't hold.**" * (holds is False) for text, holds in statements(records)]
     return "\n".join([table_of(records), "", _provenance(records), "", *found])
 
 
@@ -175,7 +187,9 @@ def _provenance(records: Records) -> str:
     facts = records.crops.provenance
     names = [name for name in ("python", "numpy", "numba", "demregpy", "utu", "EMToolKit") if name in facts["software"]]
     software = ", ".join(f"{name} {facts['software'][name]}" for name in names)
-    runs = ", ".join(f"[{r.folder.name}](results/{r.folder.name}/{TABLE_FILE})" for r in (records.crops, records.disc))
+    runs = ", ".join(
+        f"[{r.folder.name}](results/{r.folder.name}/{TABLE_FILE})" for r in (records.crops, records.disc) if r
+    )
     datasets = ", ".join(f"`{name}`" for name in (IMAGE, KNOWN, *FLARES))
     return (
         f"DEM/s: of the valid ones of {records.crop_table.pixels.max():,} pixels from all over the disc, "
@@ -195,7 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         parser.error(" ".join(str(error).split()))
     for statement in found:
-        print(f"{'holds' if statement.holds else 'DOES NOT HOLD'}: {statement.text}")
+        print(f"{WORDS[statement.holds]}: {statement.text}")
     return cli.OK if all(statement.holds for statement in found) else cli.GATE_FAILED
 
 

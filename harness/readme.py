@@ -1,4 +1,4 @@
-"""Makes the README's table from the committed reference runs.
+"""Makes the README's tables from the committed reference runs.
 
 `python -m harness.readme` rewrites what stands between the markers in README.md, and in docs/profiling.md; `--check`
 changes nothing and exits with 1 when they are not what the records say. `make readme` makes the page and the figures in
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from harness import cli, environment, profiling_page
+from harness import cli, environment, peers, profiling_page
 from harness.display import ratio, seconds
 from harness.record import TABLE_FILE, Run
 from harness.stats import FEWEST
@@ -19,7 +19,8 @@ from harness.stats import FEWEST
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 REFERENCES = (ROOT / "results" / "reference", ROOT / "results" / "reference-loci")
-BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
+TABLE, PEERS = "table", "peers"
+"""What stands between `<!-- NAME: begin -->` and `<!-- NAME: end -->`."""
 
 
 def text_of(runs: Sequence[Run]) -> str:
@@ -61,11 +62,14 @@ def cells_of(row: pd.Series) -> dict[str, str]:
     return cells | dict(zip(measured, texts, strict=True))
 
 
-def rewritten(readme: str, runs: Sequence[Run]) -> str:
-    """The README with the runs' table between its markers."""
-    before, _, rest = readme.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{text_of(runs)}\n{END}{after}"
+def rewritten(readme: str, name: str, text: str) -> str:
+    """The README with `text` between the markers of that name. ValueError when they aren't there."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    if not readme.count(begin) == readme.count(end) == 1:
+        raise ValueError(f"README.md has no place for {name}: expected {begin} and {end}, once each")
+    before, _, rest = readme.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n{text}\n{end}{after}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,7 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true")
     given = parser.parse(arguments)
     runs = [Run.open(folder) for folder in REFERENCES]
-    pages = {README: rewritten(README.read_text(), runs), profiling_page.PAGE: profiling_page.rewritten()}
+    text = rewritten(README.read_text(), TABLE, text_of(runs))
+    text = rewritten(text, PEERS, peers.text_of(peers.Records.open()))
+    pages = {README: text, profiling_page.PAGE: profiling_page.rewritten()}
     if given.check:
         return cli.OK if all(text == page.read_text() for page, text in pages.items()) else cli.GATE_FAILED
     for page, text in pages.items():
