@@ -33,7 +33,7 @@ BUDGET_S = 30.0
 """A solver whose runs are slow gets fewer rounds, one at least."""
 COUNTED = {"numba": "implementations.numba_stages", "numba-float32": "implementations.numba_stages"}
 """Solvers with a compiled variant that counts: a module with `stages(solver, problem)` and `unavailable()`."""
-HANDS_ON = ("dask", "dask-delayed")
+HANDS_ON = ("dask", "dask-delayed", "processes")
 """Solvers whose pixels are inverted by another solver, in processes that no hook reaches."""
 
 _PARTS = {
@@ -144,7 +144,10 @@ def handed_on_run(solver: Any, problem: Problem) -> tuple[float, Sums]:
         return phases.total, {OTHER: phases.total}
     counted(inner, problem)  # compiles
     took, sums = counted(inner, problem)
-    busy = facts[0]["task_s"] / facts[0]["slots"] if facts else took / solver.threads
+    known = bool(facts) and "task_s" in facts[0]
+    busy = (
+        facts[0]["task_s"] / facts[0]["slots"] if known else took / (getattr(solver, "workers", None) or solver.threads)
+    )
     scale = min(busy, phases.total) / sum(sums.values())
     inside = {stage: scale * seconds for stage, seconds in sums.items()}
     rest = max(phases.total - sum(inside.values()), 0.0)

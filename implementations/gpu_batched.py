@@ -23,6 +23,13 @@ from implementations.contract import Problem
 from implementations.gpu_stream import Arrays, Job
 from implementations.gpu_streamed import Streamed, inversion
 
+MOST_PIXELS = 1 << 18
+"""Of a chunk: cuSOLVER counts the numbers of its workspace for all matrices of a call in 32 bits (see SVD_BYTES), and a
+call that would need more fails. So many pixels fill a device all the same."""
+SVD_BYTES = 8 * 2048
+"""What its Jacobi SVD is taken to need for a small matrix. Its eigenvalue solver, written alike, takes 1049 numbers
+(github.com/cupy/cupy/issues/7261), and an SVD has two sets of vectors; not yet measured."""
+
 
 class GpuBatched(Streamed):
     """The exact algorithm on stacked arrays on one or several devices.
@@ -47,8 +54,9 @@ class GpuBatched(Streamed):
             problem,
             share=lambda xp: setup_of(problem, xp, profile),
             compute=compute,
-            work_bytes=pixel_bytes(problem),
+            work_bytes=pixel_bytes(problem) + SVD_BYTES,
             fixed_bytes=8 * profile * problem.sizes[2] ** 2,
+            most_pixels=MOST_PIXELS,
         )
 
 

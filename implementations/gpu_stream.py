@@ -68,6 +68,8 @@ class Job:
     """Device memory per pixel of a chunk that `compute` takes beside inputs and outputs."""
     fixed_bytes: int = 0
     """Device memory that it takes whatever the chunk."""
+    most_pixels: int | None = None
+    """Of a chunk, where a library that `compute` calls takes no more at a time."""
 
     def slot_bytes(self) -> int:
         """What a pixel takes in a slot."""
@@ -244,6 +246,7 @@ class Pipeline:
         if chunk is None:
             free = min(_free_bytes(runtime, device) for device in numbers) - job.fixed_bytes
             chunk = plan(len(job.rows), job.slot_bytes(), job.work_bytes, free, len(numbers))
+            chunk = min(chunk, job.most_pixels or chunk)
         chunk = max(1, min(chunk, len(job.rows)))
         self.job, self.chunk = job, chunk
         self.lines = [Line(job, runtime, device, chunk) for device in numbers]

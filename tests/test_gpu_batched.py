@@ -11,8 +11,8 @@ from replay import Tally
 from test_contract import assert_close, problem, with_invalid
 from test_parity import check_solution
 
-from implementations import gpu_device
-from implementations.batched import Batched
+from implementations import gpu_batched, gpu_device
+from implementations.batched import Batched, pixel_bytes
 from implementations.contract import OUTPUTS, Problem
 from implementations.gpu_batched import GpuBatched
 
@@ -129,6 +129,16 @@ def test_its_own_facts_are_handed_over(device):
     facts = solver.facts(state)
     assert facts["peak_device_mb"] > 0
     assert facts["kernel_s"] > 0
+
+
+def test_a_map_is_cut_to_what_the_devices_svd_takes_at_a_time(monkeypatch):
+    """cuSOLVER's workspace is counted in 32 bits; room is planned for it too."""
+    monkeypatch.setattr(gpu_device, "runtime", lambda: FakeDevices(free_bytes=10**15))
+    monkeypatch.setattr(gpu_batched, "MOST_PIXELS", 16)
+    state, given = GpuBatched().prepare(problem(50)), problem(50)
+    assert state.chunk == 16
+    assert state.job.work_bytes >= pixel_bytes(given) + 8 * 1049
+    same(GpuBatched().run(given), Batched().run(given))
 
 
 def test_no_room_is_a_memory_error_and_no_crash(device):

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import array_api_strict
 import numpy as np
@@ -174,6 +175,15 @@ def test_a_chunk_fits_the_free_memory_of_the_smallest_device():
     per_pixel = 2 * given.slot_bytes() + given.work_bytes
     assert pipeline.chunk == int(0.8 * free) // per_pixel
     assert per_pixel * pipeline.chunk <= free
+
+
+def test_a_library_that_takes_no_more_pixels_bounds_the_chunk():
+    fake, given = FakeDevices(), replace(job(), most_pixels=4)
+    pipeline = Pipeline(given, fake)
+    assert pipeline.chunk == 4
+    pipeline.run()
+    check(given)
+    assert Pipeline(replace(job(), most_pixels=1000), fake).chunk == 23
 
 
 def test_a_plan_keeps_to_all_its_limits():

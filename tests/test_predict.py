@@ -43,6 +43,7 @@ def test_every_counted_stage_has_a_prediction():
     assert set(predict.COUNTS) | set(predict.PER_CALL) == set(stages.STAGES)
 
 
+@pytest.mark.slow
 def test_the_command_compares_and_its_exit_code_says_what_came_out():
     words = ["--pixels", "50", "--bins", "34,90", "--rounds", "2", "--json"]
     done = subprocess.run(

@@ -52,7 +52,11 @@ def plugin(tmp_path):
     return file
 
 
-@pytest.mark.parametrize("name", rows())
+SLOW = ("dask", "numba-float32")
+"""Whose likes are profiled in the normal run."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(r, marks=pytest.mark.slow) if r in SLOW else r for r in rows()])
 def test_every_solver_is_profiled(name, tmp_path):
     shown = run(name, *TINY, "--out", tmp_path).stdout
     record = json.loads((tmp_path / profile.PROFILE_FILE).read_text())

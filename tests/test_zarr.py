@@ -121,6 +121,7 @@ def test_only_what_has_no_mark_is_computed_again(source, undisturbed, tmp_path, 
     assert list(target.rglob("*.partial")) == []
 
 
+@pytest.mark.slow
 def test_interrupted_from_the_keyboard_it_goes_on_where_it_was(source, undisturbed, tmp_path):
     target = tmp_path / "out.zarr"
     process = started(source, target, "dask[inner=slow]")
