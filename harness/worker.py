@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import queue
+import re
 import signal
 import sys
 import threading
@@ -101,7 +102,13 @@ def _answer(reply: Any, value: dict[str, Any]) -> None:
 def _failure(error: BaseException) -> dict[str, Any]:
     status = "out_of_memory" if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__ else "failed"
     reason = " ".join(f"{type(error).__name__}: {error}".split())
-    return {"failure": status, "reason": reason, "traceback": traceback.format_exc()}
+    return {"failure": status, "reason": reason, "traceback": portable(traceback.format_exc())}
+
+
+def portable(text: str) -> str:
+    """A traceback with files named from their package on: those who read a record don't have these folders."""
+    known = r"site-packages|lib/python[\d.]+|harness|implementations"
+    return re.sub(rf'File "[^"]*/((?:{known})/[^"]*)"', r'File "\1"', text)
 
 
 def main(folder: str, spec: str, threads: str, *plugins: str) -> None:
