@@ -4,6 +4,7 @@ Imports Numba: strategies import this module when they prepare a problem, not be
 """
 
 import functools
+import math
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,8 +24,8 @@ TILE = 1024
 """Most pixels in one call of the kernel: long enough to hide the call, short enough to stop when asked to."""
 TILES_PER_THREAD = 16
 """At least so many where pixels suffice, since a tile of flaring pixels takes several times as long as another."""
-
-
+ONE_PIECE = 1 << 21
+"""Doubles of the largest output up to which all are one piece of memory: eight huge pages."""
 SORT_FROM = 64
 """Bins from which on sorting them costs less than the rows of the resolution that it spares."""
 
@@ -74,10 +75,21 @@ def finish(state: State) -> None:
 def _unfilled(problem: Problem) -> Solution:
     """Memory for the outputs. The kernel fills it, so that threads share in the cost of a page's first use."""
     p, f, t = problem.sizes
-    return Solution(
-        np.empty((p, t)), np.empty((p, t)), np.empty((p, t)), np.empty(p), np.empty((p, f)),
-        np.empty(p, np.int32), np.empty(p, np.int8),
-    )  # fmt: skip
+    shapes = [(p, t), (p, t), (p, t), (p,), (p, f)]
+    dem, edem, elogt, chisq, dn_reg = _doubles(shapes)
+    return Solution(dem, edem, elogt, chisq, dn_reg, np.empty(p, np.int32), np.empty(p, np.int8))
+
+
+def _doubles(shapes: list[tuple[int, ...]]) -> list[Array]:
+    """Arrays of doubles; small ones in one piece, since NumPy asks for huge pages from 4 MB on.
+
+    The first use of the small pages of 10,000 pixels at 34 bins, 9 MB in arrays of 3, is a seventh of the time.
+    """
+    sizes = [math.prod(shape) for shape in shapes]
+    if max(sizes) > ONE_PIECE:  # large ones have huge pages of their own, and whoever keeps one should not keep all
+        return [np.empty(shape) for shape in shapes]
+    parts = np.split(np.empty(sum(sizes)), np.cumsum(sizes)[:-1])
+    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
 def _invert_tiles(state: State, s: Solution, tiles: deque[int]) -> None:
