@@ -6,6 +6,7 @@ scattered data it outlives the worker, since one that is restarted, or joins lat
 
 import errno
 import math
+import mmap
 import signal
 import threading
 import time
@@ -184,6 +185,15 @@ def pixels_per_block(pixels: int, seconds: float, channels: int, bins: int, slot
     size = max(1, min(most, balanced))
     rounds = max(1, math.ceil(pixels / size / slots))
     return max(1, math.ceil(pixels / (rounds * slots)))
+
+
+def warm_memory(session: Session, size: int, channels: int, bins: int) -> None:
+    """Let every worker use once the memory that solutions of its blocks will need, and keep it (`SETTINGS`)."""
+    session.client.run(_use, FLIGHT * size * 8 * (3 * bins + channels + 2), workers=session.addresses)
+
+
+def _use(size: int) -> None:
+    np.empty(size, np.uint8)[:: mmap.PAGESIZE] = 0
 
 
 def run(session: Session, job: Job, place: Place, blocks: Iterable[int]) -> Iterator[tuple[int, Tally]]:

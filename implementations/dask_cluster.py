@@ -25,6 +25,8 @@ SETTINGS = {
     "distributed.worker.daemon": True,  # workers die with this process
     "distributed.worker.memory.target": False,  # what a worker holds stays in its memory, where it is read from
     "distributed.worker.memory.spill": False,
+    "distributed.worker.profile.enabled": False,  # looks at a worker a hundred times a second, and at its start
+    "distributed.admin.system-monitor.gil.enabled": False,
     "distributed.nanny.pre-spawn-environ": {  # memory is kept for the next block: fresh pages cost as much as work
         "MALLOC_TRIM_THRESHOLD_": 2**31 - 1,
         "MALLOC_MMAP_THRESHOLD_": 2**30,

@@ -127,10 +127,13 @@ def beacon() -> Address:
     return Address.of(BEACON)
 
 
+def supported() -> bool:
+    """Whether this system has both kinds of memory."""
+    return sys.platform == "linux" and hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir()
+
+
 def readable(beacons: Sequence[Address]) -> bool:
-    """Whether this system has both kinds of memory, and lets this process read that of its workers."""
-    if sys.platform != "linux" or not hasattr(os, "memfd_create") or not Path("/proc/self/fd").is_dir():
-        return False
+    """Whether this process may read its workers' memory."""
     try:
         for address in beacons:
             got = np.empty_like(BEACON)

@@ -1,5 +1,7 @@
 """Where the blocks of a problem in memory come from and go to: memory that the workers share, or their messages."""
 
+import mmap
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -53,25 +55,53 @@ class Blocks:
         return f"block {block} (pixels {first} to {last - 1})"
 
 
-class SharedPlace(Blocks):
-    """Workers on this machine map the pixels; their solutions are read out of their memory into this process."""
+class Room:
+    """Memory for a problem's pixels, which workers on this machine map, and for their solutions.
 
-    def __init__(self, problem: Problem, size: int):
-        super().__init__(problem, size)
+    A page's first use costs as much as the work on what it holds, so a thread of its own sees to it while the workers
+    start.
+    """
+
+    def __init__(self, problem: Problem):
         given = {"dn": problem.dn, "edn": problem.edn, "dem_norm0": problem.dem_norm0}
         self.given = {name: values for name, values in given.items() if values is not None}
         self.inputs = {name: Shared(values.shape) for name, values in self.given.items()}
-        self.segments = {name: shared.segment for name, shared in self.inputs.items()}
         rows, one = problem.sizes[0], Solution.empty(problem.take(slice(0, 1)))
         made = {name: np.empty((rows, *array.shape[1:]), array.dtype) for name, array in vars(one).items()}
-        self.solution = Solution(**made)  # unlike zeros, in huge pages: their first touch is most of what reading costs
+        self.solution = Solution(**made)  # unlike zeros, in huge pages
+        pool = ThreadPoolExecutor(1)
+        self._filled = pool.submit(self._fill)
+        pool.shutdown(wait=False)
+
+    def _fill(self) -> None:
+        for name, values in self.given.items():
+            self.inputs[name].array[:] = values
+        for array in vars(self.solution).values():
+            array.reshape(-1).view(np.uint8)[:: mmap.PAGESIZE] = 0
+
+    def ready(self) -> None:
+        """Until all of it has been used once, and the pixels are there."""
+        self._filled.result()
+
+    def close(self) -> None:
+        """No worker can map the pixels any more."""
+        wait([self._filled])
+        for shared in self.inputs.values():
+            shared.close()
+
+
+class SharedPlace(Blocks):
+    """Workers on this machine map the pixels; their solutions are read out of their memory into this process."""
+
+    def __init__(self, problem: Problem, size: int, room: Room):
+        super().__init__(problem, size)
+        self.room, self.solution = room, room.solution
+        self.segments = {name: shared.segment for name, shared in room.inputs.items()}
+        self.bytes_shared = sum(values.nbytes for values in room.given.values())
+        room.ready()
 
     def task(self, block: int) -> SharedTask:
-        """Where to map it from; its pixels are put there now, while the workers compute others."""
-        part = slice(*self.part(block))
-        for name, values in self.given.items():
-            self.inputs[name].array[part] = values[part]
-            self.bytes_shared += values[part].nbytes
+        """Where to map it from."""
         return SharedTask(self.segments, *self.part(block))
 
     def receive(self, block: int, returned: list[Address]) -> None:
@@ -83,8 +113,7 @@ class SharedPlace(Blocks):
 
     def close(self) -> None:
         """No worker can map the pixels any more."""
-        for shared in self.inputs.values():
-            shared.close()
+        self.room.close()
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from implementations.contract import Problem, Solution, Solver
 if TYPE_CHECKING:
     from implementations.dask_blocks import Job, Tally
     from implementations.dask_cluster import Session
+    from implementations.dask_places import Room
 
 
 @dataclass(eq=False)
@@ -38,8 +39,8 @@ class State:
     job: "Job"
     size: int
     """Pixels in a block."""
-    shares: bool
-    """Whether the workers' memory and this process's can be had without messages."""
+    room: "Room | None"
+    """Memory that the workers and this process can have of each other without messages, where they can."""
     tally: "Tally | None" = None
     bytes_sent: int = 0
     """Pixels and solutions in messages, both ways."""
@@ -101,25 +102,42 @@ class DaskTiled(Solver):
 
     def prepare(self, problem: Problem) -> State:
         """Start the workers or connect to them, warm them up, plan the blocks and share the pixels."""
-        from implementations import dask_blocks, dask_memory
+        from implementations import dask_blocks, dask_memory, dask_places
 
-        session, job, seconds = self.start(problem.take(slice(0, 0)), dask_blocks.sample_of(problem))
+        room = dask_places.Room(problem) if self._ours(problem) else None
+        session = None
         try:
+            session, job, seconds = self.start(problem.take(slice(0, 0)), dask_blocks.sample_of(problem))
             pixels, channels, bins = problem.sizes
             size = dask_blocks.pixels_per_block(pixels, seconds, channels, bins, session.slots, session.memory)
-            ours = session.cluster is not None and pixels > 0
-            shares = ours and dask_memory.readable(list(session.client.run(dask_memory.beacon).values()))
-            return State(problem, session, job, size, shares)
+            if room:
+                dask_blocks.warm_memory(session, size, channels, bins)
+                if not dask_memory.readable(list(session.client.run(dask_memory.beacon).values())):
+                    room.close()
+                    room = None
+            return State(problem, session, job, size, room)
         except BaseException:
-            session.close()
+            if room:
+                room.close()
+            if session:
+                session.close()
             raise
+
+    def _ours(self, problem: Problem) -> bool:
+        """Whether the workers will be processes of this machine, whose memory may be had without messages."""
+        from implementations import dask_memory
+
+        return not self.asked["scheduler"] and problem.sizes[0] > 0 and dask_memory.supported()
 
     def solve(self, state: State) -> Solution:
         """Compute every block."""
         from implementations import dask_blocks, dask_places
 
         place: dask_places.SharedPlace | dask_places.CarriedPlace
-        place = (dask_places.SharedPlace if state.shares else dask_places.CarriedPlace)(state.problem, state.size)
+        if state.room:
+            place = dask_places.SharedPlace(state.problem, state.size, state.room)
+        else:
+            place = dask_places.CarriedPlace(state.problem, state.size)
         try:
             for _, tally in dask_blocks.run(state.session, state.job, place, state.blocks):
                 state.tally = tally
