@@ -12,7 +12,7 @@ NEWER ?= $(shell for p in python3.12 "$$HOME"/.pyenv/versions/3.12.*/bin/python3
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && { echo "$$p"; break; }; done)
 PEERS := $(VENV)-peers
 
-.PHONY: sweep test test-newer test-all data peers gpu-check selfcheck readme reference profile heldout full-frame history regression clean
+.PHONY: sweep test test-newer test-all data peers gpu-check selfcheck readme reference profile heldout cluster full-frame history regression clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/python -m harness.sweep $(ARGS)
@@ -82,6 +82,7 @@ profile: $(VENV)/.installed
 	rm -rf results/reference-profile results/reference-profile-numba
 	$(BIN)/python -m harness.profile baseline --pixels 40 --bins 200 --out results/reference-profile
 	$(BIN)/python -m harness.profile numba --pixels 10000 --bins 200 --out results/reference-profile-numba
+	$(BIN)/python -m harness.predict --json > results/reference-profile-numba/predict.json
 
 # Predictions against sizes that the reference runs don't have; some ten minutes on one core, the machine otherwise idle.
 heldout: $(VENV)/.installed
@@ -90,11 +91,16 @@ heldout: $(VENV)/.installed
 		--solvers baseline,vectorized,batched,l2,numba,numba-float32 --out results/reference-heldout
 	$(BIN)/python -m harness.recommend results/reference results/reference-heldout --check results/reference-heldout
 
-# The README's tables, and the page and figures in plots/, from the committed runs.
+# Dask's workers on this machine's cores, for docs/cluster.md; ten minutes, the machine otherwise idle.
+cluster: $(VENV)/.installed
+	rm -rf results/cluster
+	$(BIN)/python -m harness.sweep --preset cluster --repeats 15 --out results/cluster
+
 # A map of 4096 x 4096 pixels from one Zarr store to another, within 4 GiB: minutes, and 18 GB of disk meanwhile.
 full-frame: $(VENV)/.installed-dev
 	$(BIN)/python -m harness.fullframe $(ARGS)
 
+# The README's tables, and the page and figures in plots/, from the committed runs.
 readme: $(VENV)/.installed-report
 	$(BIN)/python -m harness.readme
 	$(BIN)/python -m harness.report results/reference results/reference-loci results/reference-threads

@@ -12,6 +12,7 @@ from harness.record import Run
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "profiling.md"
 PROFILES = tuple(ROOT / "results" / name for name in ("reference-profile", "reference-profile-numba"))
+PREDICTION = PROFILES[1] / "predict.json"
 REFERENCE = ROOT / "results" / "reference"
 HEADLINE = ("factorisation", "grid search")
 """The stages that the published finding is about."""
@@ -83,11 +84,21 @@ def _limit() -> str:
     return "\n".join([*lines, "", f"{table.pixels.max():,} pixels, one thread a solver, on {where}."])
 
 
+def _prediction() -> str:
+    got = json.loads(PREDICTION.read_text())
+    lines = [_row("pixels", "bins", "positivity passes", "predicted", "measured", "ratio"), _row(*["---:"] * 6)]
+    for row in got["rows"]:
+        times = (seconds(row["predicted_s"]), seconds(row["measured_s"]))
+        lines.append(_row(f"{row['pixels']}", f"{row['bins']}", f"{row['passes']:.2f}", *times, f"{row['ratio']:.2f}"))
+    where = f"{environment.machine_label(got['machine'])}, commit {got['commit']}"
+    return "\n".join([*lines, "", f"Worst: {got['worst']:.0%} off. Made on {where}."])
+
+
 def _row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-BLOCKS = {"stages": _stages, "calls": _calls, "limit": _limit}
+BLOCKS = {"stages": _stages, "calls": _calls, "limit": _limit, "prediction": _prediction}
 
 
 def rewritten() -> str:

@@ -1,8 +1,8 @@
 """Makes the README's tables from the committed reference runs.
 
-`python -m harness.readme` rewrites what stands between the markers in README.md, and in docs/profiling.md; `--check`
-changes nothing and exits with 1 when they are not what the records say. `make readme` makes the page and the figures in
-plots/ too.
+`python -m harness.readme` rewrites what stands between the markers in README.md, docs/profiling.md and docs/cluster.md;
+`--check` changes nothing and exits with 1 when they are not what the records say. `make readme` makes the page and the
+figures in plots/ too.
 """
 
 import sys
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from harness import cli, environment, peers, profiling_page
+from harness import cli, cluster_page, environment, peers, profiling_page
 from harness.display import ratio, seconds
 from harness.record import TABLE_FILE, Run
 from harness.stats import FEWEST
@@ -19,7 +19,7 @@ from harness.stats import FEWEST
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 REFERENCES = (ROOT / "results" / "reference", ROOT / "results" / "reference-loci")
-TABLE, PEERS = "table", "peers"
+TABLE, PEERS, FULL_FRAME = "table", "peers", "full-frame"
 """What stands between `<!-- NAME: begin -->` and `<!-- NAME: end -->`."""
 
 
@@ -80,7 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     runs = [Run.open(folder) for folder in REFERENCES]
     text = rewritten(README.read_text(), TABLE, text_of(runs))
     text = rewritten(text, PEERS, peers.text_of(peers.Records.open()))
-    pages = {README: text, profiling_page.PAGE: profiling_page.rewritten()}
+    text = rewritten(text, FULL_FRAME, cluster_page.full_frame())
+    pages = {README: text} | {page.PAGE: page.rewritten() for page in (profiling_page, cluster_page)}
     if given.check:
         return cli.OK if all(text == page.read_text() for page, text in pages.items()) else cli.GATE_FAILED
     for page, text in pages.items():

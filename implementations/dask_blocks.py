@@ -187,9 +187,11 @@ def pixels_per_block(pixels: int, seconds: float, channels: int, bins: int, slot
     return max(1, math.ceil(pixels / (rounds * slots)))
 
 
-def warm_memory(session: Session, size: int, channels: int, bins: int) -> None:
-    """Let every worker use once the memory that solutions of its blocks will need, and keep it (`SETTINGS`)."""
+def warm_memory(session: Session, size: int, channels: int, bins: int) -> float:
+    """Let every worker use once the memory that solutions of its blocks will need, and keep it: the seconds taken."""
+    began = time.perf_counter()
     session.client.run(_use, FLIGHT * size * 8 * (3 * bins + channels + 2), workers=session.addresses)
+    return time.perf_counter() - began
 
 
 def _use(size: int) -> None:

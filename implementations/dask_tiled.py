@@ -111,7 +111,7 @@ class DaskTiled(Solver):
             pixels, channels, bins = problem.sizes
             size = dask_blocks.pixels_per_block(pixels, seconds, channels, bins, session.slots, session.memory)
             if room:
-                dask_blocks.warm_memory(session, size, channels, bins)
+                session.startup_s += dask_blocks.warm_memory(session, size, channels, bins)
                 if not dask_memory.readable(list(session.client.run(dask_memory.beacon).values())):
                     room.close()
                     room = None
