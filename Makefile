@@ -12,7 +12,7 @@ NEWER ?= $(shell for p in python3.12 "$$HOME"/.pyenv/versions/3.12.*/bin/python3
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && { echo "$$p"; break; }; done)
 PEERS := $(VENV)-peers
 
-.PHONY: sweep test test-newer test-all data peers gpu-check selfcheck readme reference profile heldout cluster full-frame history regression clean
+.PHONY: sweep test test-newer test-all data peers gpu-check selfcheck readme reference profile instructions heldout cluster full-frame history regression clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/python -m harness.sweep $(ARGS)
@@ -83,6 +83,12 @@ profile: $(VENV)/.installed
 	$(BIN)/python -m harness.profile baseline --pixels 40 --bins 200 --out results/reference-profile
 	$(BIN)/python -m harness.profile numba --pixels 10000 --bins 200 --out results/reference-profile-numba
 	$(BIN)/python -m harness.predict --json > results/reference-profile-numba/predict.json
+
+# Instructions that solvers execute beside the operations that are counted, by callgrind; minutes, on any busy machine.
+instructions: $(VENV)/.installed
+	@command -v valgrind >/dev/null || { echo "make instructions needs valgrind; on Debian: apt-get install valgrind"; exit 1; }
+	mkdir -p results/reference-instructions
+	$(BIN)/python -m harness.instructions --json > results/reference-instructions/instructions.json
 
 # Predictions against sizes that the reference runs don't have; some ten minutes on one core, the machine otherwise idle.
 heldout: $(VENV)/.installed

@@ -15,6 +15,7 @@ COMMANDS = {
     "profile": "harness.profile",
     "limits": "harness.limits",
     "predict": "harness.predict",
+    "instructions": "harness.instructions",
     "regression": "harness.regression",
     "data": "harness.data",
     "peers": "harness.peers",

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "profiling.md"
 PROFILES = tuple(ROOT / "results" / name for name in ("reference-profile", "reference-profile-numba"))
 PREDICTION = PROFILES[1] / "predict.json"
+INSTRUCTIONS = ROOT / "results" / "reference-instructions" / "instructions.json"
 REFERENCE = ROOT / "results" / "reference"
 HEADLINE = ("factorisation", "grid search")
 """The stages that the published finding is about."""
@@ -94,11 +95,29 @@ def _prediction() -> str:
     return "\n".join([*lines, "", f"Worst: {got['worst']:.0%} off. Made on {where}."])
 
 
+def counts() -> dict[str, Any]:
+    """The committed instruction counts."""
+    record: dict[str, Any] = json.loads(INSTRUCTIONS.read_text())
+    return record
+
+
+def _instructions() -> str:
+    got = counts()
+    lines = [_row("solver", "bins", "instructions a pixel", "operations a pixel", "operations an instruction")]
+    lines.append(_row("---", *["---:"] * 4))
+    for row in got["rows"]:
+        numbers = (f"{row['instructions']:,.0f}", f"{row['operations']:,.0f}", f"{row['density']:.2f}")
+        lines.append(_row(f"`{row['solver']}`", f"{row['bins']}", *numbers))
+    return "\n".join([*lines, "", f"Made on {environment.machine_label(got['machine'])}, commit {got['commit']}."])
+
+
 def _row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-BLOCKS = {"stages": _stages, "calls": _calls, "limit": _limit, "prediction": _prediction}
+BLOCKS = {
+    "stages": _stages, "calls": _calls, "limit": _limit, "prediction": _prediction, "instructions": _instructions,
+}  # fmt: skip
 
 
 def rewritten() -> str:

@@ -4,10 +4,10 @@ Every task takes its 128 pixels together with a copy of the response and the opt
 its workers, which import everything anew, for each map. That start-up, the graph of tiny tasks and the copies are what
 the `dask` solver does away with.
 
-Wins: on two cores 1.3 times the baseline at 2000 pixels x 34 bins, half of it at 200, where start-up is most of the time
-(results/reference-workers); it is here to be compared with. Cost per pixel: the inner solver's, and for every `block`
-pixels one task, in which the constants are pickled; start-up of the workers is inside the solve, as it is for every
-caller.
+Wins: on two cores 1.3 times the baseline at 2000 pixels x 34 bins, half of it at 200, where start-up is most of the
+time (results/reference-workers); it is here to be compared with. Cost per pixel: the inner solver's, and for every
+`block` pixels one task, in which the constants are pickled; start-up of the workers is inside the solve, as it is for
+every caller.
 
 Shapes: dn, edn (P, F); rmatrix (T, F); logt, dlogt (T,). Units: dn, edn DN s-1 px-1; rmatrix 1e-15 DN cm5 K s-1 px-1;
 dem, edem 1e15 cm-5 K-1; logt log10 K; elogt dex.

@@ -1,0 +1,167 @@
+"""Do solvers execute what `harness.model` counts? Instructions per pixel, by callgrind, beside the counted operations.
+
+A worker under valgrind is warmed up uninstrumented; then callgrind counts the instructions of one run. Two maps, one of
+twice the pixels, leave what a pixel takes. Valgrind knows no AVX-512, so kernels are compiled for AVX2: an instruction
+does at most 4 multiply-adds, 8 operations, and those that move, compare or address do none. A count that leaves work
+out shows as few operations an instruction, one that invents work as more than 8. Exit code 1 where it is so.
+"""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.table import Table
+
+from harness import cli, display, environment, model, workload
+from harness.registry import Registry
+from implementations.contract import Problem
+
+DATASET = "random-response"
+PIXELS = {"baseline": 2, "vectorized": 8, "batched": 64, "l2": 512, "numba": 512, "numba-float32": 512}
+"""Solvers, and pixels of the smaller map: enough that what a run takes beside its pixels cancels."""
+MOST = 8.0
+LEAST = 0.1
+"""Operations an instruction: more can't be done; fewer, and most of the work isn't in the count."""
+AVX2 = {
+    "NUMBA_CPU_NAME": "haswell",
+    "NUMBA_CPU_FEATURES": "+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+fma,+bmi,+bmi2,+lzcnt,+f16c",
+}
+OUT = "callgrind.out"
+WAIT_S = 900.0
+
+
+class Counted(NamedTuple):
+    """A solver at one number of bins."""
+
+    solver: str
+    bins: int
+    instructions: float
+    """Per pixel."""
+    operations: float
+    """Per pixel, by the model; divisions and square roots are one each."""
+
+    @property
+    def density(self) -> float:
+        """Operations an instruction."""
+        return self.operations / self.instructions
+
+
+class Worker:
+    """`harness.worker`, under valgrind or not, whose instructions can be counted."""
+
+    def __init__(self, folder: Path, spec: str, valgrind: bool):
+        tool = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder / OUT}"]
+        command = [sys.executable, "-m", "harness.worker", str(folder), spec, "1"]
+        self._process = subprocess.Popen(
+            (tool if valgrind else []) + command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0,
+            stderr=subprocess.DEVNULL, env=environment.worker_environment(1) | AVX2, text=True,
+        )  # fmt: skip
+        self.reply()
+
+    def reply(self) -> dict[str, Any]:
+        """Its next answer. RuntimeError when it has failed."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        answer: dict[str, Any] = json.loads(line) if line else {"reason": "it ended"}
+        if "reason" in answer:
+            raise RuntimeError(f"the worker failed: {answer['reason']}")
+        return answer
+
+    def ask(self, **command: Any) -> dict[str, Any]:
+        """An answer to a command."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(command) + "\n")
+        self._process.stdin.flush()
+        return self.reply()
+
+    def control(self, *words: str) -> None:
+        """Tell its callgrind."""
+        command = ["callgrind_control", *words, str(self._process.pid)]
+        subprocess.run(command, check=True, capture_output=True, timeout=WAIT_S)
+
+    def end(self) -> None:
+        """End its process group."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.communicate()
+
+
+def unavailable() -> str | None:
+    """Why instructions can't be counted here; None where they can."""
+    missing = [name for name in ("valgrind", "callgrind_control") if not shutil.which(name)]
+    return f"{' and '.join(missing)} not found: install valgrind" if missing else None
+
+
+def executed(spec: str, problem: Problem) -> int:
+    """Instructions of one run on the problem, start of the solver and harness included."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        workload.save(problem, folder)
+        for under_valgrind in (False, True):  # first without: a kernel compiled under valgrind takes minutes
+            worker = Worker(folder, spec, under_valgrind)
+            try:
+                worker.ask(do="warmup")
+                if under_valgrind:
+                    worker.control("-i", "on")
+                    worker.ask(do="run", repeats=1)
+                    worker.control("-i", "off")
+                    worker.control("-d")
+            finally:
+                worker.end()
+        written = (path.read_text() for path in folder.glob(f"{OUT}*"))
+        return sum(int(total) for text in written for total in re.findall(r"^totals: (\d+)", text, re.MULTILINE))
+
+
+def count(spec: str, bins: int) -> Counted:
+    """A solver's instructions for a pixel, and the operations that the model counts for it."""
+    few = PIXELS[spec]
+    problem, _ = workload.generate(workload.load(DATASET), 2 * few, bins)
+    shorter, whole = (executed(spec, part) for part in (problem.take(slice(0, few)), problem))
+    passes = Registry().create(spec).run(problem).iterations[few:].mean()
+    first = problem.options.loci_mask(problem.sizes[1]) is None
+    work = model.strategy(spec, model.Shape(problem.sizes[1], bins, problem.options.nmu, float(passes), first))
+    assert work is not None
+    return Counted(spec, bins, (whole - shorter) / few, work.flops + work.divisions)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Count, show and return the exit code."""
+    parser = cli.Parser("harness.instructions", description=__doc__)
+    parser.add_argument("--solvers", type=cli.words, default=tuple(PIXELS))
+    parser.add_argument("--bins", type=cli.whole_numbers, default=(34, 200))
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse(arguments)
+    if reason := unavailable():
+        parser.error(reason)
+    if unknown := [spec for spec in given.solvers if spec not in PIXELS]:
+        parser.error(f"nobody has counted the operations of '{unknown[0]}'; known: {', '.join(PIXELS)}")
+    rows = [count(spec, bins) for bins in given.bins for spec in given.solvers]
+    if given.json:
+        facts = {"machine": environment.machine(), "commit": environment.commit()}
+        print(json.dumps(facts | {"rows": [row._asdict() | {"density": row.density} for row in rows]}, indent=1))
+    else:
+        _show(rows)
+    return cli.OK if all(LEAST <= row.density <= MOST for row in rows) else cli.GATE_FAILED
+
+
+def _show(rows: list[Counted]) -> None:
+    view = Table("solver", box=None)
+    for name in ("bins", "instructions", "operations", "operations an instruction"):
+        view.add_column(name, justify="right")
+    for row in rows:
+        numbers = (f"{row.bins}", f"{row.instructions:,.0f}", f"{row.operations:,.0f}", f"{row.density:.2f}")
+        view.add_row(row.solver, *numbers)
+    display.console().print(view)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

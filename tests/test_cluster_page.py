@@ -1,0 +1,43 @@
+"""The committed runs of clusters and of the full frame show what the pages say of them."""
+
+import json
+import re
+
+import pandas as pd
+
+from harness import cluster_page, scaling
+from harness.fullframe import LIMIT_MB
+from implementations.contract import OUTPUTS
+
+CLUSTER = pd.read_csv(cluster_page.CLUSTER / scaling.FILE)
+
+
+def test_the_full_frame_fits_and_is_equal():
+    got = json.loads(cluster_page.FULL_FRAME.read_text())
+    assert (got["shape"], got["bins"], got["cores"]) == ([4096, 4096], 34, 2)
+    assert got["compared"] == list(OUTPUTS)
+    assert got["differing"] == []
+    assert got["peak_mb"] < LIMIT_MB == 4096
+    assert f"in {got['seconds']:.0f} s on 2 cores" in cluster_page.full_frame()
+
+
+def test_two_workers_solve_a_large_map_nearly_as_fast_as_two_threads():
+    """The page has what docstrings claim: 0.85 of `numba` on as many threads, start and end of the workers apart."""
+    largest = CLUSTER[(CLUSTER.pixels == 2_000_000) & (CLUSTER.workers == 2)].iloc[0]
+    assert largest.beside_solver == "numba[threads=2]"
+    assert largest.beside >= 0.85
+    row = next(line for line in cluster_page.table().splitlines() if line.startswith("| 2,000,000 | 34 | 2 |"))
+    assert f"{largest.beside:.2f} [{largest.beside_low:.2f}, {largest.beside_high:.2f}]" in row
+    assert f"{largest.startup_s:.1f} s" in row
+
+
+def test_scaling_is_what_the_records_say():
+    from harness.record import Run
+
+    again = scaling.of_run(Run.open(cluster_page.CLUSTER))
+    pd.testing.assert_frame_equal(again, CLUSTER, check_dtype=False, rtol=1e-12)
+
+
+def test_committed_runs_hold_no_paths_of_a_machine():
+    for file in (*cluster_page.CLUSTER.rglob("*.json"), cluster_page.FULL_FRAME):
+        assert not re.search(r"/(home|root|tmp|Users)/", file.read_text()), file

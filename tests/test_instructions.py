@@ -1,0 +1,61 @@
+"""Instructions by callgrind beside counted operations: what is off is told, and the committed counts are not."""
+
+import json
+import re
+
+import pytest
+
+from harness import instructions, profiling_page
+from harness.cli import GATE_FAILED, OK
+from harness.instructions import Counted
+from harness.model import STRATEGIES
+
+
+def test_the_committed_counts_are_of_all_counted_solvers_and_plausible():
+    rows = [
+        Counted(r["solver"], r["bins"], r["instructions"], r["operations"]) for r in profiling_page.counts()["rows"]
+    ]
+    compiled_loops = {"numba-regmap", "numba-regmap-parallel"}  # the baseline's own factorisation
+    assert {row.solver for row in rows} == set(STRATEGIES) - compiled_loops
+    assert all(instructions.LEAST <= row.density <= instructions.MOST for row in rows)
+    for solver in instructions.PIXELS:
+        few, many = (next(r for r in rows if (r.solver, r.bins) == (solver, bins)) for bins in (34, 200))
+        grown = (many.operations / few.operations) / (many.instructions / few.instructions)
+        assert 1 / 4 < grown < 4, f"{solver}: counts grow with the bins as instructions do"
+
+
+@pytest.mark.parametrize(
+    ("counted", "code"),
+    [(1000.0, OK), (1000.0 * instructions.MOST * 1.01, GATE_FAILED), (1000.0 * instructions.LEAST * 0.99, GATE_FAILED)],
+)
+def test_counts_that_cannot_be_are_told_by_the_exit_code(monkeypatch, capsys, counted, code):
+    monkeypatch.setattr(instructions, "unavailable", lambda: None)
+    monkeypatch.setattr(instructions, "count", lambda spec, bins: Counted(spec, bins, 1000.0, counted))
+    assert instructions.main(["--solvers", "numba", "--bins", "34", "--json"]) == code
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert row["density"] == pytest.approx(counted / 1000)
+
+
+def test_without_valgrind_it_says_so_in_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(instructions.shutil, "which", lambda name: None)
+    with pytest.raises(SystemExit) as ended:
+        instructions.main([])
+    assert ended.value.code == 2
+    assert re.fullmatch(r"harness.instructions: valgrind .*not found: install valgrind\n", capsys.readouterr().err)
+
+
+def test_a_solver_that_nobody_has_counted_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(instructions, "unavailable", lambda: None)
+    with pytest.raises(SystemExit):
+        instructions.main(["--solvers", "dask"])
+    assert "'dask'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(instructions.unavailable() is not None, reason=f"{instructions.unavailable()}")
+def test_instructions_are_counted():
+    """Of `l2`, whose few matrix products are known: at least its bytes must be moved, at most as counted before."""
+    counted = instructions.count("l2", 34)
+    assert instructions.LEAST <= counted.density <= instructions.MOST
+    committed = next(r for r in profiling_page.counts()["rows"] if (r["solver"], r["bins"]) == ("l2", 34))
+    assert counted.instructions == pytest.approx(committed["instructions"], rel=0.25)
