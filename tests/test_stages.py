@@ -91,7 +91,7 @@ def test_the_stages_of_workers_are_seen_too(executor, problem):
 
 
 def test_of_the_baseline_the_gsvd_and_the_grid_search_take_most(problem):
-    _, seconds = stages.hooked_run(create("baseline"), problem)
+    _, seconds = fairly_counted(lambda: stages.hooked_run(create("baseline"), problem))
     assert seconds["factorisation"] + seconds["grid search"] > 0.6 * sum(seconds.values())
 
 
