@@ -2,8 +2,9 @@
 
 A worker under valgrind is warmed up uninstrumented; then callgrind counts the instructions of one run. Two maps, one of
 twice the pixels, leave what a pixel takes. Valgrind knows no AVX-512, so kernels are compiled for AVX2: an instruction
-does at most 4 multiply-adds, 8 operations, and those that move, compare or address do none. A count that leaves work
-out shows as few operations an instruction, one that invents work as more than 8. Exit code 1 where it is so.
+does at most 4 multiply-adds, 8 operations, and those that move, compare or address, an interpreter's among them, do
+none. A count that leaves most of the work out shows as few operations an instruction, one that invents work as more
+than 8. Exit code 1 where it is so.
 """
 
 import contextlib

@@ -19,7 +19,7 @@ the temperature range; elsewhere it agrees to some 1e-6.
 
 Wins: over every exact solver here. One thread, times the baseline at 34, 200, 400 bins: 460 to 690, 3300 to 5200, 12600
 to 19300 with self-normalised weights (results/reference); 310 to 440, 1380 to 1590, 3570 to 3790 with EM loci
-(results/reference-loci). Two threads: 1.3 to 1.5 times one (results/reference-threads), on a virtual machine
+(results/reference-loci). Two threads: 1.6 to 1.9 times one (results/reference-threads), on a virtual machine
 whose two cores share what a host has: `python -m harness.profile numba --threads 1,2` tells that apart.
 Cost per pixel: at most 2·T^2·F flops for the profiles, 104·T·F for their samples, 4·T·F^2 for the triangle and the
 rows, 2·T·F per positivity pass, some six sweeps of F^2/2 rotations per SVD. From 200 bins on the multipliers bound it;
