@@ -17,11 +17,12 @@ PEERS := $(VENV)-peers
 sweep: $(VENV)/.installed
 	$(BIN)/python -m harness.sweep $(ARGS)
 
+# The same inputs in every run; make test-all draws new ones.
 test: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal --hypothesis-profile=ci
 	@if [ -e $(PEERS)/.installed ]; then $(MAKE) --no-print-directory test-newer; \
 	else echo "no newer Python is set up beside this one: make test-newer tests the peers there, make peers measures them"; fi
 

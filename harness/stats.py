@@ -44,7 +44,9 @@ def median(samples: Sequence[float] | NDArray[np.float64], seed: int = 0) -> Est
         (values,), np.median, confidence_level=LEVEL, n_resamples=RESAMPLES, method="percentile",
         rng=np.random.default_rng(seed), vectorized=True,
     ).confidence_interval  # fmt: skip
-    return Estimate(middle, float(interval.low), float(interval.high))
+    # Interpolation between equal resamples may round outwards.
+    low, high = np.clip([interval.low, interval.high], values.min(), values.max())
+    return Estimate(middle, float(low), float(high))
 
 
 def paired_ratio(numerator: Sequence[float], denominator: Sequence[float]) -> Estimate:
