@@ -65,9 +65,9 @@ def turns(table: pd.DataFrame) -> list[str]:
 
 
 def conclude(run: Run, console: Console) -> None:
-    """Write and show the table, if there is one."""
+    """Write and show the table, if several numbers of processes stand beside each other in it."""
     table = of_run(run)
-    if table.empty:
+    if table.processes.nunique() < 2:
         return
     path = run.folder / FILE
     write_atomically(path, table.to_csv(index=False))

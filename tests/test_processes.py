@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import records
 import solvers
+from rich.console import Console
 from test_contract import assert_close, problem, with_invalid
 from test_sweep import sweep
 
@@ -167,3 +168,12 @@ def test_where_the_device_turns_slower_than_the_cores(tmp_path):
 
 def test_a_run_without_processes_has_no_such_table(tmp_path):
     assert contention.of_run(Run.create(tmp_path / "run", {"grid": {"solvers": []}})).empty
+
+
+@pytest.mark.parametrize("counts", [(2,), (1, 2)])
+def test_the_table_is_shown_where_numbers_of_processes_can_be_compared(tmp_path, counts):
+    run = made_up(tmp_path, {("numba", count): (100 * count, 0) for count in counts})
+    with open(tmp_path / "said", "w+") as said:
+        contention.conclude(run, Console(file=said))
+        said.seek(0)
+        assert ("Processes: random-response" in said.read()) == (run.folder / contention.FILE).exists() == (1 in counts)
