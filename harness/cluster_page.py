@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness import environment, scaling
+from harness import environment, markdown, scaling
 from harness.record import Run
 
 ROOT = Path(__file__).parent.parent
@@ -22,10 +22,10 @@ def table() -> str:
     """Strong and weak scaling on this machine's cores, a row per map and number of workers."""
     run = Run.open(CLUSTER)
     rows = [_cells(row) for _, row in scaling.of_run(run).iterrows()]
-    lines = [" | ".join(rows[0]), " | ".join(["---:"] * len(rows[0])), *(" | ".join(row.values()) for row in rows)]
     facts = run.provenance
     made = f"{environment.machine_label(facts['machine'])}, {facts['created'][:10]}, commit {facts['commit']}"
-    return "\n".join([*(f"| {line} |" for line in lines), "", f"Medians over rounds; made on {made}."])
+    lines = markdown.table(list(rows[0]), [list(row.values()) for row in rows], left=0)
+    return f"{lines}\n\nMedians over rounds; made on {made}."
 
 
 def _cells(row: pd.Series) -> dict[str, str]:
@@ -59,6 +59,4 @@ def full_frame() -> str:
 
 def rewritten() -> str:
     """The page with the run's figures between its markers."""
-    before, begin, rest = PAGE.read_text().partition("<!-- scaling: begin -->")
-    _, end, after = rest.partition("<!-- scaling: end -->")
-    return f"{before}{begin}\n{table()}\n{end}{after}"
+    return markdown.rewritten(PAGE.read_text(), "scaling", table())

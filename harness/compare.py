@@ -15,6 +15,7 @@ import pandas as pd
 
 from harness import cli, environment
 from harness.display import seconds
+from harness.markdown import table
 from harness.record import Run
 from harness.stats import Estimate
 from harness.verdict import NO_ESTIMATE, Comparison
@@ -94,16 +95,9 @@ def ratio(base: dict[str, object], head: dict[str, object]) -> Estimate:
 def markdown(found: Sequence[Row]) -> str:
     """The rows that aren't settled, regressions first, as a table, and what the rest is."""
     changed = sorted((row for row in found if not row.settled), key=lambda row: (not row.regression, row.verdict))
-    lines = (
-        [_line(HEADINGS), _line(["---"] * len(HEADINGS)), *(_line(_cells(row)) for row in changed)] if changed else []
-    )
     verdicts = pd.Series([row.verdict for row in found]).value_counts()
     summary = f"{len(found)} rows: " + ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
-    return "\n".join([*lines, "", summary] if lines else [summary])
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return f"{table(HEADINGS, [_cells(row) for row in changed])}\n\n{summary}" if changed else summary
 
 
 def _cells(row: Row) -> list[str]:

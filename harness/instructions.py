@@ -7,23 +7,21 @@ none. A count that leaves most of the work out shows as few operations an instru
 than 8. Exit code 1 where it is so.
 """
 
-import contextlib
 import json
-import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rich.table import Table
 
 from harness import cli, display, environment, model, workload
 from harness.registry import Registry
+from harness.supervisor import Supervisor
 from implementations.contract import Problem
 
 DATASET = "random-response"
@@ -56,46 +54,6 @@ class Counted(NamedTuple):
         return self.operations / self.instructions
 
 
-class Worker:
-    """`harness.worker`, under valgrind or not, whose instructions can be counted."""
-
-    def __init__(self, folder: Path, spec: str, valgrind: bool):
-        tool = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder / OUT}"]
-        command = [sys.executable, "-m", "harness.worker", str(folder), spec, "1"]
-        self._process = subprocess.Popen(
-            (tool if valgrind else []) + command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0,
-            stderr=subprocess.DEVNULL, env=environment.worker_environment(1) | AVX2, text=True,
-        )  # fmt: skip
-        self.reply()
-
-    def reply(self) -> dict[str, Any]:
-        """Its next answer. RuntimeError when it has failed."""
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        answer: dict[str, Any] = json.loads(line) if line else {"reason": "it ended"}
-        if "reason" in answer:
-            raise RuntimeError(f"the worker failed: {answer['reason']}")
-        return answer
-
-    def ask(self, **command: Any) -> dict[str, Any]:
-        """An answer to a command."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(command) + "\n")
-        self._process.stdin.flush()
-        return self.reply()
-
-    def control(self, *words: str) -> None:
-        """Tell its callgrind."""
-        command = ["callgrind_control", *words, str(self._process.pid)]
-        subprocess.run(command, check=True, capture_output=True, timeout=WAIT_S)
-
-    def end(self) -> None:
-        """End its process group."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.communicate()
-
-
 def unavailable() -> str | None:
     """Why instructions can't be counted here; None where they can."""
     missing = [name for name in ("valgrind", "callgrind_control") if not shutil.which(name)]
@@ -107,19 +65,24 @@ def executed(spec: str, problem: Problem) -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         workload.save(problem, folder)
-        for under_valgrind in (False, True):  # first without: a kernel compiled under valgrind takes minutes
-            worker = Worker(folder, spec, under_valgrind)
-            try:
-                worker.ask(do="warmup")
-                if under_valgrind:
-                    worker.control("-i", "on")
-                    worker.ask(do="run", repeats=1)
-                    worker.control("-i", "off")
-                    worker.control("-d")
-            finally:
-                worker.end()
+        tool = ("valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder / OUT}")
+        for under in ((), tool):  # first without: a kernel compiled under valgrind takes minutes
+            memory = environment.available_memory_mb()
+            with Supervisor(folder, spec, [], 1, memory, under=under, variables=AVX2) as worker:
+                worker.reply(WAIT_S)
+                worker.ask(WAIT_S, do="warmup")
+                if under:
+                    _control(worker.pid, "-i", "on")
+                    worker.ask(WAIT_S, do="run", repeats=1)
+                    _control(worker.pid, "-i", "off")
+                    _control(worker.pid, "-d")
         written = (path.read_text() for path in folder.glob(f"{OUT}*"))
         return sum(int(total) for text in written for total in re.findall(r"^totals: (\d+)", text, re.MULTILINE))
+
+
+def _control(process: int, *words: str) -> None:
+    """Tell the callgrind of a process."""
+    subprocess.run(["callgrind_control", *words, str(process)], check=True, capture_output=True, timeout=WAIT_S)
 
 
 def count(spec: str, bins: int) -> Counted:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from harness import cli, environment
+from harness import cli, environment, markdown
 from harness.display import ratio, seconds
 from harness.record import TABLE_FILE, Run
 from harness.stats import FEWEST, Estimate, paired_ratio
@@ -83,8 +83,7 @@ def table_of(records: Records) -> str:
         "bad pixels",
         "gate",
     )
-    rows = [head, tuple("---" for _ in head), *(_cells(records, solver) for solver in records.solvers())]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return markdown.table(head, [_cells(records, solver) for solver in records.solvers()])
 
 
 def _cells(records: Records, solver: str) -> tuple[str, ...]:

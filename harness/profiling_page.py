@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from harness import environment
+from harness import environment, markdown
 from harness.display import seconds
+from harness.markdown import table
 from harness.profile import PROFILE_FILE
 from harness.record import Run
 
@@ -41,13 +42,13 @@ def _stages() -> str:
     records = profiles()
     parts = [shares(record) for record in records]
     names = [f"`{r['solver']}`, {r['cell']['pixels']} pixels x {r['cell']['bins']} bins" for r in records]
-    lines = [_row("stage", *names), _row("---", *["---:"] * len(records))]
-    for stage in dict.fromkeys([*parts[0], *parts[1]]):
-        lines.append(_row(stage, *(f"{part.get(stage, 0):.1%}" for part in parts)))
-    lines.append(_row("factorisation and grid search", *(f"{headline_share(r):.0%}" for r in records)))
-    lines.append(_row("a pixel", *(seconds(r["undisturbed_best_s"] / r["cell"]["pixels"]) for r in records)))
+    rows = [
+        [stage, *(f"{part.get(stage, 0):.1%}" for part in parts)] for stage in dict.fromkeys([*parts[0], *parts[1]])
+    ]
+    rows.append(["factorisation and grid search", *(f"{headline_share(r):.0%}" for r in records)])
+    rows.append(["a pixel", *(seconds(r["undisturbed_best_s"] / r["cell"]["pixels"]) for r in records)])
     notes = [_agreement(record) for record in records]
-    return "\n".join([*lines, "", *notes, "", f"Made on {_made(records[0])}."])
+    return "\n".join([table(["stage", *names], rows, left=1), "", *notes, "", f"Made on {_made(records[0])}."])
 
 
 def _agreement(record: dict[str, Any]) -> str:
@@ -63,36 +64,40 @@ def _made(record: dict[str, Any]) -> str:
 
 def _calls() -> str:
     record = profiles()[0]
-    lines = [_row("function", "calls", "own time", "with what it calls"), _row("---", "---:", "---:", "---:")]
-    for row in record["functions"][:SHOWN_CALLS]:
-        share, whole = f"{row['own_share']:.1%}", f"{row['cumulative_share']:.1%}"
-        lines.append(_row(f"`{row['function']}`", f"{row['calls']:,}", share, whole))
-    return "\n".join([*lines, "", f"Its hot spot, in the tool's words: {record['hot_spot']}"])
+    rows = [
+        (f"`{row['function']}`", f"{row['calls']:,}", f"{row['own_share']:.1%}", f"{row['cumulative_share']:.1%}")
+        for row in record["functions"][:SHOWN_CALLS]
+    ]
+    lines = table(("function", "calls", "own time", "with what it calls"), rows, left=1)
+    return f"{lines}\n\nIts hot spot, in the tool's words: {record['hot_spot']}"
 
 
 def _limit() -> str:
     run = Run.open(REFERENCE)
-    table = run.table()
-    rows = table[(table.pixels == table.pixels.max()) & (table.status == "ok") & table.strategy_flops.notna()]
+    known = run.table()
+    most = known.pixels.max()
+    counted = known[(known.pixels == most) & (known.status == "ok") & known.strategy_flops.notna()]
     names = ("solver", "bins", "a pixel", "operations a pixel", "algorithm's operations", "share of the limit")
-    lines = [_row(*names), _row("---", *["---:"] * 5)]
-    for _, row in rows.iterrows():
-        each, counts = seconds(row.median_s / row.pixels), (row.strategy_flops, row.algorithm_flops)
-        operations = [f"{count:,.0f}" for count in counts]
-        lines.append(_row(f"`{row.solver}`", f"{row.bins}", each, *operations, f"{100 * row.of_limit:.2g}%"))
+    rows = [
+        (f"`{row.solver}`", f"{row.bins}", seconds(row.median_s / row.pixels), f"{row.strategy_flops:,.0f}",
+         f"{row.algorithm_flops:,.0f}", f"{100 * row.of_limit:.2g}%")
+        for _, row in counted.iterrows()
+    ]  # fmt: skip
     facts = run.provenance
     where = f"{environment.machine_label(facts['machine'])}, {facts['created'][:10]}"
-    return "\n".join([*lines, "", f"{table.pixels.max():,} pixels, one thread a solver, on {where}."])
+    return f"{table(names, rows, left=1)}\n\n{most:,} pixels, one thread a solver, on {where}."
 
 
 def _prediction() -> str:
     got = json.loads(PREDICTION.read_text())
-    lines = [_row("pixels", "bins", "positivity passes", "predicted", "measured", "ratio"), _row(*["---:"] * 6)]
-    for row in got["rows"]:
-        times = (seconds(row["predicted_s"]), seconds(row["measured_s"]))
-        lines.append(_row(f"{row['pixels']}", f"{row['bins']}", f"{row['passes']:.2f}", *times, f"{row['ratio']:.2f}"))
+    names = ("pixels", "bins", "positivity passes", "predicted", "measured", "ratio")
+    rows = [
+        (f"{row['pixels']}", f"{row['bins']}", f"{row['passes']:.2f}", seconds(row["predicted_s"]),
+         seconds(row["measured_s"]), f"{row['ratio']:.2f}")
+        for row in got["rows"]
+    ]  # fmt: skip
     where = f"{environment.machine_label(got['machine'])}, commit {got['commit']}"
-    return "\n".join([*lines, "", f"Worst: {got['worst']:.0%} off. Made on {where}."])
+    return f"{table(names, rows, left=0)}\n\nWorst: {got['worst']:.0%} off. Made on {where}."
 
 
 def counts() -> dict[str, Any]:
@@ -103,16 +108,14 @@ def counts() -> dict[str, Any]:
 
 def _instructions() -> str:
     got = counts()
-    lines = [_row("solver", "bins", "instructions a pixel", "operations a pixel", "operations an instruction")]
-    lines.append(_row("---", *["---:"] * 4))
-    for row in got["rows"]:
-        numbers = (f"{row['instructions']:,.0f}", f"{row['operations']:,.0f}", f"{row['density']:.2f}")
-        lines.append(_row(f"`{row['solver']}`", f"{row['bins']}", *numbers))
-    return "\n".join([*lines, "", f"Made on {environment.machine_label(got['machine'])}, commit {got['commit']}."])
-
-
-def _row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
+    names = ("solver", "bins", "instructions a pixel", "operations a pixel", "operations an instruction")
+    rows = [
+        (f"`{row['solver']}`", f"{row['bins']}", f"{row['instructions']:,.0f}", f"{row['operations']:,.0f}",
+         f"{row['density']:.2f}")
+        for row in got["rows"]
+    ]  # fmt: skip
+    where = f"{environment.machine_label(got['machine'])}, commit {got['commit']}"
+    return f"{table(names, rows, left=1)}\n\nMade on {where}."
 
 
 BLOCKS = {
@@ -124,7 +127,5 @@ def rewritten() -> str:
     """The page with the records' figures between its markers."""
     text = PAGE.read_text()
     for name, block in BLOCKS.items():
-        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-        before, _, rest = text.partition(begin)
-        text = f"{before}{begin}\n{block()}\n{end}{rest.partition(end)[2]}"
+        text = markdown.rewritten(text, name, block())
     return text

@@ -13,6 +13,7 @@ import pandas as pd
 
 from harness import cli, cluster_page, environment, peers, profiling_page
 from harness.display import ratio, seconds
+from harness.markdown import rewritten, table
 from harness.record import TABLE_FILE, Run
 from harness.stats import FEWEST
 
@@ -26,15 +27,14 @@ TABLE, PEERS, FULL_FRAME = "table", "peers", "full-frame"
 def text_of(runs: Sequence[Run]) -> str:
     """The table, a row per solver and number of bins at each run's largest map, with the provenance beneath."""
     tables = [run.table() for run in runs]
-    largest = pd.concat([table[table.pixels == table.pixels.max()] for table in tables])
+    largest = pd.concat([each[each.pixels == each.pixels.max()] for each in tables])
     rows = [cells_of(row) for _, row in largest.iterrows()]
-    lines = [" | ".join(rows[0]), "|".join("---" for _ in rows[0]), *(" | ".join(row.values()) for row in rows)]
     facts = runs[0].provenance
     software = ", ".join(f"{name} {facts['software'][name]}" for name in ("python", "numpy", "scipy", "numba"))
     links = ", ".join(f"[{run.folder.name}](results/{run.folder.name}/{TABLE_FILE})" for run in runs)
     return "\n".join(
         [
-            *(f"| {line} |" for line in lines),
+            table(list(rows[0]), [list(row.values()) for row in rows]),
             "",
             f"{facts['grid']['threads']} thread(s) a solver, all solvers in the same rounds, on "
             f"{environment.machine_label(facts['machine'])}; {software}; {facts['created'][:10]}. n: how often a "
@@ -60,16 +60,6 @@ def cells_of(row: pd.Series) -> dict[str, str]:
         row.gate,
     )
     return cells | dict(zip(measured, texts, strict=True))
-
-
-def rewritten(readme: str, name: str, text: str) -> str:
-    """The README with `text` between the markers of that name. ValueError when they aren't there."""
-    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    if not readme.count(begin) == readme.count(end) == 1:
-        raise ValueError(f"README.md has no place for {name}: expected {begin} and {end}, once each")
-    before, _, rest = readme.partition(begin)
-    _, _, after = rest.partition(end)
-    return f"{before}{begin}\n{text}\n{end}{after}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -41,14 +41,17 @@ class Supervisor:
         threads: int,
         limit_mb: int,
         checkout: Path | None = None,
+        under: Sequence[str] = (),
+        variables: Mapping[str, str] | None = None,
     ):
+        """`under`: words of a tool that the worker is run under; `variables`: of its environment beside the usual."""
         self.spec, self.threads, self.limit_mb = spec, threads, limit_mb
         self.peak_tree_mb = 0.0
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "harness.worker", str(folder), spec, str(threads), *map(str, plugins)],
+            [*under, sys.executable, "-m", "harness.worker", str(folder), spec, str(threads), *map(str, plugins)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
-            env=worker_environment(threads, checkout), cwd=checkout, process_group=0,
+            env={**worker_environment(threads, checkout), **(variables or {})}, cwd=checkout, process_group=0,
         )  # fmt: skip
         self._received = b""
 

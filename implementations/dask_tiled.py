@@ -7,9 +7,9 @@ elsewhere are sent their block and send the solution back, a few blocks at a tim
 
 Wins: where one machine is not enough, or a map is larger than memory (`implementations.zarr_maps`): 4096 x 4096 pixels
 at 34 bins, Zarr to Zarr, in 1.1 GiB for all processes, outputs bit for bit `numba`'s (results/full-frame). On one
-machine two workers solve as fast as two threads of `numba`, at 2 million pixels (docs/cluster.md, results/cluster),
-but take two seconds more to start. Cost per pixel: the inner solver's. Starting and ending workers on this machine
-belong to `prepare` and `collect`, and so does the first use of memory. Memory: the workers' imports, and for each three
+machine two workers solve 2 million pixels about as fast as two threads of `numba` (docs/cluster.md, results/cluster),
+with the first use of memory in the two seconds that they take to start. Cost per pixel: the inner solver's. Starting
+and ending workers on this machine belong to `prepare` and `collect`. Memory: the workers' imports, and for each three
 blocks' arrays.
 
 Shapes: dn, edn (P, F); rmatrix (T, F); logt, dlogt (T,). Units: dn, edn DN s-1 px-1; rmatrix 1e-15 DN cm5 K s-1 px-1;
