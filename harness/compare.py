@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from harness import cli, environment
+from harness import environment
 from harness.display import seconds
 from harness.markdown import table
 from harness.record import Run
 from harness.stats import Estimate
 from harness.verdict import NO_ESTIMATE, Comparison
+from implementations import command_line as cli
 
 KEYS = ["dataset", "bins", "pixels", "seed", "solver", "threads"]
 EXIT_CODES = "exit codes: 0 no regression; 1 some row is slower, worse or fails; 2 the runs can't be compared"

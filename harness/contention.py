@@ -11,8 +11,9 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from harness import display, registry
+from harness import display
 from harness.record import Run, write_atomically
+from implementations import solver_spec
 
 FILE = "contention.csv"
 CELL = ["dataset", "bins", "pixels"]
@@ -37,7 +38,7 @@ def _row(record: dict[str, Any]) -> dict[str, Any] | None:
         return None
     device = [f["process_device_mb"] for f in facts if "process_device_mb" in f]
     return {name: row[name] for name in CELL} | {
-        "inner": registry.parse(row["solver"])[1].get("inner", "numba"), "processes": int(facts[0]["processes"]),
+        "inner": solver_spec.parse(row["solver"])[1].get("inner", "numba"), "processes": int(facts[0]["processes"]),
         "seconds": row["median_s"], "pixels_per_s": row["pixels_per_s"],
         "process_rss_mb": median(f["process_rss_mb"] for f in facts),
         "process_device_mb": median(device) if device else float("nan"), "gain": float("nan"),

@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import cli
+from implementations import command_line as cli
 from implementations.aia import files
 
 WHEEL = f"{files.PACKAGE}-{files.VERSION}-py3-none-any.whl"

@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 import psutil
 
-from harness import cli, environment, mapfile
+from harness import environment, mapfile
 from harness.record import plain, write_atomically
+from implementations import command_line as cli
 from implementations.api import dn2dem
 from implementations.contract import OUTPUTS
 

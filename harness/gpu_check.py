@@ -20,9 +20,10 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from harness import cli, devices, display, sweep
+from harness import devices, display, sweep
 from harness.record import Run, write_atomically
-from harness.registry import Registry
+from implementations import command_line as cli
+from implementations.registry import Registry
 
 TESTED = "tests/test_gpu.py", "tests/test_contract.py"
 MAP, STRETCH = 4096 * 4096, 1 << 20

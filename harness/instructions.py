@@ -19,10 +19,11 @@ from typing import NamedTuple
 
 from rich.table import Table
 
-from harness import cli, display, environment, model, workload
-from harness.registry import Registry
+from harness import display, environment, model, workload
 from harness.supervisor import Supervisor
+from implementations import command_line as cli
 from implementations.contract import Problem
+from implementations.registry import Registry
 
 DATASET = "random-response"
 PIXELS = {"baseline": 2, "vectorized": 8, "batched": 64, "l2": 512, "numba": 512, "numba-float32": 512}

@@ -16,9 +16,10 @@ from typing import Any
 
 from rich.table import Table
 
-from harness import cli, display, environment, model
+from harness import display, environment, model
 from harness.record import write_atomically
-from harness.registry import parse
+from implementations import command_line as cli
+from implementations.solver_spec import parse
 
 CACHE = Path(__file__).parent.parent / ".cache"
 SCHEMA = 1

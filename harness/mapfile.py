@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from harness import cli, workload
+from harness import workload
+from implementations import command_line as cli
 
 CHUNK_PIXELS = 65536
 

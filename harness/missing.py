@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness import registry
 from harness.advice import Candidate, Request
+from implementations import registry
 
 MINUTE = 60.0
 SMALL, LARGE = (100, 1000, 5000), (10_000, 100_000)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.registry import parse
+from implementations.solver_spec import parse
 
 DOUBLE = 8
 SAMPLES = 51

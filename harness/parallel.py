@@ -18,10 +18,10 @@ import psutil
 
 from harness.model import Shape
 from harness.rates import cores
-from harness.registry import parse
 from harness.stages import STAGES, TABLE
 from harness.stopwatch import in_workers, pools
 from implementations.contract import Problem, Solver
+from implementations.solver_spec import parse
 
 REPEATS = 3
 BUSY = 0.1

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from harness import cli, environment, markdown
+from harness import environment, markdown
 from harness.display import ratio, seconds
 from harness.record import TABLE_FILE, Run
 from harness.stats import FEWEST, Estimate, paired_ratio
+from implementations import command_line as cli
 from implementations.contract import OUTPUTS
 
 ROOT = Path(__file__).parent.parent

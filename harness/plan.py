@@ -7,8 +7,9 @@ from typing import Any
 
 from harness import workload
 from harness.record import Cell, solver_slug
-from harness.registry import Registry, parse
 from harness.specification import Specification
+from implementations.registry import Registry
+from implementations.solver_spec import parse
 
 OWN_MAP = "map"
 

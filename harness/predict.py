@@ -21,11 +21,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.table import Table
 
-from harness import cli, display, environment, workload
+from harness import display, environment, workload
 from harness.model import Shape
-from harness.registry import Registry
 from harness.stages import COUNTED
 from harness.supervisor import Supervisor
+from implementations import command_line as cli
+from implementations.registry import Registry
 
 SOLVER, DATASET = "numba", "random-response"
 CALIBRATION = ((64, 7), (300, 7))

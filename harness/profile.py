@@ -20,11 +20,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from harness import cli, display, engines, environment, icicle, memory, registry, speedup, workload
+from harness import display, engines, environment, icicle, memory, speedup, workload
 from harness.calls import Calls
 from harness.record import Cell, solver_slug, write_atomically
 from harness.runner import MEMORY_SHARE, threads_of
 from harness.supervisor import Supervisor, WorkerEnded
+from implementations import command_line as cli
+from implementations import registry, solver_spec
 
 RESULTS = Path("results")
 PROFILE_FILE, ICICLE_FILE = "profile.json", "icicle.svg"
@@ -81,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _check(given: argparse.Namespace) -> Cell:
     """The cell that is asked for. ValueError, in one line, when something can't be profiled as given."""
     table = registry.Registry(given.plugins or ())
-    described = table.describe(registry.parse(given.solver)[0])
+    described = table.describe(solver_spec.parse(given.solver)[0])
     if not described["available"]:
         raise ValueError(f"{given.solver} can't run here: {described['reason'] or 'it says not why'}")
     table.create(given.solver)

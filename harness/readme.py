@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from harness import cli, cluster_page, environment, peers, profiling_page
+from harness import cluster_page, environment, peers, profiling_page
 from harness.display import ratio, seconds
 from harness.markdown import rewritten, table
 from harness.record import TABLE_FILE, Run
 from harness.stats import FEWEST
+from implementations import command_line as cli
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"

@@ -14,8 +14,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from harness import advice, breakeven, cli, display, environment, evidence, heldout, missing, record, show_advice
+from harness import advice, breakeven, display, environment, evidence, heldout, missing, record, show_advice
 from harness.evidence import Evidence
+from implementations import command_line as cli
 
 RESULTS = Path("results")
 MIB = 2**20

@@ -16,12 +16,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness import cli, display, environment, rows, runner, stats, workload
+from harness import display, environment, rows, runner, stats, workload
 from harness.commits import Checkout, check_out
 from harness.lane import Lane
 from harness.plan import Plan
 from harness.record import Cell
 from harness.verdict import FAILED, GATE_VIOLATED, NO_ESTIMATE, SLOWER, Comparison, Row
+from implementations import command_line as cli
 
 EXIT_CODES = f"""exit codes: 0 none of these; {SLOWER} slower; {GATE_VIOLATED} a gate violated; {FAILED} a cell failed;
 their sum when several are so; 2 the call can't be carried out as given; 130 interrupted. What the base has already is

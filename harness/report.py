@@ -14,10 +14,11 @@ from typing import Any
 
 import pandas as pd
 
-from harness import cli, environment, figures, history, history_page, page
+from harness import environment, figures, history, history_page, page
 from harness.display import GATE_MARK, ratio, seconds
 from harness.page import Datum, Grid, Section
 from harness.record import RUN_FILE, Run, write_atomically
+from implementations import command_line as cli
 
 RESULTS, PLOTS = Path("results"), Path("plots")
 PAGE = "report.html"

@@ -16,12 +16,13 @@ from typing import Protocol
 
 import numpy as np
 
-from harness import devices, quality, registry, workload
+from harness import devices, quality, workload
 from harness.environment import available_memory_mb
 from harness.lane import Lane
 from harness.plan import Plan
 from harness.quality import Summary
 from harness.record import Cell
+from implementations import registry, solver_spec
 from implementations.contract import Array, Problem
 
 REFERENCE = "baseline"
@@ -120,7 +121,7 @@ def measure_lanes(
 
 def threads_of(spec: str, threads: int) -> int:
     """Threads of a solver: its own tunable where it names one, else those of the sweep; at least one a worker."""
-    given = registry.parse(spec)[1]
+    given = solver_spec.parse(spec)[1]
     return max(int(given.get("threads") or threads), int(given.get("workers") or 1))
 
 
@@ -148,7 +149,7 @@ def _reference(
 def _uses_devices(lanes: list[Lane], plugins: list[Path]) -> bool:
     """Whether some lane's solver computes elsewhere than on this machine's processor."""
     table = registry.Registry(plugins)
-    return any(table.describe(registry.parse(lane.spec)[0])["device"] != "cpu" for lane in lanes)
+    return any(table.describe(solver_spec.parse(lane.spec)[0])["device"] != "cpu" for lane in lanes)
 
 
 def _rounds(

@@ -14,9 +14,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from harness import cli, environment, registry, runner
+from harness import environment, runner
 from harness.plan import Plan
 from harness.record import Cell
+from implementations import command_line as cli
+from implementations import registry
 
 REQUIRED = 0.95
 COPIES = '''

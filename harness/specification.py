@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.registry import UnknownNameError
 from implementations.contract import Options
+from implementations.solver_spec import UnknownNameError
 
 FOLDER = Path(__file__).parent.parent / "datasets"
 

@@ -10,10 +10,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from harness import display, environment, limits, model, parallel, registry, workload
+from harness import display, environment, limits, model, parallel, workload
 from harness.record import Cell
 from harness.runner import MEMORY_SHARE
 from harness.supervisor import Supervisor
+from implementations import registry
 
 
 def measure(given: argparse.Namespace, cell: Cell, counts: Sequence[int]) -> dict[str, Any]:

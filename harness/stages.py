@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from harness import clock
-from harness.registry import parse
 from harness.stopwatch import OTHER, Stopwatch, Sums, in_workers
 from implementations.contract import Problem, Solver
+from implementations.solver_spec import parse
 
 STAGES = (
     "weights", "factorisation", "grid search", "positivity", "errors", "profile width", "transfers", "pool overhead",

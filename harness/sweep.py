@@ -15,23 +15,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from harness import (
-    cli,
-    contention,
-    display,
-    environment,
-    figures,
-    limits,
-    progress,
-    real_image,
-    registry,
-    rows,
-    runner,
-    scaling,
-)
+from harness import contention, display, environment, figures, limits, progress, real_image, rows, runner, scaling
 from harness.plan import OWN_MAP, PRESETS, Plan, preset
 from harness.record import Cell, Run
 from harness.timeleft import Forecast
+from implementations import command_line as cli
+from implementations import registry, solver_spec
 
 RESULTS = Path("results")
 GRID_OPTIONS = "datasets pixels bins solvers threads seed repeats max_seconds rel_ci plugins maps".split()
@@ -45,7 +34,7 @@ def _parser() -> cli.Parser:
         "--scheduler",
         help="with --preset cluster: address or JSON file of a running Dask cluster, instead of workers here",
     )
-    add("--solvers", type=lambda s: tuple(registry.split(s)), help="names or name[key=value,...], by commas (all)")
+    add("--solvers", type=lambda s: tuple(solver_spec.split(s)), help="names or name[key=value,...], by commas (all)")
     add("--dataset", dest="datasets", type=cli.words, help="specifications in datasets/, by commas")
     add("--pixels", type=cli.whole_numbers, help="map sizes, by commas")
     add("--bins", type=cli.whole_numbers, help="numbers of temperature bins, by commas")
@@ -207,7 +196,7 @@ class Sweep:
 
     def _identity(self, cell: Cell, spec: str) -> dict[str, Any]:
         """What a row is of."""
-        described = self.table.describe(registry.parse(spec)[0])
+        described = self.table.describe(solver_spec.parse(spec)[0])
         return {
             "run": self.provenance["run"], "commit": self.provenance["commit"],
             "machine": self.provenance["machine"]["id"], "solver": spec, "device": described["device"],

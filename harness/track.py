@@ -10,7 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import cli, environment
+from harness import environment
+from implementations import command_line as cli
 
 ROOT = Path(__file__).parent.parent
 SITE = ROOT / ".asv" / "html" / "index.html"

@@ -38,7 +38,8 @@ class Bench:
 
     def __init__(self, folder: Path, spec: str, threads: int, plugins: list[str]):
         start = time.perf_counter()
-        from harness import clock, quality, registry, workload
+        from harness import clock, quality, workload
+        from implementations import registry
 
         self.clock, self.quality = clock, quality
         self.folder = folder

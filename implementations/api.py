@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from implementations.contract import OUTPUTS, Array, Options, Problem, Solution, Status
+from implementations.contract import OUTPUTS, Array, Options, Problem, Solution, Status, as_problem
 from implementations.maths import response
+from implementations.maths.uncertainty import HALF_WIDTH_TO_SIGMA
+from implementations.registry import Registry
 
 NMU_DEFAULT, NMU_ONE_PIXEL, NMU_MAP = 40, 500, 42
 """At most the first means: the second for a single pixel, the third for maps."""
-HALF_WIDTH_TO_SIGMA = 1 / (2 * np.sqrt(2 * np.log(2)))
 STRIP = 65536
 """Pixels between two moves of the progress bar."""
 Outputs = tuple[Array, Array, Array, Array, Array]
@@ -150,8 +151,8 @@ def _lazily(call: Any, arguments: dict[str, Any], pixels: tuple[str, str], bins:
 
     Raises ValueError as `call` does, and for a solver that starts workers: a task is in one already.
     """
-    from harness.registry import Registry
     from implementations import dask_arrays
+    from implementations.registry import Registry
 
     kept = {k: v for k, v in arguments.items() if k not in (*pixels, "dem_norm0", "progress")}
     dn, edn, norm = (arguments[name] for name in (*pixels, "dem_norm0"))
@@ -198,20 +199,8 @@ def _norm(dem_norm0: ArrayLike | None, leading: tuple[int, ...], bins: int) -> A
     return np.broadcast_to(norm, (*leading, bins)).reshape(-1, bins)
 
 
-def as_problem(
-    dn: Array, edn: Array, rmatrix: ArrayLike, logt: ArrayLike, dlogt: ArrayLike, options: Options, norm: Array | None
-) -> Problem:
-    """The contract's problem; errors <= 0, which instrument files have where counts are missing, are marked NaN."""
-    missing = ~(edn > 0)
-    if missing.any():
-        edn = np.where(missing, np.nan, edn)
-    return Problem(dn, edn, np.asarray(rmatrix), np.asarray(logt), np.asarray(dlogt), options, norm)
-
-
 def _solved(problem: Problem, spec: str, progress: bool) -> Solution:
     """The solution by the solver of that name, all at once, or strip by strip beneath a progress bar."""
-    from harness.registry import Registry
-
     table = Registry()
     described = table.describe(table.load(spec).name)
     if not described["available"]:

@@ -23,8 +23,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from implementations.blas import threadpool_limits
 from implementations.contract import Options, Problem, Solution, Solver, Status
-from implementations.executors_blas import threadpool_limits
 from implementations.maths import constraint, discrepancy, factorise, inverse, uncertainty
 from implementations.maths.namespace import array_namespace
 

@@ -11,7 +11,7 @@ from enum import IntEnum
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
@@ -271,3 +271,13 @@ class Solver(ABC):
         """prepare, solve and collect in one call, for callers that do not time them."""
         state = self.prepare(problem)
         return self.collect(state, self.solve(state))
+
+
+def as_problem(
+    dn: Array, edn: Array, rmatrix: ArrayLike, logt: ArrayLike, dlogt: ArrayLike, options: Options, norm: Array | None
+) -> Problem:
+    """The contract's problem; errors <= 0, which instrument files have where counts are missing, are marked NaN."""
+    missing = ~(edn > 0)
+    if missing.any():
+        edn = np.where(missing, np.nan, edn)
+    return Problem(dn, edn, np.asarray(rmatrix), np.asarray(logt), np.asarray(dlogt), options, norm)

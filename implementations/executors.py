@@ -31,8 +31,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from implementations.blas import ThreadpoolController, threadpool_limits
 from implementations.contract import Array, Problem, Solution, Solver, Status
-from implementations.executors_blas import ThreadpoolController, threadpool_limits
 
 LARGEST_BLOCK = 64
 """Most pixels in one task: small enough to balance pixels of uneven cost, large enough to hide the queue."""

@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress
 
-from harness import cli
-from harness.registry import Registry
+from implementations import command_line as cli
 from implementations.aia import files, formats, images, instrument, maps
 from implementations.contract import Options, Solver, Status
+from implementations.registry import Registry
 
 LOGT_RANGE, BINS = (5.7, 7.4), 34
 

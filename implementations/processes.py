@@ -27,8 +27,8 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from implementations.blas import threadpool_limits
 from implementations.contract import Problem, Solution, Solver
-from implementations.executors_blas import threadpool_limits
 
 Places = dict[str, tuple[str, tuple[int, ...], str]]
 """An array's name -> the shared memory's name, shape, type."""

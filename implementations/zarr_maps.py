@@ -15,10 +15,10 @@ import psutil
 import zarr
 from rich.progress import Progress
 
-from harness.registry import Registry
 from implementations import dask_blocks
 from implementations.contract import Options, Problem, Solution, Solver
 from implementations.dask_tiled import DaskTiled
+from implementations.registry import Registry
 from implementations.zarr_store import Call, Stores, StoreTask, target_of, unmarked
 
 FAILED, INTERRUPTED = 3, 130

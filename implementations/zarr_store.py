@@ -23,10 +23,10 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from harness.registry import parse
-from implementations.api import HALF_WIDTH_TO_SIGMA, as_problem
-from implementations.contract import Array, Options, Problem, Solution
+from implementations.contract import Array, Options, Problem, Solution, as_problem
 from implementations.maths import response
+from implementations.maths.uncertainty import HALF_WIDTH_TO_SIGMA
+from implementations.solver_spec import parse
 
 GIVEN = ("dn", "edn", "tresp", "tresp_logt")
 UNITS = {"dem": "cm-5 K-1", "edem": "cm-5 K-1", "elogt": "dex", "dn_reg": "DN s-1 px-1"}

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from harness.registry import Registry
 from implementations.contract import Solver
+from implementations.registry import Registry
 
 REGISTRY = Registry()
 QUICK_START = {

@@ -6,8 +6,8 @@ import pytest
 import solvers
 
 import implementations
-from harness.registry import Registry
 from implementations.contract import OUTPUTS
+from implementations.registry import Registry
 
 FILE = golden_cases.FILE
 EXACT = [

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import records
 
-from harness import cli, compare
+from harness import compare
+from implementations import command_line as cli
 
 SURE = {"speedup": 10.0, "speedup_low": 9.9, "speedup_high": 10.1}
 

@@ -14,9 +14,9 @@ from test_contract import problem
 pytest.importorskip("distributed")
 
 from harness import workload
-from harness.inner import Inner
 from implementations import dask_blocks, dask_memory
 from implementations.contract import Solution
+from implementations.registry import Inner
 
 NAMES = tuple(vars(Solution.empty(problem(1))))
 
@@ -118,7 +118,8 @@ def test_a_missing_scheduler_is_one_line(tmp_path, monkeypatch):
 
 def test_without_distributed_it_is_unavailable_with_the_reason():
     code = (
-        "import sys; sys.modules['distributed'] = sys.modules['dask'] = None; from harness.registry import Registry;"
+        "import sys; sys.modules['distributed'] = sys.modules['dask'] = None;"
+        "from implementations.registry import Registry;"
         "[print(Registry().describe(n)['reason']) for n in ('dask', 'dask-delayed')]"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

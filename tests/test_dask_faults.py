@@ -17,9 +17,9 @@ from test_dask import assert_identical, mixed
 
 pytest.importorskip("distributed")
 
-from harness.registry import Registry
 from implementations import dask_blocks
 from implementations.contract import Problem
+from implementations.registry import Registry
 
 TROUBLE = Path(__file__).parent / "plugins" / "trouble.py"
 SLOW = Registry([TROUBLE])

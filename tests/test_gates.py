@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from harness import gates, quality, workload
 from harness.quality import Summary
-from harness.registry import Registry
 from implementations.contract import OUTPUTS, Bounds
+from implementations.registry import Registry
 
 PIXELS = 60
 LENIENT = Bounds((0.5, 2.0), (0.5, 2.0), (0.5, 2.0), truth_dem_error=1.5, negative_pixels=0.1)

@@ -11,10 +11,12 @@ import pytest
 import records
 from rich.console import Console
 
-from harness import cli, gpu_check
+from harness import gpu_check
 from harness.plan import PRESETS
 from harness.record import Cell, Run
-from harness.registry import Registry, parse
+from implementations import command_line as cli
+from implementations.registry import Registry
+from implementations.solver_spec import parse
 
 ROOT = Path(__file__).parent.parent
 NO_DEVICE = Registry().unavailable("gpu-batched")

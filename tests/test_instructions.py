@@ -6,9 +6,9 @@ import re
 import pytest
 
 from harness import instructions, profiling_page
-from harness.cli import GATE_FAILED, OK
 from harness.instructions import Counted
 from harness.model import STRATEGIES
+from implementations.command_line import GATE_FAILED, OK
 
 
 def test_the_committed_counts_are_of_all_counted_solvers_and_plausible():

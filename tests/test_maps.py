@@ -10,12 +10,12 @@ from aia_files import TABLE, write_set
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from harness.registry import Registry
 from implementations import invert
 from implementations.aia import files, images, instrument
 from implementations.aia.maps import width_k
 from implementations.contract import Problem
 from implementations.maths import response
+from implementations.registry import Registry
 
 BINS = 9
 

@@ -13,11 +13,11 @@ from test_contract import problem, with_invalid
 
 from harness import gates, quality, record, workload
 from harness import peers as found
-from harness.registry import PEERS, Registry
 from implementations import dn2dem, peers
 from implementations.aia import files, images
 from implementations.contract import OUTPUTS, Options, Problem, Status
 from implementations.maths.response import SCALE
+from implementations.registry import PEERS, Registry
 
 TABLE = Registry()
 INSTALLED = [

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import registry
-from harness.registry import Registry, parse, split
+from implementations import registry
+from implementations.registry import Registry
+from implementations.solver_spec import parse, split
 
 BAD = Path(__file__).parent / "plugins" / "bad.py"
 
@@ -59,7 +60,7 @@ def test_every_registered_solver_describes_itself():
 
 def test_listing_imports_no_heavy_package():
     code = (
-        "import sys; from harness.registry import Registry; t = Registry(); [t.describe(n) for n in t.names()];"
+        "import sys; from implementations.registry import Registry; t = Registry(); [t.describe(n) for n in t.names()];"
         "print(sorted({'cupy', 'dask', 'numba', 'distributed'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -77,7 +77,7 @@ def test_workers_out_of_sight_are_divided_as_their_solver_is():
 
 @pytest.mark.parametrize("executor", ["threads", "process-pool", "loky"])
 def test_the_stages_of_workers_are_seen_too(executor, problem):
-    from harness.registry import Registry
+    from implementations.registry import Registry
 
     spec = f"baseline[executor={executor},workers=2]"
     solver = Registry().create(spec)

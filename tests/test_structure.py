@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted([*ROOT.glob("implementations/**/*.py"), *ROOT.glob("harness/**/*.py")])
-STRATEGY_PARTS = ("numba_", "executors", "gpu_device", "gpu_stream", "dask_")
+STRATEGY_PARTS = ("numba_", "executors", "gpu_device", "gpu_stream", "dask_", "blas", "solver_spec")
 """What strategy files may share beside contract and maths: kernels, executors and devices, by prefix."""
 BY_DEFINITION = {"numba_regmap": "baseline", "gpu_batched": "batched", "gpu_l2": "l2", "cupy_regmap": "baseline"}
 """Strategies that are another one with one thing replaced: a step, or the place where it is computed."""
@@ -44,23 +44,31 @@ def test_imports_run_one_way(path):
         known = ("implementations.contract", "implementations.maths", "implementations.aia")
         assert all(u.startswith(known) for u in uses), "the instrument knows no solver"
     elif name in COMMANDS:
-        assert {u for u in uses if u.startswith("harness")} <= {"harness.cli", "harness.registry"}
+        assert {u for u in uses if u.startswith("harness")} <= set()
     elif name.startswith("implementations"):
-        assert not any(u.startswith("harness") and u != "harness.registry" for u in uses), "strategies know no harness"
+        assert not any(u.startswith("harness") for u in uses), "strategies know no harness"
         if name == "implementations.baseline":
             assert not any("maths" in u for u in uses), "the oracle shares no maths"
     elif name.removeprefix("harness.") in LEAVES:
         assert uses <= LEAVES[name.removeprefix("harness.")]
     elif name == "harness.fullframe":
+        uses -= {"implementations.command_line"}
         assert {u for u in uses if u.startswith("impl")} == {"implementations.api", "implementations.contract"}
-    elif name not in ("harness.registry", "harness.selfcheck"):
-        allowed = ("implementations.contract", "implementations.maths", "implementations.aia")
+    elif name not in ("harness.selfcheck",):
+        allowed = (
+            "implementations.contract",
+            "implementations.maths",
+            "implementations.aia",
+            "implementations.registry",
+            "implementations.solver_spec",
+            "implementations.command_line",
+        )
         assert all(u.startswith(("harness", *allowed)) for u in uses), "solvers are known by name only"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_of)
 def test_strategies_do_not_import_one_another(path):
-    above = ("__init__", "api", "contract", "invert", "zarr_maps", "zarr_store")
+    above = ("__init__", "api", "contract", "invert", "registry", "zarr_maps", "zarr_store")
     if path.parent.name != "implementations" or path.stem in above:
         return
     others = {u.split(".")[1] for u in imported(path) if u.startswith("implementations.")}

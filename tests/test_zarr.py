@@ -13,8 +13,8 @@ import psutil
 import pytest
 import zarr
 
-from harness import mapfile, registry
-from implementations import dn2dem, zarr_maps
+from harness import mapfile
+from implementations import dn2dem, registry, zarr_maps
 from implementations import invert as invert_command
 from implementations.contract import OUTPUTS
 from implementations.zarr_store import block_shape

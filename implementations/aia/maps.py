@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from implementations.aia.images import ImageSet
 from implementations.contract import Array, Options, Problem, Solution, Status
 from implementations.maths import response
+from implementations.maths.uncertainty import HALF_WIDTH_TO_SIGMA
 
 Image = NDArray[np.float32]
-HALF_WIDTH_TO_SIGMA = 1 / (2 * np.sqrt(2 * np.log(2)))
 PLANES = {
     "dem": ("cm-5 K-1", "differential emission measure"),
     "edem": ("cm-5 K-1", "standard error of the DEM"),

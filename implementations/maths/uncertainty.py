@@ -4,10 +4,13 @@ Memory: `profile_peak` holds 8·T^2 bytes per pixel in float64 (0.3 MB at 200 bi
 callers cut the pixels accordingly.
 """
 
+import math
 from typing import Any, NamedTuple
 
 from implementations.maths.namespace import array_namespace
 
+HALF_WIDTH_TO_SIGMA = 1 / (2 * math.sqrt(2 * math.log(2)))
+"""What `dn2dem` and maps multiply elogt by, as the published `dn2dem_pos` does."""
 SAMPLES = 51
 OFFSET = 1e-8
 """The published code's sampling of a profile: 51 points that start this far (dex) above the lowest bin's centre."""

@@ -5,8 +5,6 @@ plugin files given by the user. Nothing is imported until a solver is asked for;
 CuPy, Dask and Numba only when they run, so that listing solvers imports none of these.
 """
 
-import ast
-import difflib
 import importlib
 import importlib.util
 import inspect
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from implementations.contract import Solver
+from implementations.solver_spec import UnknownNameError, parse
 
 GROUP = "demreg_bench.solvers"
 IN_REPO = {
@@ -47,14 +46,9 @@ PEERS = {
 }
 """Solvers of others, behind adapters of this project."""
 
-
-class UnknownNameError(ValueError):
-    """A name that nothing is registered under; the message names the nearest known ones."""
-
-    def __init__(self, kind: str, name: str, known: Iterable[str]):
-        known = sorted(known)
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or known
-        super().__init__(f"unknown {kind} '{name}'; nearest known: {', '.join(near)}")
+AUTO = "auto"
+PREFERRED = ("gpu-batched", "numba", "batched", "baseline")
+"""What the inner solver `auto` tries, the fastest exact solver first."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +135,7 @@ class Registry:
     def create(self, spec: str, threads: int = 1) -> Solver:
         """The solver that `name[key=value,...]` addresses; `threads` goes to one that has such a tunable, not given.
 
-        A tunable `inner` names a solver, which is handed over as a recipe (`harness.inner`).
+        A tunable `inner` names a solver, which is handed over as a recipe (`Inner`).
 
         Raises ValueError for an unknown name, tunable or value.
         """
@@ -154,8 +148,6 @@ class Registry:
         if "threads" in known:
             given.setdefault("threads", threads)
         if "inner" in known:
-            from harness.inner import Inner  # it stands on this module
-
             given["inner"] = Inner(str(given.get("inner", known["inner"])), tuple(map(str, self.plugins)))
         try:
             return cls(**given)
@@ -194,32 +186,42 @@ def tunables(cls: type[Solver]) -> dict[str, Any]:
     return {p.name: None if p.default is p.empty else p.default for p in keywords}
 
 
-def parse(spec: str) -> tuple[str, dict[str, Any]]:
-    """`name[key=value,...]` -> (name, {key: value}); values are Python literals, or else strings.
+@dataclass(frozen=True)
+class Inner:
+    """A recipe that can be sent to a worker: called there, it makes the solver.
 
-    Raises ValueError when the brackets or a pair are malformed.
+    Raises ValueError for a name that is not registered, or one of a solver that starts workers itself.
     """
-    match = re.fullmatch(r"\s*([\w.-]+)\s*(?:\[(.*)\])?\s*", spec)
-    if match is None:
-        raise ValueError(f"solver '{spec}' is not of the form name or name[key=value,...]")
-    given: dict[str, Any] = {}
-    for pair in filter(None, (match[2] or "").split(",")):
-        key, equals, value = (part.strip() for part in pair.partition("="))
-        if not equals or not key or key in given:
-            raise ValueError(f"solver '{spec}': '{pair}' is not a key=value given once")
-        given[key] = _literal(value)
-    return match[1], given
 
+    name: str
+    plugins: tuple[str, ...] = ()
 
-def _literal(text: str) -> Any:
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+    def __post_init__(self) -> None:
+        if self.name == AUTO:
+            return
+        table = Registry(self.plugins)
+        if self.name not in table.entries:
+            raise UnknownNameError("inner solver", self.name, [AUTO, *table.entries])
+        if table.load(self.name).device == "cluster":
+            raise ValueError(
+                f"inner solver '{self.name}' starts workers of its own; expected one that runs in a worker"
+            )
 
+    def here(self) -> str:
+        """The name of the solver that this machine would run. RuntimeError, with the reason, when it can't."""
+        table = Registry(self.plugins)
+        if self.name == AUTO:
+            able = (n for n in PREFERRED if n in table.entries and table.describe(n)["available"])
+            return next(able, "baseline")
+        facts = table.describe(self.name)
+        if not facts["available"]:
+            raise RuntimeError(f"inner solver '{self.name}' can't run on this worker: {facts['reason']}")
+        return self.name
 
-def split(text: str) -> list[str]:
-    """A comma-separated list of solver specs, commas inside brackets left alone."""
-    return [part.strip() for part in re.split(r",(?![^\[]*\])", text) if part.strip()]
+    def kind(self) -> type[Solver]:
+        """The class, for its accuracy and bounds; that of an exact solver for `auto`."""
+        return Registry(self.plugins).load("baseline" if self.name == AUTO else self.name)
+
+    def __call__(self, threads: int = 1) -> Solver:
+        """The solver, with that many threads if it has any to set."""
+        return Registry(self.plugins).create(self.here(), threads)
