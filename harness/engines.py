@@ -55,7 +55,7 @@ def unavailable(engine: str) -> str:
 
 
 def _device_unavailable() -> str:
-    able, reason = importlib.import_module("implementations.gpu_device").available()
+    able, reason = importlib.import_module("implementations.gpu.device").available()
     return "" if able else reason
 
 

@@ -1,7 +1,7 @@
 """Is the time of `numba` understood? Predicted from counted operations, against measured, over the preset grid.
 
 Calibrated, on this machine: seconds per operation of each stage and seconds per pixel beside them, from two numbers of
-bins and a seed that are not in the grid (`CALIBRATION`), by the cycle counters of `implementations.numba_stages`.
+bins and a seed that are not in the grid (`CALIBRATION`), by the cycle counters of `compiled.timed_kernel`.
 Every size has a process of its own, as in a sweep: how memory comes to a process depends on what it had before.
 Counted: the operations of a pixel as a function of channels, bins, points of the grid and passes of the positivity
 loop; the passes of each cell come from its solution. Predicted: everything else. Calibration and all cells take turns,

@@ -22,7 +22,7 @@ WINDOW_S = 0.002
 BLOCKS = (16 * 2**10, 256 * 2**10, 4 * 2**20, 64 * 2**20)
 """Sizes whose copies fit a first-level, second-level, third-level cache, and no cache."""
 FRESH = 32 * 2**20
-PROBES = "implementations.numba_rates"
+PROBES = "implementations.compiled.probes"
 
 Task = Callable[[], Any]
 

@@ -31,7 +31,7 @@ FEWEST, MOST, ENOUGH_S = 3, 25, 1.0
 """Rounds: that many at least, and further ones while they have not lasted long enough to be sure of a quiet moment."""
 BUDGET_S = 30.0
 """A solver whose runs are slow gets fewer rounds, one at least."""
-COUNTED = {"numba": "implementations.numba_stages", "numba-float32": "implementations.numba_stages"}
+COUNTED = {"numba": "implementations.compiled.timed_kernel", "numba-float32": "implementations.compiled.timed_kernel"}
 """Solvers with a compiled variant that counts: a module with `stages(solver, problem)` and `unavailable()`."""
 HANDS_ON = ("dask", "dask-delayed", "processes")
 """Solvers whose pixels are inverted by another solver, in processes that no hook reaches."""
@@ -41,15 +41,17 @@ _PARTS = {
         "constraint_weight smoothed": "weights", "gsvd": "factorisation", "regularisation": "grid search",
         "regularised_inverse": "positivity", "temperature_resolution": "profile width",
     },
-    "implementations.vectorized": {
+    "implementations.cpu.vectorized": {
         "constraint_weight": "weights", "gsvd": "factorisation", "regularisation": "grid search",
     },
-    "implementations.numba_search": {"search search_parallel": "grid search"},
-    "implementations.batched": {
+    "implementations.cpu.regmap_search": {"search search_parallel": "grid search"},
+    "implementations.cpu.batched": {
         "constraint_weight": "weights", "factorised": "factorisation", "nonnegative": "positivity",
         "resolution": "profile width", "Batched.fill": OTHER,
     },
-    "implementations.l2": {"tabulate": "factorisation", "choose by_grid_point": "grid search", "invert": "positivity"},
+    "implementations.cpu.l2": {
+        "tabulate": "factorisation", "choose by_grid_point": "grid search", "invert": "positivity",
+    },
     "implementations.maths.constraint": {
         "is_given loci_weight solution_weight smoothed inverse_diagonal uniform_inverse_diagonal": "weights",
     },

@@ -151,7 +151,7 @@ def _lazily(call: Any, arguments: dict[str, Any], pixels: tuple[str, str], bins:
 
     Raises ValueError as `call` does, and for a solver that starts workers: a task is in one already.
     """
-    from implementations import dask_arrays
+    from implementations.cluster import arrays as cluster_arrays
     from implementations.registry import Registry
 
     kept = {k: v for k, v in arguments.items() if k not in (*pixels, "dem_norm0", "progress")}
@@ -165,7 +165,7 @@ def _lazily(call: Any, arguments: dict[str, Any], pixels: tuple[str, str], bins:
     block = functools.partial(_block, call, pixels, kept)
     nothing = np.empty((0, np.shape(dn)[-1]))
     _block(call, pixels, {**kept, "solver": "baseline"}, nothing, nothing, None if np.ndim(norm) > 1 else norm)
-    return dask_arrays.outputs(block, dn, edn, norm, bins)
+    return cluster_arrays.outputs(block, dn, edn, norm, bins)
 
 
 def _block(call: Any, pixels: tuple[str, str], kept: dict[str, Any], dn: Array, edn: Array, norm: Any) -> Outputs:

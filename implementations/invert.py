@@ -4,7 +4,7 @@
 and recovered counts with the WCS of the images, as .fits, .zarr or .asdf. Several sets of six are a time series.
 
 `python -m implementations.invert IN.zarr OUT.zarr --solver dask` inverts counts and errors out of a Zarr store into
-another, however large they are; the same command again goes on where one ended. See `implementations.zarr_maps`.
+another, however large they are; the same command again goes on where one ended. See `large_maps.inversion`.
 """
 
 import argparse
@@ -65,9 +65,9 @@ def _invert_store(given: argparse.Namespace, source: Path, target: Path) -> int:
     missing = [name for name in ("zarr", "distributed") if not find_spec(name)]
     if missing:
         raise ValueError(f"{missing[0]} is not installed: pip install 'demreg-bench[dask]'")
-    zarr_maps = importlib.import_module("implementations.zarr_maps")
+    inversion = importlib.import_module("implementations.large_maps.inversion")
     options = Options(gloci=int(given.gloci))
-    return zarr_maps.invert_store(source, target, given.solver, given.threads, given.bins, tuple(given.logt), options)
+    return inversion.invert_store(source, target, given.solver, given.threads, given.bins, tuple(given.logt), options)
 
 
 def _invert_images(given: argparse.Namespace) -> int:

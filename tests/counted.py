@@ -14,7 +14,7 @@ import array_api_strict
 import numpy as np
 from fake_device import FakeDevices
 
-from implementations import gpu_device
+from implementations.gpu import device
 
 VIEWS = (
     "reshape permute_dims expand_dims squeeze broadcast_to broadcast_arrays moveaxis flip empty empty_like "
@@ -90,10 +90,10 @@ def counting():
         for name in WAITS:
             replace(array, name, DOWN, SYNCHRONISATIONS)
         replace(array, "__getitem__", _taken)
-        replace(gpu_device, "to_host", DOWN, SYNCHRONISATIONS)
+        replace(device, "to_host", DOWN, SYNCHRONISATIONS)
         devices = FakeDevices(xp=array_api_strict)
         devices.finish = counting.hook(devices.finish, SYNCHRONISATIONS)
-        stack.enter_context(patch.object(gpu_device, "runtime", lambda: devices))
+        stack.enter_context(patch.object(device, "runtime", lambda: devices))
         yield counting.counts
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from fake_device import FakeDevices
 
-from implementations import gpu_device
 from implementations.contract import Problem, Solution
-from implementations.gpu_fused import SOURCE as KERNEL
-from implementations.gpu_fused import GpuFused
+from implementations.gpu import device
+from implementations.gpu.fused import SOURCE as KERNEL
+from implementations.gpu.fused import GpuFused
 
 SOURCE = Path(__file__).parent / "emulator" / "gpu_fused.cpp"
 COMPILER = shutil.which("g++")
@@ -74,5 +74,5 @@ def _by_value(argument: object) -> object:
 def emulated(problem: Problem, precision: str = "float64", **tunables: object) -> Solution:
     """What the solver makes of a problem, its kernel emulated."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gpu_device, "runtime", lambda: FakeDevices(devices=2, order=5, xp=Emulator))
+        patch.setattr(device, "runtime", lambda: FakeDevices(devices=2, order=5, xp=Emulator))
         return GpuFused(precision, **tunables).run(problem)

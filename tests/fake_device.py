@@ -1,4 +1,4 @@
-"""Devices made of host memory that stand in for `implementations.gpu_device.Cupy`.
+"""Devices made of host memory that stand in for `implementations.gpu.device.Cupy`.
 
 They are as nasty as the order allows. Operations wait in their streams. `lazy` does none before the host waits for an
 event, and then only what it depends on; `eager` does each at once; an integer seeds a generator that lets streams run

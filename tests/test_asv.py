@@ -24,7 +24,7 @@ PEERS = {}
 ONLY_HERE = """
 import os
 
-from implementations.vectorized import Vectorized
+from implementations.cpu.vectorized import Vectorized
 
 
 class Dying(Vectorized):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from test_contract import assert_close, problem, with_invalid
 
-from implementations.batched import Batched
 from implementations.contract import OUTPUTS, Problem
-from implementations.l2 import L2
+from implementations.cpu.batched import Batched
+from implementations.cpu.l2 import L2
 
 
 @pytest.mark.parametrize(

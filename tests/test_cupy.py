@@ -11,12 +11,12 @@ from replay import Tally
 from test_contract import assert_close, problem, with_invalid
 from test_parity import check_solution
 
-from implementations import gpu_device
 from implementations.contract import OUTPUTS
-from implementations.cupy_direct import CupyDirect
-from implementations.cupy_regmap import CupyRegmap
-from implementations.gpu_l2 import GpuL2
-from implementations.l2 import L2
+from implementations.cpu.l2 import L2
+from implementations.gpu import device as gpu_device
+from implementations.gpu.direct import CupyDirect
+from implementations.gpu.l2 import GpuL2
+from implementations.gpu.regmap import CupyRegmap
 
 NAMESPACES = {"numpy": np, "strict": array_api_strict}
 

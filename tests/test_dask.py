@@ -14,7 +14,8 @@ from test_contract import problem
 pytest.importorskip("distributed")
 
 from harness import workload
-from implementations import dask_blocks, dask_memory
+from implementations.cluster import blocks as cluster_blocks
+from implementations.cluster import memory as cluster_memory
 from implementations.contract import Solution
 from implementations.registry import Inner
 
@@ -60,7 +61,7 @@ def test_it_is_as_accurate_as_its_inner_solver(inner, accuracy):
 
 def test_auto_is_the_first_that_the_machine_can_run(monkeypatch):
     assert Inner("auto").here() == "numba"
-    monkeypatch.setattr("implementations.numba_fused.NumbaFused.available", lambda: (False, "Numba is not installed"))
+    monkeypatch.setattr("implementations.cpu.fused.NumbaFused.available", lambda: (False, "Numba is not installed"))
     assert Inner("auto").here() == "batched"
     with pytest.raises(RuntimeError, match="inner solver 'numba' can't run on this worker: Numba is not installed"):
         Inner("numba")()
@@ -84,7 +85,7 @@ def test_tunables_that_cannot_be_are_named(spec, message):
 
 
 def blocks(pixels, seconds, slots=2, memory=2**31, bins=34):
-    size = dask_blocks.pixels_per_block(pixels, seconds, 6, bins, slots, memory)
+    size = cluster_blocks.pixels_per_block(pixels, seconds, 6, bins, slots, memory)
     return size, -(-pixels // size)
 
 
@@ -108,7 +109,7 @@ def test_a_small_map_is_cut_so_that_it_balances_but_not_into_crumbs():
 
 
 def test_a_missing_scheduler_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr("implementations.dask_cluster.ANSWER_S", 0.5)
+    monkeypatch.setattr("implementations.cluster.session.ANSWER_S", 0.5)
     for where, message in (("tcp://127.0.0.1:9", "no scheduler answers at"), (tmp_path / "s.json", "is not there")):
         solver = solvers.REGISTRY.create(f"dask[scheduler={where}]")
         with pytest.raises(RuntimeError, match=message) as error:
@@ -138,7 +139,7 @@ def test_user_weights_go_with_their_pixels():
 
 def test_a_machine_that_does_not_let_memory_be_read_is_sent_messages(monkeypatch):
     given = mixed(900)
-    monkeypatch.setattr("implementations.dask_memory.readable", lambda beacons: False)
+    monkeypatch.setattr("implementations.cluster.memory.readable", lambda beacons: False)
     solver = solvers.REGISTRY.create("dask[inner=numba]")
     state = solver.prepare(given)
     assert_identical(solver.collect(state, solver.solve(state)), solvers.create("numba").run(given))
@@ -148,21 +149,19 @@ def test_a_machine_that_does_not_let_memory_be_read_is_sent_messages(monkeypatch
 
 
 def test_the_memory_of_a_process_that_ended_is_gone():
-    code = (
-        "import numpy as np; from implementations.dask_memory import Address, BEACON as b;print(Address.of(b)); input()"
-    )
+    code = "from implementations.cluster.memory import Address, BEACON as b;print(Address.of(b)); input()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=-1, stdout=-1, text=True) as process:
-        address = eval(process.stdout.readline(), {"Address": dask_memory.Address})
-        assert dask_memory.readable([address])
+        address = eval(process.stdout.readline(), {"Address": cluster_memory.Address})
+        assert cluster_memory.readable([address])
         process.kill()
         process.wait()
-        assert not dask_memory.readable([address])
-        with pytest.raises(dask_memory.GoneError, match=f"worker process {process.pid} is gone"):
-            address.read_into(np.empty_like(dask_memory.BEACON))
+        assert not cluster_memory.readable([address])
+        with pytest.raises(cluster_memory.GoneError, match=f"worker process {process.pid} is gone"):
+            address.read_into(np.empty_like(cluster_memory.BEACON))
 
 
 def test_a_moment_in_which_the_machine_is_busy_does_not_count():
     stalls = iter([0.0, 0.3])  # the warm-up, then the first pixel timed
     pixels = (np.ones((400, 6)), np.ones((400, 6)), None)
-    seconds = dask_blocks.seconds_per_pixel(lambda p: time.sleep(1e-3 * len(p[0]) + next(stalls, 0.0)), pixels)
+    seconds = cluster_blocks.seconds_per_pixel(lambda p: time.sleep(1e-3 * len(p[0]) + next(stalls, 0.0)), pixels)
     assert 1e-3 <= seconds < 1e-2

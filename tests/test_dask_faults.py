@@ -17,7 +17,7 @@ from test_dask import assert_identical, mixed
 
 pytest.importorskip("distributed")
 
-from implementations import dask_blocks
+from implementations.cluster import blocks
 from implementations.contract import Problem
 from implementations.registry import Registry
 
@@ -76,21 +76,21 @@ def test_a_worker_out_of_memory_is_named_with_its_block():
     solver = SLOW.create("dask[inner=bloats-at-the-mark,memory=500MiB]")
     with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
         state = solver.prepare(given)
-        with pytest.raises(dask_blocks.BlockError, match=r"block 0 \(pixels 0 to \d+\): 1 workers died of it") as error:
+        with pytest.raises(blocks.BlockError, match=r"block 0 \(pixels 0 to \d+\): 1 workers died of it") as error:
             solver.solve(state)
     assert "give workers more memory" in str(error.value)
     assert state.session.client.status == "closed"
 
 
 def test_a_scheduler_that_goes_away_is_a_clear_error(monkeypatch):
-    monkeypatch.setattr("implementations.dask_cluster.ANSWER_S", 3.0)
+    monkeypatch.setattr("implementations.cluster.session.ANSWER_S", 3.0)
     command = [sys.executable, str(Path(__file__).with_name("cluster.py"))]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as cluster:
         address = cluster.stdout.readline().strip()
         solver = SLOW.create(f"dask[inner=slow,scheduler={address}]")
         state = solver.prepare(mixed(1500))
         spoil(state, 2, cluster.kill)
-        with pytest.raises(dask_blocks.BlockError, match=r"block \d+ \(pixels .*\): the scheduler went away"):
+        with pytest.raises(blocks.BlockError, match=r"block \d+ \(pixels .*\): the scheduler went away"):
             solver.solve(state)
 
 
@@ -98,7 +98,7 @@ def test_an_inner_solver_that_raises_is_named_with_its_block():
     bad = Registry([Path(__file__).parent / "plugins" / "bad.py"])
     solver = bad.create("dask[inner=raises]")
     before = set(psutil.Process().children(recursive=True))
-    with pytest.raises(dask_blocks.BlockError, match="warming up the workers: RuntimeError: no convergence in the sec"):
+    with pytest.raises(blocks.BlockError, match="warming up the workers: RuntimeError: no convergence in the sec"):
         solver.prepare(mixed(50))
     assert [
         p for p in psutil.Process().children(recursive=True) if p not in before and "spawn_main" in p.cmdline()

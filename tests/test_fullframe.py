@@ -27,11 +27,11 @@ def test_a_small_frame_is_inverted_watched_and_compared(tmp_path, capsys):
 
 
 def test_a_single_bit_off_is_found(tmp_path):
-    from implementations import zarr_maps
+    from implementations.large_maps import inversion
 
     source, target = tmp_path / "in.zarr", tmp_path / "out.zarr"
     mapfile.write(source, "solar-mix", (6, 10), 12)
-    assert zarr_maps.invert_store(source, target, "numba", 1, 12, fullframe.LOGT) == 0
+    assert inversion.invert_store(source, target, "numba", 1, 12, fullframe.LOGT) == 0
     assert fullframe._differing(source, target, 12) == []
     edem = zarr.open_group(target, mode="r+")["edem"]
     edem[5, 9, 3] = np.nextafter(edem[5, 9, 3], np.inf)

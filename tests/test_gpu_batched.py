@@ -11,10 +11,11 @@ from replay import Tally
 from test_contract import assert_close, problem, with_invalid
 from test_parity import check_solution
 
-from implementations import gpu_batched, gpu_device
-from implementations.batched import Batched, pixel_bytes
 from implementations.contract import OUTPUTS, Problem
-from implementations.gpu_batched import GpuBatched
+from implementations.cpu.batched import Batched, pixel_bytes
+from implementations.gpu import batched
+from implementations.gpu import device as gpu_device
+from implementations.gpu.batched import GpuBatched
 
 NAMESPACES = {"numpy": np, "strict": array_api_strict}
 
@@ -108,7 +109,7 @@ def test_the_host_waits_once_a_positivity_pass(monkeypatch, gloci):
 
 
 def test_what_is_done_is_not_solved_again(device, monkeypatch):
-    from implementations import batched
+    from implementations.cpu import batched
 
     solved, original = [], batched.solution_at
 
@@ -134,7 +135,7 @@ def test_its_own_facts_are_handed_over(device):
 def test_a_map_is_cut_to_what_the_devices_svd_takes_at_a_time(monkeypatch):
     """cuSOLVER's workspace is counted in 32 bits; room is planned for it too."""
     monkeypatch.setattr(gpu_device, "runtime", lambda: FakeDevices(free_bytes=10**15))
-    monkeypatch.setattr(gpu_batched, "MOST_PIXELS", 16)
+    monkeypatch.setattr(batched, "MOST_PIXELS", 16)
     state, given = GpuBatched().prepare(problem(50)), problem(50)
     assert state.chunk == 16
     assert state.job.work_bytes >= pixel_bytes(given) + 8 * 1049

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from implementations import gpu_device
+from implementations.gpu import device as gpu_device
 
 
 class Driver:
@@ -77,7 +77,7 @@ def test_without_a_driver_its_library_is_named(monkeypatch):
 
 
 def test_probing_imports_no_cupy():
-    code = "import sys; from implementations import gpu_device; gpu_device.available(); print('cupy' in sys.modules)"
+    code = "import sys; from implementations.gpu import device; device.available(); print('cupy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

@@ -15,10 +15,10 @@ from test_contract import assert_close, problem, with_invalid
 from test_parity import expected
 
 from harness import gates, quality, workload
-from implementations import gpu_fused
 from implementations.baseline import Baseline
-from implementations.batched import Batched
 from implementations.contract import OUTPUTS, Problem, Solution, Status
+from implementations.cpu.batched import Batched
+from implementations.gpu import fused
 
 NVCC = shutil.which("nvcc")
 needs_compiler = pytest.mark.skipif(not COMPILER, reason="g++ is not installed")
@@ -107,13 +107,13 @@ def test_single_precision_loses_only_resolution():
     moved = np.abs(single.elogt - double.elogt) / (of.logt[-1] - of.logt[0]) * 51 * 2
     assert np.count_nonzero(moved) <= 1e-3 * moved.size  # a sample that was within rounding of the half maximum
     assert moved.max() < 1.5
-    assert "-DREAL=float" in gpu_fused.definitions(of, "float32")
+    assert "-DREAL=float" in fused.definitions(of, "float32")
 
 
 @needs_compiler
 def test_single_precision_is_held_to_a_gate_of_its_own():
     of, truth = workload.generate(workload.load("random-response"), 60, 34)
-    solver, solved = gpu_fused.GpuFused("float32"), emulated(of, "float32")
+    solver, solved = fused.GpuFused("float32"), emulated(of, "float32")
     reference = quality.summarise(of, Baseline().run(of))
 
     def gate(solution):
@@ -148,9 +148,9 @@ def test_lanes_that_diverge_are_caught(tmp_path):
 
 def test_a_precision_that_is_none_is_refused():
     with pytest.raises(ValueError, match="precision must be float64 or float32, got half"):
-        gpu_fused.GpuFused(precision="half")
-    assert gpu_fused.GpuFused(precision="float32").accuracy == "approximate"
-    assert gpu_fused.GpuFused().bounds is None
+        fused.GpuFused(precision="half")
+    assert fused.GpuFused(precision="float32").accuracy == "approximate"
+    assert fused.GpuFused().bounds is None
 
 
 @needs_nvcc
@@ -158,9 +158,9 @@ def test_a_precision_that_is_none_is_refused():
     ("bins", "channels", "precision"), [(34, 6, "float64"), (200, 6, "float32"), (40, 12, "float64")]
 )
 def test_the_kernel_compiles_for_a_device(tmp_path, bins, channels, precision):
-    defines = gpu_fused.definitions(problem(1, bins, channels), precision)
+    defines = fused.definitions(problem(1, bins, channels), precision)
     flags = ["-arch=sm_90", "-cubin", "-Werror", "all-warnings", "-o", tmp_path / "kernel.cubin"]
-    subprocess.run([NVCC, *flags, *defines, gpu_fused.SOURCE], check=True)
+    subprocess.run([NVCC, *flags, *defines, fused.SOURCE], check=True)
     assert (tmp_path / "kernel.cubin").stat().st_size > 0
 
 
@@ -174,13 +174,13 @@ class Recorded:
 def test_a_launch_covers_every_pixel_and_passes_what_the_kernel_takes():
     """Order and types: the kernel trusts them."""
     of: Problem = problem(3, 20)
-    tables, function = gpu_fused.stage(of), Recorded()
-    kernel = gpu_fused.Kernel(function, 4, 1234, tables, (np.float64(1.0), np.float64(1.5), np.int32(10)))
+    tables, function = fused.stage(of), Recorded()
+    kernel = fused.Kernel(function, 4, 1234, tables, (np.float64(1.0), np.float64(1.5), np.int32(10)))
     outputs = dict(vars(Solution.empty(of)))
-    gpu_fused.compute(kernel, {"dn": of.dn, "edn": of.edn}, outputs, "stream")
+    fused.compute(kernel, {"dn": of.dn, "edn": of.edn}, outputs, "stream")
     grid, block, arguments, shared, stream = function.launch
     assert (grid, block, shared, stream) == ((1,), (128,), 1234, "stream")
-    text = gpu_fused.SOURCE.read_text()
+    text = fused.SOURCE.read_text()
     taken = text[text.index("__global__ void invert") :].split(")")[0]
     names = [word.strip().split()[-1].lstrip("*") for word in taken.split(",")]
     assert len(names) == len(arguments)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from fake_device import FakeDevices
 
-from implementations import gpu_stream
-from implementations.gpu_stream import Job, Pipeline, plan
+from implementations.gpu import pipeline as gpu_pipeline
+from implementations.gpu.pipeline import Job, Pipeline, plan
 
 ORDERS = ["lazy", "eager", *range(8)]
 UP, MAIN, DOWN = range(3)
@@ -118,7 +118,7 @@ def test_buffers_are_allocated_once():
     pipeline.run()
     pipeline.run()
     assert [name for _, name in fake.log if name.startswith("pinned")] == allocated
-    assert fake.held[0] == held == 2 * gpu_stream.SLOTS * given.slot_bytes()
+    assert fake.held[0] == held == 2 * gpu_pipeline.SLOTS * given.slot_bytes()
 
 
 def test_a_slow_device_gets_fewer_chunks():
@@ -129,7 +129,7 @@ def test_a_slow_device_gets_fewer_chunks():
     def compute(shared, given, out, stream):
         taken[stream.device] += 1
 
-    class Slow(gpu_stream.Line):
+    class Slow(gpu_pipeline.Line):
         def _compute(self, slot, n):
             super()._compute(slot, n)
             time.sleep(0.02 if self.device == 0 else 0.0005)
@@ -190,7 +190,7 @@ def test_a_plan_keeps_to_all_its_limits():
     # Enough memory: as many chunks as overlap asks for, but not so small that a device idles.
     assert plan(10**6, 1000, 1000, 10**12) == 125000
     assert plan(10**6, 1000, 1000, 10**12, devices=4) == 31250
-    assert plan(50000, 1000, 1000, 10**12) == gpu_stream.FEWEST
+    assert plan(50000, 1000, 1000, 10**12) == gpu_pipeline.FEWEST
     assert plan(7, 1000, 1000, 10**12) == 7
     # Little memory, and the limit of pinned memory.
     assert plan(10**6, 1000, 1000, 3 * 10**6) == 800

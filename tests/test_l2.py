@@ -4,7 +4,7 @@ import numpy as np
 from test_contract import problem
 
 from implementations import baseline
-from implementations.l2 import L2, tabulate
+from implementations.cpu.l2 import L2, tabulate
 from implementations.maths import discrepancy
 
 GIVEN = problem(40)

@@ -10,9 +10,9 @@ import pytest
 from test_contract import assert_close, problem
 from test_sweep import rows_of, sweep
 
-from implementations import batched
-from implementations.batched import Batched
 from implementations.contract import OUTPUTS
+from implementations.cpu import batched
+from implementations.cpu.batched import Batched
 from implementations.maths import constraint, discrepancy, factorise, inverse, response, uncertainty
 from implementations.maths.namespace import Standard
 
@@ -44,7 +44,7 @@ def test_a_sweep_needs_no_more(lean, tmp_path):
 
 
 def test_gpu_check_and_reading_records_need_no_more(lean):
-    modules = "harness.gpu_check, harness.sweep, harness.recommend, harness.compare, implementations.gpu_stream"
+    modules = "harness.gpu_check, harness.sweep, harness.recommend, harness.compare, implementations.gpu.pipeline"
     code = f"import sys, {modules}; print([m for m in {MISSING!r} if sys.modules.get(m)])"
     done = subprocess.run([sys.executable, "-c", code], env=lean, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -14,14 +14,14 @@ from numba.core.errors import NumbaError
 from numba.core.runtime import _nrt_python, rtsys
 
 from harness import quality, workload
-from implementations import numba_compile, numba_tiles
 from implementations.baseline import regularisation
+from implementations.compiled import jit, tiles
+from implementations.compiled.discrepancy import excess_at, grid, morozov
+from implementations.compiled.kernel import invert
+from implementations.compiled.simd import LANES
 from implementations.contract import OUTPUTS
-from implementations.numba_discrepancy import excess_at, grid, morozov
-from implementations.numba_fused import NumbaFloat32, NumbaFused
-from implementations.numba_kernel import invert
-from implementations.numba_search import search, search_parallel
-from implementations.numba_simd import LANES
+from implementations.cpu.fused import NumbaFloat32, NumbaFused
+from implementations.cpu.regmap_search import search, search_parallel
 
 
 def problem_of(name, pixels, bins, **options):
@@ -44,9 +44,9 @@ def test_no_allocation_per_pixel(gloci, allocations):
     def of_one_call(pixels):
         problem = problem_of("solar-mix", pixels, 34, gloci=gloci)
         state = replace(NumbaFused().prepare(problem), tile=pixels)
-        numba_tiles.solve(state)
+        tiles.solve(state)
         before = allocations()
-        numba_tiles.solve(state)
+        tiles.solve(state)
         return allocations() - before
 
     assert of_one_call(500) == of_one_call(8) < 100
@@ -59,7 +59,7 @@ def test_memory_beyond_inputs_and_outputs_is_small():
     code = """
 import resource, sys
 from harness import workload
-from implementations.numba_fused import NumbaFused
+from implementations.cpu.fused import NumbaFused
 few, _ = workload.generate(workload.load("gaussian-response"), 100, 34)
 NumbaFused(threads=2).run(few)
 problem, _ = workload.generate(workload.load("gaussian-response"), 200_000, 34)
@@ -77,7 +77,7 @@ print(after - before - outputs / 1024)
 def test_threads_and_tiles_change_nothing(solver, monkeypatch):
     problem = problem_of("solar-mix", 333, 34)
     one, two = solver(threads=1).run(problem), solver(threads=2).run(problem)
-    monkeypatch.setattr(numba_tiles, "TILE", 8)
+    monkeypatch.setattr(tiles, "TILE", 8)
     small = solver(threads=3).run(problem)
     for name in (*OUTPUTS, "iterations", "status"):
         np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
@@ -98,7 +98,7 @@ def test_single_precision_loses_only_resolution(bins):
 def test_the_cache_is_used_by_the_next_process(tmp_path):
     code = """
 
-from implementations.numba_search import search
+from implementations.cpu.regmap_search import search
 import numpy as np
 u = np.eye(3)
 search(np.ones(3) * 0.5, np.ones(3) * 0.8, u, np.ones(3), 1.0, 42)
@@ -200,10 +200,10 @@ def test_an_allocation_in_the_kernel_would_not_compile():
 def test_the_kernel_holds_on_to_nothing():
     problem = problem_of("random-response", 8, 20)
     state = NumbaFused().prepare(problem)
-    numba_tiles.solve(state)
+    tiles.solve(state)
     before = sys.getrefcount(problem.dn), sys.getrefcount(state.setup.response)
     for _ in range(20):
-        numba_tiles.solve(state)
+        tiles.solve(state)
     assert (sys.getrefcount(problem.dn), sys.getrefcount(state.setup.response)) == before
 
 
@@ -211,8 +211,8 @@ def test_the_kernel_is_compiled_once_for_all_processes():
     NumbaFused().run(problem_of("random-response", 8, 20))
     code = """
 from harness import workload
-from implementations.numba_fused import NumbaFused
-from implementations.numba_kernel import invert
+from implementations.cpu.fused import NumbaFused
+from implementations.compiled.kernel import invert
 NumbaFused().run(workload.generate(workload.load("random-response"), 8, 20)[0])
 print(sum(invert.stats.cache_hits.values()), sum(invert.stats.cache_misses.values()))
 """
@@ -224,10 +224,10 @@ def test_a_change_of_any_step_makes_the_cache_stale(tmp_path):
     """Numba itself looks at the file of the entry only, and at what the entry closes over."""
     step = tmp_path / "numba_step.py"
     step.write_text("x = 1\n")
-    before = numba_compile.fingerprint(tmp_path)
-    assert numba_compile.fingerprint(tmp_path) == before
+    before = jit.fingerprint(tmp_path)
+    assert jit.fingerprint(tmp_path) == before
     step.write_text("x = 2\n")
-    assert numba_compile.fingerprint(tmp_path) != before
+    assert jit.fingerprint(tmp_path) != before
     assert [type(cell.cell_contents) for cell in invert.py_func.__closure__] == [int]
 
 
@@ -239,8 +239,8 @@ def test_without_a_place_for_the_cache_the_kernel_still_compiles(monkeypatch):
             raise RuntimeError("cannot cache function: no locator available")
         return real(**flags)
 
-    monkeypatch.setattr(numba_compile.numba, "njit", refusing)
-    assert numba_compile.entry(lambda x: x + 1)(1) == 2
+    monkeypatch.setattr(jit.numba, "njit", refusing)
+    assert jit.entry(lambda x: x + 1)(1) == 2
 
 
 @pytest.mark.parametrize("solver", [NumbaFused, NumbaFloat32])
@@ -250,5 +250,5 @@ def test_rows_left_out_change_nothing(solver, gloci, name, monkeypatch):
     """Sorted rows and an early end of the search for a profile's peak give the very same resolution."""
     problem = problem_of(name, 40, 150, gloci=gloci)
     sorted_rows = solver().run(problem)
-    monkeypatch.setattr(numba_tiles, "SORT_FROM", 10**9)
+    monkeypatch.setattr(tiles, "SORT_FROM", 10**9)
     np.testing.assert_array_equal(sorted_rows.elogt, solver().run(problem).elogt)

@@ -11,7 +11,7 @@ from harness.rates import cores
 
 OVERSUBSCRIBED = """
 import os, subprocess, sys
-from implementations.batched import Batched
+from implementations.cpu.batched import Batched
 
 WORK = '''
 import sys, time

@@ -8,7 +8,7 @@ import pytest
 
 from harness import predict, stages
 from harness.model import Shape
-from implementations import numba_stages
+from implementations.compiled import timed_kernel
 
 SHAPES = [Shape(6, bins, 42, 2.0, True) for bins in (64, 300)]
 KNOWN = {name: (3e-10 / n, 2e-7 * n) for n, name in enumerate(predict.COUNTS, start=1)}
@@ -39,7 +39,7 @@ def test_a_stage_that_gets_faster_with_more_bins_costs_nothing_per_operation():
 
 def test_every_counted_stage_has_a_prediction():
     """A stage that is added to the counting kernel and not here would silently be predicted as nothing."""
-    assert set(predict.COUNTS) == set(numba_stages.STAGES)
+    assert set(predict.COUNTS) == set(timed_kernel.STAGES)
     assert set(predict.COUNTS) | set(predict.PER_CALL) == set(stages.STAGES)
 
 

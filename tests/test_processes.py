@@ -16,7 +16,7 @@ from test_sweep import sweep
 
 from harness import contention
 from harness.record import Cell, Run
-from implementations import processes
+from implementations.cluster import processes
 from implementations.contract import OUTPUTS, Solution
 
 

@@ -7,8 +7,8 @@ import pytest
 from counted import DOWN, FACTORISATIONS, LAUNCHES, SYNCHRONISATIONS, UP, counting, per_pixel
 
 from harness import profiling_page, stages, workload
-from implementations.cupy_direct import CupyDirect
-from implementations.cupy_regmap import CupyRegmap
+from implementations.gpu.direct import CupyDirect
+from implementations.gpu.regmap import CupyRegmap
 
 TEXT = profiling_page.PAGE.read_text()
 

@@ -146,9 +146,9 @@ def test_a_mismatch_is_named(monkeypatch, problem):
 
 
 def test_without_a_counter_there_is_a_reason(monkeypatch, problem):
-    from implementations import numba_stages
+    from implementations.compiled import timed_kernel
 
-    monkeypatch.setattr(numba_stages.platform, "machine", lambda: "abacus")
+    monkeypatch.setattr(timed_kernel.platform, "machine", lambda: "abacus")
     figures = stages.watch(create("numba"), problem, "numba")
     assert figures == {"stages": None, "stages_reason": "no cycle counter on abacus"}
 
@@ -159,11 +159,11 @@ def test_without_a_counter_there_is_a_reason(monkeypatch, problem):
 def test_the_counting_kernel_is_the_kernel(name, gloci, bins):
     from dataclasses import replace
 
-    from implementations import numba_stages
+    from implementations.compiled import timed_kernel
 
     drawn = replace(DRAW, bins=bins, options=Options(gloci=gloci)).problem()
     solver = create(name)
-    expected, (got, _, seconds) = solver.run(drawn), numba_stages.stages(solver, drawn)
+    expected, (got, _, seconds) = solver.run(drawn), timed_kernel.stages(solver, drawn)
     for field in fields(expected):
         np.testing.assert_array_equal(getattr(got, field.name), getattr(expected, field.name))
     assert seconds["profile width"] > 0
@@ -189,8 +189,8 @@ def test_nvtx_ranges_are_around_the_stages_and_device_events_beside_them(monkeyp
     from fake_device import FakeDevices
 
     from harness import clock, engines
-    from implementations import gpu_device
-    from implementations.gpu_batched import GpuBatched
+    from implementations.gpu import device
+    from implementations.gpu.batched import GpuBatched
 
     said, depth = [], [0]
     here = threading.local()
@@ -206,7 +206,7 @@ def test_nvtx_ranges_are_around_the_stages_and_device_events_beside_them(monkeyp
 
     nvtx = SimpleNamespace(RangePush=push, RangePop=pop)
     monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(cuda=SimpleNamespace(nvtx=nvtx)))
-    monkeypatch.setattr(gpu_device, "runtime", lambda: FakeDevices(xp=np))
+    monkeypatch.setattr(device, "runtime", lambda: FakeDevices(xp=np))
     solver, before = GpuBatched(), baseline.gsvd
     figures = engines._nvtx(lambda facts: clock.timed_run(solver, problem, facts), solver, tmp_path)
     assert said[0] == "run of gpu-batched"

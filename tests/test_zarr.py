@@ -14,10 +14,11 @@ import pytest
 import zarr
 
 from harness import mapfile
-from implementations import dn2dem, registry, zarr_maps
+from implementations import dn2dem, registry
 from implementations import invert as invert_command
 from implementations.contract import OUTPUTS
-from implementations.zarr_store import block_shape
+from implementations.large_maps import inversion
+from implementations.large_maps.store import block_shape
 
 LOGT, BINS = (5.7, 7.1), 12
 TROUBLE = Path(__file__).parent / "plugins" / "trouble.py"
@@ -25,13 +26,13 @@ DRIVER = f"""
 import resource, sys
 from pathlib import Path
 from harness import registry
-from implementations import zarr_maps
+from implementations.large_maps import inversion
 registry.IN_REPO["slow"] = "{TROUBLE}:Slow"  # in the workers too, which import this file
 if __name__ == "__main__":
     source, target, solver, limit = sys.argv[1:]
     if int(limit):
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), resource.RLIM_INFINITY))
-    sys.exit(zarr_maps.invert_store(Path(source), Path(target), solver, 2, {BINS}, {LOGT}))
+    sys.exit(inversion.invert_store(Path(source), Path(target), solver, 2, {BINS}, {LOGT}))
 """
 
 
@@ -51,7 +52,7 @@ def source(tmp_path_factory):
 def undisturbed(source, tmp_path_factory):
     """What comes of it in one go, in this process."""
     target = tmp_path_factory.mktemp("zarr") / "out.zarr"
-    assert zarr_maps.invert_store(source, target, "numba", 1, BINS, LOGT) == 0
+    assert inversion.invert_store(source, target, "numba", 1, BINS, LOGT) == 0
     return arrays(target)
 
 
@@ -66,7 +67,7 @@ def assert_same(got: dict, expected: dict) -> None:
 
 
 def invert(source, target, solver="numba"):
-    return zarr_maps.invert_store(source, target, solver, 1, BINS, LOGT)
+    return inversion.invert_store(source, target, solver, 1, BINS, LOGT)
 
 
 def started(source, target, solver, limit=0):
@@ -131,7 +132,7 @@ def test_interrupted_from_the_keyboard_it_goes_on_where_it_was(source, undisturb
     family = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == zarr_maps.INTERRUPTED, said
+    assert process.returncode == inversion.INTERRUPTED, said
     assert "interrupted" in said
     assert "goes on from there" in said
     assert "Traceback" not in said
@@ -149,7 +150,7 @@ def test_a_full_disk_is_a_clear_error_and_no_block_is_taken_for_whole(source, un
     target = tmp_path / "out.zarr"
     process = started(source, target, solver, limit=8000)  # bytes a file: metadata fit, a chunk doesn't
     _, said = process.communicate(timeout=60)
-    assert process.returncode == zarr_maps.FAILED, said
+    assert process.returncode == inversion.FAILED, said
     assert "can't be written, File too large; make room; 0 of" in said
     assert said.count("\n") == 1
     assert marks(target) == 0
@@ -159,7 +160,7 @@ def test_a_full_disk_is_a_clear_error_and_no_block_is_taken_for_whole(source, un
 
 def test_the_command_with_a_separate_scheduler_and_two_workers(source, undisturbed, tmp_path, capsys, monkeypatch):
     """What `dask scheduler` and `dask worker` start, each worker on a host of its own as far as addresses go."""
-    monkeypatch.setattr("implementations.dask_cluster.ANSWER_S", 60.0)  # of a machine that is busy with other tests
+    monkeypatch.setattr("implementations.cluster.session.ANSWER_S", 60.0)  # of a machine that is busy with other tests
     target, file = tmp_path / "out.zarr", tmp_path / "cluster.json"
     dask = [sys.executable, "-m", "dask"]
     first, second = ("127.0.0.2", "127.0.0.3") if sys.platform == "linux" else ("127.0.0.1", "127.0.0.1")
@@ -203,7 +204,7 @@ def test_an_output_of_another_inversion_is_left_alone(source, tmp_path):
     target = tmp_path / "out.zarr"
     assert invert(source, target) == 0
     with pytest.raises(ValueError, match="is of another inversion: its logt_edges"):
-        zarr_maps.invert_store(source, target, "numba", 1, BINS, (5.8, 7.1))
+        inversion.invert_store(source, target, "numba", 1, BINS, (5.8, 7.1))
     with pytest.raises(ValueError, match="holds no inversion: remove it, or name another"):
         invert(source, source)
 

@@ -1,7 +1,7 @@
 // The fused kernel with a launch that runs it block after block, one warp a block.
 #include "warp.h"
 
-#include "../../implementations/gpu_fused.cu"
+#include "../../implementations/gpu/fused.cu"
 
 template <typename... Arguments>
 static void launch(long long pixels, Arguments... rest) {

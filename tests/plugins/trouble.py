@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 from implementations.contract import Problem, Solution
-from implementations.numba_fused import NumbaFused
+from implementations.cpu.fused import NumbaFused
 
 MARK = 123456.789
 SECONDS_PER_PIXEL = 1e-3

@@ -2,8 +2,8 @@
 
 # mypy: allow-untyped-defs
 
-from implementations.numba_compile import part
-from implementations.numba_simd import LANES, any_less, broadcast, fma, load, smaller, splat, store
+from implementations.compiled.jit import part
+from implementations.compiled.simd import LANES, any_less, broadcast, fma, load, smaller, splat, store
 
 
 @part

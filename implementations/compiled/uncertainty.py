@@ -9,8 +9,8 @@ what they can reach, so that most of them need not be looked at.
 
 # mypy: allow-untyped-defs
 
-from implementations.numba_compile import part
-from implementations.numba_simd import (
+from implementations.compiled.jit import part
+from implementations.compiled.simd import (
     LANES,
     any_less,
     broadcast,

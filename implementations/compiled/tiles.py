@@ -1,4 +1,4 @@
-"""Staging for `numba_kernel` and the dealing of its tiles of pixels to threads.
+"""Staging for `compiled.kernel` and the dealing of its tiles of pixels to threads.
 
 Imports Numba: strategies import this module when they prepare a problem, not before.
 """
@@ -14,11 +14,11 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from implementations.compiled.factorise import PANEL
+from implementations.compiled.kernel import Scratch, Setup, invert
+from implementations.compiled.simd import BITS, LANES
+from implementations.compiled.uncertainty import BUCKETS, FAR, ROWS, SAMPLES
 from implementations.contract import Array, Problem, Solution
-from implementations.numba_factorise import PANEL
-from implementations.numba_kernel import Scratch, Setup, invert
-from implementations.numba_simd import BITS, LANES
-from implementations.numba_uncertainty import BUCKETS, FAR, ROWS, SAMPLES
 
 TILE = 1024
 """Most pixels in one call of the kernel: long enough to hide the call, short enough to stop when asked to."""

@@ -6,8 +6,8 @@ that its neighbours to either side can be loaded too. Each function returns noth
 
 # mypy: allow-untyped-defs
 
-from implementations.numba_compile import part
-from implementations.numba_simd import LANES, broadcast, highest, larger, load, splat, store, where_less
+from implementations.compiled.jit import part
+from implementations.compiled.simd import LANES, broadcast, highest, larger, load, splat, store, where_less
 
 
 @part

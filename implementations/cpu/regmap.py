@@ -54,13 +54,13 @@ class NumbaRegmapParallel(NumbaRegmap):
 
 def invert(dn: Array, edn: Array, norm: Array | None, problem: Problem) -> Pixel:
     """`implementations.baseline.invert_pixel` with the compiled search."""
-    from implementations.numba_search import search  # here, so that listing solvers needs no Numba
+    from implementations.cpu.regmap_search import search  # here, so that listing solvers needs no Numba
 
     return invert_pixel(dn, edn, norm, problem, search)
 
 
 def invert_parallel(dn: Array, edn: Array, norm: Array | None, problem: Problem) -> Pixel:
     """`implementations.baseline.invert_pixel` with the search compiled as parallel and fastmath."""
-    from implementations.numba_search import search_parallel
+    from implementations.cpu.regmap_search import search_parallel
 
     return invert_pixel(dn, edn, norm, problem, search_parallel)

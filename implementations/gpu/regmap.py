@@ -13,10 +13,10 @@ Shapes, units and source: `implementations.baseline`, whose pixel loop this is b
 
 import numpy as np
 
-from implementations import gpu_device
 from implementations.baseline import invert_pixel
 from implementations.contract import Array, Problem
 from implementations.executors import PerPixel, Pixel, PixelFunction
+from implementations.gpu import device as gpu_device
 from implementations.maths.namespace import array_namespace
 
 

@@ -2,14 +2,14 @@
 
 What makes it fast, in the order of what it saves:
 - the GSVD is the SVD of the thin F x T matrix K L^-1, reached by Gram-Schmidt and Jacobi rotations of an F x F
-  triangle, a vector of pixels abreast (`numba_factorise`); nothing T x T is ever formed, nothing is allocated;
+  triangle, a vector of pixels abreast (`compiled.factorise`); nothing T x T is ever formed, nothing is allocated;
 - the resolution needs the greatest value of each of T profiles of T bins, 2·T^2·F flops. They are done at the rate of
   the machine's multipliers, by holding 2 vectors of bins x 4 rows in registers, and from 64 bins on most are not done
   at all: rows are taken in falling order of what they can reach, until none can beat what was found
-  (`numba_uncertainty`);
+  (`compiled.uncertainty`);
 - a positivity pass repeats neither the SVD nor the search from scratch: only the T bins of the DEM are recomputed;
 - the regularisation grid is bisected, a vector of points at once, from where the last pixel ended
-  (`numba_discrepancy`).
+  (`compiled.discrepancy`).
 
 `numba-float32` computes the profiles, the search for their half maxima and elogt in single precision, twice the lanes
 where most of the flops are. The DEM, its error, chi-squared and the recovered counts stay double: the weights span
@@ -28,7 +28,7 @@ loops. Memory: some 4·F + 30 rows of T doubles per thread beyond inputs and out
 
 Shapes: dn, edn (P, F); rmatrix (T, F); logt, dlogt (T,). Units: dn, edn DN s-1 px-1; rmatrix 1e-15 DN cm5 K s-1 px-1;
 dem, edem 1e15 cm-5 K-1; logt log10 K; elogt dex.
-Source: Hannah & Kontar (2012, A&A 539 A146; 2013, A&A 553 A10); the kernel: `implementations.numba_kernel`.
+Source: Hannah & Kontar (2012, A&A 539 A146; 2013, A&A 553 A10); the kernel: `implementations.compiled.kernel`.
 """
 
 from importlib.util import find_spec
@@ -60,21 +60,21 @@ class NumbaFused(Solver):
         """Pad the constant arrays, set up working memory and threads."""
         import numpy as np
 
-        from implementations import numba_tiles
+        from implementations.compiled import tiles
 
-        return numba_tiles.prepare(problem, getattr(np, self.precision), self.threads)
+        return tiles.prepare(problem, getattr(np, self.precision), self.threads)
 
     def solve(self, state: Any) -> Solution:
         """Deal tiles of pixels to the threads."""
-        from implementations import numba_tiles
+        from implementations.compiled import tiles
 
-        return numba_tiles.solve(state)
+        return tiles.solve(state)
 
     def collect(self, state: Any, solution: Solution) -> Solution:
         """End the threads; the solution is on the host already."""
-        from implementations import numba_tiles
+        from implementations.compiled import tiles
 
-        numba_tiles.finish(state)
+        tiles.finish(state)
         return solution
 
 

@@ -9,8 +9,8 @@ grid ends at the very point that a scan of all of it would have chosen, wherever
 import math
 from collections import namedtuple
 
-from implementations.numba_compile import part
-from implementations.numba_simd import LANES, broadcast, count_less, load, read, splat, store, where_less
+from implementations.compiled.jit import part
+from implementations.compiled.simd import LANES, broadcast, count_less, load, read, splat, store, where_less
 
 Grid = namedtuple("Grid", "energy projection unfitted lane rank power excess lanes sign points")
 """One lane's s^2, U^T d and |d - U U^T d|^2, and its grid of `points`: power[l] = 1 / mu[l] for the first LANES,

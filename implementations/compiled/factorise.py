@@ -7,8 +7,8 @@ a vector holds the same element of LANES pixels: element (f, k) at (f * R + k) *
 
 # mypy: allow-untyped-defs
 
-from implementations.numba_compile import part
-from implementations.numba_simd import (
+from implementations.compiled.jit import part
+from implementations.compiled.simd import (
     LANES,
     absolute,
     any_less,

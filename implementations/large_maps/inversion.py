@@ -1,6 +1,6 @@
 """Maps larger than memory: counts in one Zarr store, DEMs into another, block by block.
 
-What the stores hold: `implementations.zarr_store`. Where the solver is `dask`, blocks go to its workers, which read the
+What the stores hold: `large_maps.store`. Where the solver is `dask`, blocks go to its workers, which read the
 one store and write the other themselves, each writing a block while it computes the next. Any other solver runs in this
 process.
 """
@@ -15,11 +15,11 @@ import psutil
 import zarr
 from rich.progress import Progress
 
-from implementations import dask_blocks
+from implementations.cluster import blocks
+from implementations.cluster.tiled import DaskTiled
 from implementations.contract import Options, Problem, Solution, Solver
-from implementations.dask_tiled import DaskTiled
+from implementations.large_maps.store import Call, Stores, StoreTask, target_of, unmarked
 from implementations.registry import Registry
-from implementations.zarr_store import Call, Stores, StoreTask, target_of, unmarked
 
 FAILED, INTERRUPTED = 3, 130
 MEMORY_OF_ONE_PROCESS = 0.5
@@ -51,7 +51,7 @@ def invert_store(
             for _ in runner.run(stores, todo):
                 done += 1
                 progress.advance(bar)
-    except (dask_blocks.BlockError, KeyboardInterrupt) as end:
+    except (blocks.BlockError, KeyboardInterrupt) as end:
         return _ended(end, call, done, stores)
     assert stores is not None
     status = zarr.open_group(target, mode="r")["status"]
@@ -71,13 +71,13 @@ def _ended(end: BaseException, call: Call, done: int, stores: Stores | None) -> 
 class _Runner:
     """Computes blocks: on Dask's workers where the solver has them, else one after another in this process."""
 
-    def __init__(self, solver: Solver, constants: Problem, sample: dask_blocks.Pixels):
+    def __init__(self, solver: Solver, constants: Problem, sample: blocks.Pixels):
         self.solver, self.constants = solver, constants
         self.session = None
         if isinstance(solver, DaskTiled):
             self.session, self.job, self.seconds = solver.start(constants, sample)
         else:
-            self.seconds = dask_blocks.seconds_per_pixel(self._invert, sample) if len(sample[0]) else 0.0
+            self.seconds = blocks.seconds_per_pixel(self._invert, sample) if len(sample[0]) else 0.0
 
     def __enter__(self) -> "_Runner":
         return self
@@ -86,7 +86,7 @@ class _Runner:
         if self.session is not None:
             self.session.close()
 
-    def _invert(self, pixels: dask_blocks.Pixels) -> Solution:
+    def _invert(self, pixels: blocks.Pixels) -> Solution:
         c, (dn, edn, norm) = self.constants, pixels
         return self.solver.run(Problem(dn, edn, c.rmatrix, c.logt, c.dlogt, c.options, norm))
 
@@ -95,27 +95,27 @@ class _Runner:
         slots, memory = 1, int(psutil.virtual_memory().available * MEMORY_OF_ONE_PROCESS)
         if self.session is not None:
             slots, memory = self.session.slots, self.session.memory
-        return dask_blocks.pixels_per_block(pixels, self.seconds, channels, bins, slots, memory)
+        return blocks.pixels_per_block(pixels, self.seconds, channels, bins, slots, memory)
 
     def run(self, stores: Stores, todo: list[int]) -> Iterator[int]:
         if self.session is not None:
-            yield from (block for block, _ in dask_blocks.run(self.session, self.job, stores, todo))
+            yield from (block for block, _ in blocks.run(self.session, self.job, stores, todo))
             return
         for block in todo:
             task = stores.task(block)
             try:
                 task.write(self._invert(task.read()))
             except OSError as error:
-                raise dask_blocks.explained(error, stores.describe(block)) from error
+                raise blocks.explained(error, stores.describe(block)) from error
             yield block
 
 
-def _sample(group: zarr.Group) -> dask_blocks.Pixels:
+def _sample(group: zarr.Group) -> blocks.Pixels:
     """Valid pixels of the input's middle chunk along each axis, to see what one costs."""
     dn = group["dn"]
     middle = tuple(slice(s // 2 // c * c, s // 2 // c * c + c) for s, c in zip(dn.shape[:-1], dn.chunks, strict=False))
     block = StoreTask(str(group.store_path.store.root), "", (), tuple((m.start, m.stop) for m in middle))
     pixels, errors, _ = block.read()
     valid = np.flatnonzero((np.isfinite(pixels) & (pixels > 0) & np.isfinite(errors)).all(axis=1))
-    chosen = valid[:: max(1, math.ceil(len(valid) / dask_blocks.PROBE_PIXELS))]
+    chosen = valid[:: max(1, math.ceil(len(valid) / blocks.PROBE_PIXELS))]
     return pixels[chosen], errors[chosen], None

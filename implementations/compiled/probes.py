@@ -6,8 +6,8 @@ registers, so that neither memory nor the wait for a result counts; `values` has
 
 # mypy: allow-untyped-defs
 
-from implementations.numba_compile import entry
-from implementations.numba_simd import LANES, fma, load, splat, sqrt, store
+from implementations.compiled.jit import entry
+from implementations.compiled.simd import LANES, fma, load, splat, sqrt, store
 
 CHAINS = 12
 """Independent chains: more than latency times units of today's processors, few enough for 16 registers."""

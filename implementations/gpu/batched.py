@@ -2,7 +2,7 @@
 
 What makes it fast: thousands of times the pixels at once, so that each step is one launch over a full device; a
 positivity pass makes the host wait once, for the number of pixels that are still negative, and goes on with those
-alone; transfers run beside the computation (`gpu_stream`).
+alone; transfers run beside the computation (`gpu.pipeline`).
 
 Wins: not yet measured. Aim: a 4096 x 4096 map of six channels at 34 bins with all five outputs in under 12 s on one
 H200-class device, transfers included.
@@ -13,15 +13,15 @@ slots. A map larger than the device is streamed through it.
 
 Shapes: dn, edn (P, F); rmatrix (T, F); logt, dlogt (T,). Units: dn, edn DN s-1 px-1; rmatrix 1e-15 DN cm5 K s-1 px-1;
 dem, edem 1e15 cm-5 K-1; logt log10 K; elogt dex.
-Source: Hannah & Kontar (2012, 2013), through `implementations.batched`, whose functions these are.
+Source: Hannah & Kontar (2012, 2013), through `implementations.cpu.batched`, whose functions these are.
 """
 
 from typing import Any
 
-from implementations.batched import invert, pixel_bytes, profile_pixels, setup_of
 from implementations.contract import Problem
-from implementations.gpu_stream import Arrays, Job
-from implementations.gpu_streamed import Streamed, inversion
+from implementations.cpu.batched import invert, pixel_bytes, profile_pixels, setup_of
+from implementations.gpu.pipeline import Arrays, Job
+from implementations.gpu.streamed import Streamed, inversion
 
 MOST_PIXELS = 1 << 18
 """Of a chunk: cuSOLVER counts the numbers of its workspace for all matrices of a call in 32 bits (see SVD_BYTES), and a
@@ -61,7 +61,7 @@ class GpuBatched(Streamed):
 
 
 def compute(shared: Any, inputs: Arrays, outputs: Arrays, stream: Any) -> None:
-    """Invert a chunk with `implementations.batched.invert`; see `gpu_stream.Job`."""
+    """Invert a chunk with `implementations.cpu.batched.invert`; see `gpu.pipeline.Job`."""
     solved = invert(inputs["dn"], inputs["edn"], inputs.get("norm"), shared)
     for name, value in solved._asdict().items():
         outputs[name][...] = value

@@ -1,4 +1,4 @@
-"""The device: whether there is one, and what a strategy does with it, as few verbs as `gpu_stream` needs.
+"""The device: whether there is one, and what a strategy does with it, as few verbs as `gpu.pipeline` needs.
 
 `probe` asks the driver itself, by its C library, so that neither CuPy is imported nor a context made to learn that a
 solver can't run. `Cupy` is the real device. Whatever has the same methods stands in for it; the tests have one that
@@ -27,7 +27,7 @@ STREAMS_LOCK = Lock()
 
 
 class Runtime(Protocol):
-    """What `gpu_stream` asks of devices. A stream does what it is given in order; streams wait for events only."""
+    """What `gpu.pipeline` asks of devices. A stream does what it is given in order; streams wait for events only."""
 
     @property
     def xp(self) -> ModuleType:

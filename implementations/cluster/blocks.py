@@ -22,9 +22,9 @@ from distributed.client import FutureCancelledError
 from distributed.comm import CommClosedError
 from distributed.diagnostics.plugin import WorkerPlugin
 
+from implementations.cluster.memory import GoneError
+from implementations.cluster.session import Session, Workers
 from implementations.contract import Array, Problem, Solution, Solver
-from implementations.dask_cluster import Session, Workers
-from implementations.dask_memory import GoneError
 
 TARGET_S = 1.0
 """Seconds of work in a block: a thousand times what a task costs, and a lost worker loses little."""

@@ -5,7 +5,7 @@ from their memory, so the scheduler is asked seldom; response, options and solve
 this machine map the pixels, and have their solutions read out of their memory, so that neither travels. Workers
 elsewhere are sent their block and send the solution back, a few blocks at a time.
 
-Wins: where one machine is not enough, or a map is larger than memory (`implementations.zarr_maps`): 4096 x 4096 pixels
+Wins: where one machine is not enough, or a map is larger than memory (`large_maps.inversion`): 4096 x 4096 pixels
 at 34 bins, Zarr to Zarr, in 1.1 GiB for all processes, outputs bit for bit `numba`'s (results/full-frame). On one
 machine two workers solve 2 million pixels about as fast as two threads of `numba` (docs/cluster.md, results/cluster),
 with the first use of memory in the two seconds that they take to start. Cost per pixel: the inner solver's. Starting
@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, Any
 from implementations.contract import Problem, Solution, Solver
 
 if TYPE_CHECKING:
-    from implementations.dask_blocks import Job, Tally
-    from implementations.dask_cluster import Session
-    from implementations.dask_places import Room
+    from implementations.cluster.blocks import Job, Tally
+    from implementations.cluster.session import Session
+    from implementations.cluster.transport import Room
 
 
 @dataclass(eq=False)
@@ -74,7 +74,7 @@ class DaskTiled(Solver):
         self.inner = inner
         self.asked = {"scheduler": scheduler, "workers": workers, "threads": threads, "memory": memory}
         if self.available()[0]:
-            from implementations.dask_cluster import Workers
+            from implementations.cluster.session import Workers
 
             Workers(**self.asked)  # type: ignore[arg-type]
         vars(self).update(accuracy=inner.kind().accuracy, bounds=inner.kind().bounds)
@@ -88,13 +88,14 @@ class DaskTiled(Solver):
 
     def start(self, constants: Problem, sample: Any) -> tuple["Session", "Job", float]:
         """Workers that hold the constants of a problem, and the seconds that a pixel of the sample takes on them."""
-        from implementations import dask_blocks, dask_cluster
+        from implementations.cluster import blocks as cluster_blocks
+        from implementations.cluster import session as cluster_session
 
         began = time.perf_counter()
-        session = dask_cluster.start(dask_cluster.Workers(**self.asked))  # type: ignore[arg-type]
+        session = cluster_session.start(cluster_session.Workers(**self.asked))  # type: ignore[arg-type]
         try:
-            job = dask_blocks.Job(self.inner, session.asked, constants)
-            seconds = dask_blocks.give(session, job, sample)
+            job = cluster_blocks.Job(self.inner, session.asked, constants)
+            seconds = cluster_blocks.give(session, job, sample)
             session.startup_s = time.perf_counter() - began
             return session, job, seconds
         except BaseException:
@@ -103,17 +104,19 @@ class DaskTiled(Solver):
 
     def prepare(self, problem: Problem) -> State:
         """Start the workers or connect to them, warm them up, plan the blocks and share the pixels."""
-        from implementations import dask_blocks, dask_memory, dask_places
+        from implementations.cluster import blocks as cluster_blocks
+        from implementations.cluster import memory as cluster_memory
+        from implementations.cluster import transport
 
-        room = dask_places.Room(problem) if self._ours(problem) else None
+        room = transport.Room(problem) if self._ours(problem) else None
         session = None
         try:
-            session, job, seconds = self.start(problem.take(slice(0, 0)), dask_blocks.sample_of(problem))
+            session, job, seconds = self.start(problem.take(slice(0, 0)), cluster_blocks.sample_of(problem))
             pixels, channels, bins = problem.sizes
-            size = dask_blocks.pixels_per_block(pixels, seconds, channels, bins, session.slots, session.memory)
+            size = cluster_blocks.pixels_per_block(pixels, seconds, channels, bins, session.slots, session.memory)
             if room:
-                session.startup_s += dask_blocks.warm_memory(session, size, channels, bins)
-                if not dask_memory.readable(list(session.client.run(dask_memory.beacon).values())):
+                session.startup_s += cluster_blocks.warm_memory(session, size, channels, bins)
+                if not cluster_memory.readable(list(session.client.run(cluster_memory.beacon).values())):
                     room.close()
                     room = None
             return State(problem, session, job, size, room)
@@ -126,21 +129,22 @@ class DaskTiled(Solver):
 
     def _ours(self, problem: Problem) -> bool:
         """Whether the workers will be processes of this machine, whose memory may be had without messages."""
-        from implementations import dask_memory
+        from implementations.cluster import memory as cluster_memory
 
-        return not self.asked["scheduler"] and problem.sizes[0] > 0 and dask_memory.supported()
+        return not self.asked["scheduler"] and problem.sizes[0] > 0 and cluster_memory.supported()
 
     def solve(self, state: State) -> Solution:
         """Compute every block."""
-        from implementations import dask_blocks, dask_places
+        from implementations.cluster import blocks as cluster_blocks
+        from implementations.cluster import transport
 
-        place: dask_places.SharedPlace | dask_places.CarriedPlace
+        place: transport.SharedPlace | transport.CarriedPlace
         if state.room:
-            place = dask_places.SharedPlace(state.problem, state.size, state.room)
+            place = transport.SharedPlace(state.problem, state.size, state.room)
         else:
-            place = dask_places.CarriedPlace(state.problem, state.size)
+            place = transport.CarriedPlace(state.problem, state.size)
         try:
-            for _, tally in dask_blocks.run(state.session, state.job, place, state.blocks):
+            for _, tally in cluster_blocks.run(state.session, state.job, place, state.blocks):
                 state.tally = tally
         except BaseException:
             state.session.close()

@@ -19,9 +19,9 @@ Source: Hannah & Kontar (2012, 2013); constraint and grid through `implementatio
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from implementations import gpu_device
 from implementations.contract import Array, Problem
 from implementations.executors import PerPixel, Pixel, PixelFunction
+from implementations.gpu import device as gpu_device
 from implementations.maths import constraint, discrepancy, uncertainty
 from implementations.maths.namespace import array_namespace
 

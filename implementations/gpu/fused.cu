@@ -2,7 +2,7 @@
 //
 // A lane owns every 32nd temperature bin; the small matrices of a pixel stand in shared memory. Defined by the host:
 // CHANNELS (F), BINS (T), POINTS of the regularisation grid (nmu), SELF_NORMALISED and L_EMD (0 or 1), and REAL, the type
-// that the profiles of the temperature resolution are computed in. Tables are as `gpu_fused.stage` makes them: response
+// that the profiles of the temperature resolution are computed in. Tables are as `gpu.fused.stage` makes them: response
 // (F, T); loci (F, T), 1 / response, infinite for channels not chosen; uniform (F, R), R^T of the response under the
 // uniform constraint; width (T), dlogt; scale (T), 1 / dlogt or 1; left, share (SAMPLES), the bin below each sample of
 // a profile and how far past it; position (SAMPLES), half its logt. Steps and names are those of `implementations.maths`.

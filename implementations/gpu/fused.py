@@ -22,7 +22,7 @@ baseline's.
 
 Shapes: dn, edn (P, F); rmatrix (T, F); logt, dlogt (T,). Units: dn, edn DN s-1 px-1; rmatrix 1e-15 DN cm5 K s-1 px-1;
 dem, edem 1e15 cm-5 K-1; logt log10 K; elogt dex.
-Source: Hannah & Kontar (2012, A&A 539, A146; 2013, A&A 553, A10); the kernel: `gpu_fused.cu`.
+Source: Hannah & Kontar (2012, A&A 539, A146; 2013, A&A 553, A10); the kernel: `fused.cu`.
 """
 
 from pathlib import Path
@@ -32,8 +32,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implementations.contract import Array, Bounds, Problem
-from implementations.gpu_stream import Arrays, Job
-from implementations.gpu_streamed import Streamed, inversion
+from implementations.gpu.pipeline import Arrays, Job
+from implementations.gpu.streamed import Streamed, inversion
 from implementations.maths import uncertainty
 
 SOURCE = Path(__file__).with_suffix(".cu")
@@ -108,7 +108,7 @@ OUTPUTS = ("dem", "edem", "elogt", "chisq", "dn_reg", "iterations", "status")
 
 
 class Tables(NamedTuple):
-    """What all pixels share, in the order in which the kernel takes it; see `gpu_fused.cu`."""
+    """What all pixels share, in the order in which the kernel takes it; see `fused.cu`."""
 
     response: Array
     loci: Array

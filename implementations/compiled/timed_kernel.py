@@ -16,16 +16,16 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from implementations import numba_tiles
+from implementations.compiled import tiles as compiled_tiles
+from implementations.compiled.constraint import given_weight, loci_weight, smoothed, solution_weight
+from implementations.compiled.discrepancy import grid, morozov, reciprocal
+from implementations.compiled.factorise import triangle, uniform_triangle
+from implementations.compiled.inverse import solution
+from implementations.compiled.jit import entry, fingerprint, part
+from implementations.compiled.kernel import HIT_MAX_ITER, OK, gather, put, svd
+from implementations.compiled.simd import LANES
+from implementations.compiled.uncertainty import count, edem_and_rows, elogt_of, order_rows, profile_samples
 from implementations.contract import Problem, Solution
-from implementations.numba_compile import entry, fingerprint, part
-from implementations.numba_constraint import given_weight, loci_weight, smoothed, solution_weight
-from implementations.numba_discrepancy import grid, morozov, reciprocal
-from implementations.numba_factorise import triangle, uniform_triangle
-from implementations.numba_inverse import solution
-from implementations.numba_kernel import HIT_MAX_ITER, OK, gather, put, svd
-from implementations.numba_simd import LANES
-from implementations.numba_uncertainty import count, edem_and_rows, elogt_of, order_rows, profile_samples
 
 STAGES = ("weights", "factorisation", "grid search", "positivity", "errors", "profile width", "other")
 """Reading pixels and writing outputs are the other ones."""
@@ -58,7 +58,7 @@ def mark(ticks, stage, since):
 
 @part
 def constrain(s, w, lane, ticks, since):
-    """See `numba_kernel.constrain`."""
+    """See `compiled.kernel.constrain`."""
     at = lane * s.padded
     if not (len(s.norm) and given_weight(s.norm, w.pixel[lane], s.scale, s.l_emd, w.weight, at, s.bins)):
         if s.self_normalised:
@@ -79,7 +79,7 @@ def constrain(s, w, lane, ticks, since):
 
 @part
 def solve(s, w, lane, ticks, since):
-    """See `numba_kernel.solve`."""
+    """See `compiled.kernel.solve`."""
     g = grid(w.energy, w.projection, w.unfitted, lane, s.rank, w.power, w.excess, s.ramp, s.nmu)
     target, index, mu = s.channels * s.reg_tweak, w.guess[1], 0.0
     negative, iterations = True, 0
@@ -101,7 +101,7 @@ def solve(s, w, lane, ticks, since):
 
 @part
 def finish(s, w, lane, mu, ticks, since, dem, edem, elogt, chisq, dn_reg):
-    """See `numba_kernel.finish`."""
+    """See `compiled.kernel.finish`."""
     pixel, at = w.pixel[lane], lane * s.padded
     residual = 0.0
     for f in range(s.channels):
@@ -131,7 +131,7 @@ def finish(s, w, lane, mu, ticks, since, dem, edem, elogt, chisq, dn_reg):
 def _compiled(sources):
     @entry
     def counted(setup, scratch, ticks, dn, edn, first, last, dem, edem, elogt, chisq, dn_reg, iterations, status):
-        """See `numba_kernel.invert`; `ticks` gets the cycles of each stage added."""
+        """See `compiled.kernel.invert`; `ticks` gets the cycles of each stage added."""
         assert sources
         s, w = setup, scratch
         outputs = dem, edem, elogt, chisq, dn_reg, iterations, status
@@ -169,14 +169,14 @@ def stages(solver: Any, problem: Problem) -> tuple[Solution, float, dict[str, fl
     the time that they waited for one another.
     """
     start = time.perf_counter()
-    state = numba_tiles.prepare(problem, getattr(np, solver.precision), solver.threads)
+    state = compiled_tiles.prepare(problem, getattr(np, solver.precision), solver.threads)
     staged = time.perf_counter()
-    answer = numba_tiles._unfilled(problem)
+    answer = compiled_tiles._unfilled(problem)
     tiles = deque(range(0, len(problem.dn), state.tile))
     team = state.others + 1
     others = [state.pool.submit(_count, state, answer, tiles) for _ in range(state.others)] if state.pool else []
     found = [_count(state, answer, tiles), *(other.result() for other in others)]
-    numba_tiles.finish(state)
+    compiled_tiles.finish(state)
     end = time.perf_counter()
     ticks = sum(each[0] for each in found)
     inside = sum(each[1] for each in found) / team
@@ -188,7 +188,7 @@ def _count(state: Any, s: Solution, tiles: deque[int]) -> tuple[Any, float]:
     """One thread's cycles per stage, and its seconds from its first tile to its last."""
     p, ticks = state.problem, np.zeros(len(STAGES), np.int64)
     start = time.perf_counter()
-    scratch = numba_tiles.working_memory(state.setup, state.dtype)
+    scratch = compiled_tiles.working_memory(state.setup, state.dtype)
     while tiles:
         try:
             first = tiles.popleft()

@@ -1,7 +1,7 @@
 """The whole inversion of a tile of pixels as one compiled function, `invert`.
 
-Vectors (`numba_simd`) run along the temperature bins, except in `numba_factorise`, where they run across pixels. So
-pixels go through in blocks of LANES; a pixel's result depends neither on its neighbours nor on its lane. Nothing is
+Vectors (`compiled.simd`) run along the temperature bins, except in `compiled.factorise`, where they run across pixels.
+So pixels go through in blocks of LANES; a pixel's result depends neither on its neighbours nor on its lane. Nothing is
 allocated: a thread has one `Scratch` for all its tiles.
 
 F channels, R = min(F, T) singular values, S bins per row after padding with zeros. All arrays are flat: a row along the
@@ -13,13 +13,13 @@ bins starts at f * S; a matrix across pixels has its element (f, k) of those pix
 import math
 from collections import namedtuple
 
-from implementations.numba_compile import entry, fingerprint, part
-from implementations.numba_constraint import given_weight, loci_weight, smoothed, solution_weight
-from implementations.numba_discrepancy import grid, morozov, reciprocal
-from implementations.numba_factorise import thin_svd, triangle, uniform_triangle
-from implementations.numba_inverse import solution
-from implementations.numba_simd import LANES, load, store
-from implementations.numba_uncertainty import count, edem_and_rows, elogt_of, order_rows, profile_samples
+from implementations.compiled.constraint import given_weight, loci_weight, smoothed, solution_weight
+from implementations.compiled.discrepancy import grid, morozov, reciprocal
+from implementations.compiled.factorise import thin_svd, triangle, uniform_triangle
+from implementations.compiled.inverse import solution
+from implementations.compiled.jit import entry, fingerprint, part
+from implementations.compiled.simd import LANES, load, store
+from implementations.compiled.uncertainty import count, edem_and_rows, elogt_of, order_rows, profile_samples
 
 OK, HIT_MAX_ITER, INVALID = 0, 1, 2
 

@@ -2,7 +2,7 @@
 
 A strategy hands over a `Job`: which host arrays go up chunk by chunk, a function that computes a chunk on the device,
 and which host arrays its outputs end in. `Pipeline` plans chunks, takes memory and places what is shared; its `run`
-does the rest, and its `facts` are the device's own times and peak memory. Solvers do so through `gpu_streamed`.
+does the rest, and its `facts` are the device's own times and peak memory. Solvers do so through `gpu.streamed`.
 
 Per device: three streams (up, compute, down) and two slots, each with pinned host buffers and device arrays for a
 chunk's inputs and outputs, allocated once. Chunk k uses slot k mod 2. What orders them:
@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from implementations.gpu_device import Runtime
+from implementations.gpu.device import Runtime
 
 SLOTS = 2
 MEMORY_SHARE = 0.8

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from implementations.cluster.memory import Address, Held, Segment, Shared
 from implementations.contract import Problem, Solution
-from implementations.dask_memory import Address, Held, Segment, Shared
 
 OUTPUTS = tuple(field.name for field in fields(Solution))
 

@@ -1,7 +1,7 @@
 """What solvers that stream a map through devices share: everything but what is done with a chunk there.
 
 Such a solver's file says, in `job`, what all chunks have in common on a device, what is computed of a chunk, and what
-memory that takes; `gpu_stream.Pipeline` plans chunks, uploads, computes, downloads. A map larger than the device's
+memory that takes; `gpu.pipeline.Pipeline` plans chunks, uploads, computes, downloads. A map larger than the device's
 memory is no different from a small one.
 
 Shapes: pixel axis first. Host memory: the problem and its solution, and pinned buffers of two chunks a device.
@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from implementations import gpu_device
 from implementations.contract import Problem, Solution, Solver
-from implementations.gpu_stream import Arrays, Job, Pipeline
+from implementations.gpu import device as gpu_device
+from implementations.gpu.pipeline import Arrays, Job, Pipeline
 
 
 class Streamed(Solver):

@@ -26,6 +26,6 @@ def entry(function: Callable[..., Any]) -> Any:
 def fingerprint(folder: Path = Path(__file__).parent) -> int:
     """Of the kernels' sources. To see whether its cache is stale, Numba looks at the file of the entry only."""
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("numba_*.py")):
+    for path in sorted(folder.glob("*.py")):
         digest.update(path.read_bytes())
     return int.from_bytes(digest.digest()[:7])

@@ -13,15 +13,15 @@ two slots. A map larger than the device is streamed through it.
 
 Shapes: dn, edn (P, F); rmatrix (T, F); logt, dlogt (T,). Units: dn, edn DN s-1 px-1; rmatrix 1e-15 DN cm5 K s-1 px-1;
 dem, edem 1e15 cm-5 K-1; logt log10 K; elogt dex.
-Source: `implementations.l2`, whose table and choice of mu these are.
+Source: `implementations.cpu.l2`, whose table and choice of mu these are.
 """
 
 from typing import Any
 
 from implementations.contract import Problem, Status
-from implementations.gpu_stream import Arrays, Job
-from implementations.gpu_streamed import Streamed, inversion
-from implementations.l2 import L2, Table, choose, tabulate
+from implementations.cpu.l2 import L2, Table, choose, tabulate
+from implementations.gpu.pipeline import Arrays, Job
+from implementations.gpu.streamed import Streamed, inversion
 from implementations.maths import uncertainty
 from implementations.maths.namespace import array_namespace
 
@@ -48,7 +48,7 @@ class GpuL2(Streamed):
 
 
 def compute(shared: tuple[Table, Any, float], inputs: Arrays, outputs: Arrays, stream: Any) -> None:
-    """Fill in the outputs of a chunk of valid pixels; see `gpu_stream.Job`."""
+    """Fill in the outputs of a chunk of valid pixels; see `gpu.pipeline.Job`."""
     (table, rmatrix, reg_tweak), dn, edn = shared, inputs["dn"], inputs["edn"]
     xp = array_namespace(dn)
     point = choose(dn, edn, table, reg_tweak)

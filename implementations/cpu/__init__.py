@@ -1,0 +1,4 @@
+"""Solvers that compute on this machine's processor.
+
+It imports the contract, maths and compiled.
+"""

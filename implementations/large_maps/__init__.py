@@ -1,0 +1,4 @@
+"""Maps larger than memory, from one Zarr store to another.
+
+It imports the contract, maths, and cluster.
+"""
