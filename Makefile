@@ -37,7 +37,7 @@ test-all: $(VENV)/.installed-dev
 
 # Real AIA images and AIA's response, as data on any Python, into .cache/.
 data: $(VENV)/.installed
-	@$(BIN)/python -m harness.data
+	@$(BIN)/python -m harness.upkeep.data
 
 # Ours beside others' solvers on real images and on AIA's response with a known truth, one thread each, then the whole
 # disc on two cores for the solvers that need seconds for it: ten minutes, the machine otherwise idle. A peer that fails is
@@ -52,12 +52,12 @@ peers:
 		|| test $$? -eq 3
 	$(PEERS)/bin/python -m harness.sweep --dataset aia-image --pixels 1048576 --bins 34 --threads 2 --max-seconds 60 \
 		--solvers numba,numba-float32,l2,utu --out results/reference-peers-disc
-	$(PEERS)/bin/python -m harness.readme
-	$(PEERS)/bin/python -m harness.peers
+	$(PEERS)/bin/python -m harness.reports.readme
+	$(PEERS)/bin/python -m harness.reports.peers
 
 # On a machine with an NVIDIA device and CuPy: parity, gates, speed, maps, with the Python given; installs nothing.
 gpu-check:
-	@$(PYTHON) -m harness.gpu_check $(ARGS)
+	@$(PYTHON) -m harness.upkeep.gpu_check $(ARGS)
 
 selfcheck: $(VENV)/.installed
 	$(BIN)/python -m harness.selfcheck
@@ -108,11 +108,11 @@ cluster: $(VENV)/.installed
 
 # A map of 4096 x 4096 pixels from one Zarr store to another, within 4 GiB: minutes, and 18 GB of disk meanwhile.
 full-frame: $(VENV)/.installed-dev
-	$(BIN)/python -m harness.fullframe $(ARGS)
+	$(BIN)/python -m harness.upkeep.full_frame $(ARGS)
 
 # The README's tables, and the page and figures in plots/, from the committed runs.
 readme: $(VENV)/.installed-report
-	$(BIN)/python -m harness.readme
+	$(BIN)/python -m harness.reports.readme
 	$(BIN)/python -m harness.report results/reference results/reference-loci results/reference-threads
 
 # For a pull request: make regression BASE=<commit>; exit codes: 8 slower, 16 gate violated, 32 failed, or their sum.
@@ -122,7 +122,7 @@ regression: $(VENV)/.installed
 
 # This project's own commits, watched by airspeed velocity: make history COMMITS=HEAD~5..HEAD
 history: $(VENV)/.installed-asv
-	$(BIN)/python -m harness.track $(COMMITS)
+	$(BIN)/python -m harness.upkeep.track $(COMMITS)
 
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "demreg-bench needs Python 3.11 or newer: $(PYTHON) is not on the PATH (set PYTHON=...)"; exit 1; }

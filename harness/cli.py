@@ -14,15 +14,15 @@ COMMANDS = {
     "predict": "harness.predict",
     "instructions": "harness.instructions",
     "regression": "harness.regression",
-    "data": "harness.data",
-    "peers": "harness.peers",
+    "data": "harness.upkeep.data",
+    "peers": "harness.reports.peers",
     "invert": "implementations.invert",
     "recommend": "harness.recommend",
     "report": "harness.report",
     "compare": "harness.compare",
-    "gpu-check": "harness.gpu_check",
-    "mapfile": "harness.mapfile",
-    "fullframe": "harness.fullframe",
+    "gpu-check": "harness.upkeep.gpu_check",
+    "mapfile": "harness.upkeep.mapfile",
+    "fullframe": "harness.upkeep.full_frame",
 }
 
 

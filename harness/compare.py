@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from harness import environment
-from harness.display import seconds
-from harness.markdown import table
-from harness.record import Run
-from harness.stats import Estimate
-from harness.verdict import NO_ESTIMATE, Comparison
+from harness.judge.comparison import NO_ESTIMATE, Comparison
+from harness.judge.intervals import Estimate
+from harness.machine import facts as machine_facts
+from harness.records.run import Run
+from harness.show.markdown import table
+from harness.show.terminal import seconds
 from implementations import command_line as cli
 
 KEYS = ["dataset", "bins", "pixels", "seed", "solver", "threads"]
@@ -63,7 +63,7 @@ def rows(a: Run, b: Run, tolerance: float) -> Iterator[Row]:
     """Every row that both runs have. ValueError, in one line, when they can't be compared."""
     machines = [run.provenance["machine"] for run in (a, b)]
     if machines[0]["id"] != machines[1]["id"]:
-        names = " and ".join(environment.machine_label(machine) for machine in machines)
+        names = " and ".join(machine_facts.machine_label(machine) for machine in machines)
         raise ValueError(f"runs of different machines can't be compared: {a.folder} and {b.folder} are of {names}")
     both = a.table().merge(b.table(), on=KEYS, suffixes=("_a", "_b"))
     if both.empty:
@@ -134,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, run in zip("AB", runs, strict=True):
         facts = run.provenance
         print(f"{name}: {facts['run']}, commit {facts['commit'][:12] or 'unknown'}, {facts['created']}")
-    print(f"machine: {environment.machine_label(runs[0].provenance['machine'])}", "", markdown(found), sep="\n")
+    print(f"machine: {machine_facts.machine_label(runs[0].provenance['machine'])}", "", markdown(found), sep="\n")
     return cli.GATE_FAILED if any(row.regression for row in found) else cli.OK
 
 

@@ -1,4 +1,5 @@
-"""Do solvers execute what `harness.model` counts? Instructions per pixel, by callgrind, beside the counted operations.
+"""Do solvers execute what `harness.machine.counted_work` counts? Instructions per pixel, by callgrind, beside the
+counted operations.
 
 A worker under valgrind is warmed up uninstrumented; then callgrind counts the instructions of one run. Two maps, one of
 twice the pixels, leave what a pixel takes. Valgrind knows no AVX-512, so kernels are compiled for AVX2: an instruction
@@ -19,8 +20,11 @@ from typing import NamedTuple
 
 from rich.table import Table
 
-from harness import display, environment, model, workload
-from harness.supervisor import Supervisor
+from harness.machine import counted_work
+from harness.machine import facts as machine_facts
+from harness.measure.supervisor import Supervisor
+from harness.show import terminal
+from harness.workloads import problem as workload
 from implementations import command_line as cli
 from implementations.contract import Problem
 from implementations.registry import Registry
@@ -68,7 +72,7 @@ def executed(spec: str, problem: Problem) -> int:
         workload.save(problem, folder)
         tool = ("valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder / OUT}")
         for under in ((), tool):  # first without: a kernel compiled under valgrind takes minutes
-            memory = environment.available_memory_mb()
+            memory = machine_facts.available_memory_mb()
             with Supervisor(folder, spec, [], 1, memory, under=under, variables=AVX2) as worker:
                 worker.reply(WAIT_S)
                 worker.ask(WAIT_S, do="warmup")
@@ -93,7 +97,9 @@ def count(spec: str, bins: int) -> Counted:
     shorter, whole = (executed(spec, part) for part in (problem.take(slice(0, few)), problem))
     passes = Registry().create(spec).run(problem).iterations[few:].mean()
     first = problem.options.loci_mask(problem.sizes[1]) is None
-    work = model.strategy(spec, model.Shape(problem.sizes[1], bins, problem.options.nmu, float(passes), first))
+    work = counted_work.strategy(
+        spec, counted_work.Shape(problem.sizes[1], bins, problem.options.nmu, float(passes), first)
+    )
     assert work is not None
     return Counted(spec, bins, (whole - shorter) / few, work.flops + work.divisions)
 
@@ -111,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"nobody has counted the operations of '{unknown[0]}'; known: {', '.join(PIXELS)}")
     rows = [count(spec, bins) for bins in given.bins for spec in given.solvers]
     if given.json:
-        facts = {"machine": environment.machine(), "commit": environment.commit()}
+        facts = {"machine": machine_facts.machine(), "commit": machine_facts.commit()}
         print(json.dumps(facts | {"rows": [row._asdict() | {"density": row.density} for row in rows]}, indent=1))
     else:
         _show(rows)
@@ -125,7 +131,7 @@ def _show(rows: list[Counted]) -> None:
     for row in rows:
         numbers = (f"{row.bins}", f"{row.instructions:,.0f}", f"{row.operations:,.0f}", f"{row.density:.2f}")
         view.add_row(row.solver, *numbers)
-    display.console().print(view)
+    terminal.console().print(view)
 
 
 if __name__ == "__main__":

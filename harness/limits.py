@@ -16,12 +16,14 @@ from typing import Any
 
 from rich.table import Table
 
-from harness import display, environment, model
-from harness.record import write_atomically
+from harness.machine import counted_work, facts
+from harness.records.run import write_atomically
+from harness.show import terminal
 from implementations import command_line as cli
+from implementations.places import ROOT
 from implementations.solver_spec import parse
 
-CACHE = Path(__file__).parent.parent / ".cache"
+CACHE = ROOT / ".cache"
 SCHEMA = 1
 
 
@@ -39,11 +41,11 @@ def known(again: bool = False) -> dict[str, Any]:
 
     ValueError, in one line, when they can't be measured.
     """
-    machine = environment.machine()
+    machine = facts.machine()
     found = None if again else cached(machine)
     if found is None:
         done = subprocess.run(
-            [sys.executable, "-m", "harness.rates"], env=environment.worker_environment(1), capture_output=True,
+            [sys.executable, "-m", "harness.machine.probes"], env=facts.worker_environment(1), capture_output=True,
             text=True, check=False,
         )  # fmt: skip
         if done.returncode:
@@ -69,7 +71,7 @@ def rate(figures: dict[str, Any], threads: int, cores: int) -> float:
     return one + (all_cores - one) * (min(threads, cores) - 1) / (cores - 1)
 
 
-def seconds(work: model.Work, pixels: int, limits: dict[str, Any], threads: int) -> float:
+def seconds(work: counted_work.Work, pixels: int, limits: dict[str, Any], threads: int) -> float:
     """The least time for `pixels` times that work: the slowest of multiply-adds, divisions and memory traffic.
 
     Memory is as fast as for the smallest block measured that holds all the bytes.
@@ -85,13 +87,13 @@ def seconds(work: model.Work, pixels: int, limits: dict[str, Any], threads: int)
 
 
 def columns(
-    spec: str, shape: model.Shape, pixels: int, median_s: float, limits: dict[str, Any], threads: int
+    spec: str, shape: counted_work.Shape, pixels: int, median_s: float, limits: dict[str, Any], threads: int
 ) -> dict[str, float]:
     """The table's columns on the limit, for a solver on the processor; `pixels` are the valid ones.
 
     A pool of workers may use as many cores as it has workers.
     """
-    needed, done = model.algorithm(shape), model.strategy(spec, shape)
+    needed, done = counted_work.algorithm(shape), counted_work.strategy(spec, shape)
     workers = parse(spec)[1].get("workers")
     limit = seconds(needed, pixels, limits, max(threads, workers if isinstance(workers, int) else 1))
     figures = {"limit_s": limit, "of_limit": limit / median_s}
@@ -121,15 +123,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         one, both = figures["core"], figures["all"]
         texts = (f"{x / unit:.3g}" for x in (one["best"], one["median"], both["best"], both["median"]))
         view.add_row(name, *texts, f"{both['median'] / one['median']:.2f}x")
-    console = display.console()
+    console = terminal.console()
     console.print(view)
     console.print(
         f"memory's first use: {limits['first_use_bytes_per_s'] / 1e9:.3g} GB/s; a Python call: "
-        f"{display.seconds(limits['call_s'])}; an interpreter's start: {display.seconds(limits['interpreter_s'])}; "
+        f"{terminal.seconds(limits['call_s'])}; an interpreter's start: {terminal.seconds(limits['interpreter_s'])}; "
         f"device: {'none' if limits['device'] is None else limits['device']}",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
-    console.print(f"machine: {environment.machine_label(limits['machine'])}; {limits['vectors']}", highlight=False)
+    console.print(f"machine: {facts.machine_label(limits['machine'])}; {limits['vectors']}", highlight=False)
     return cli.OK
 
 

@@ -21,10 +21,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.table import Table
 
-from harness import display, environment, workload
-from harness.model import Shape
-from harness.stages import COUNTED
-from harness.supervisor import Supervisor
+from harness.machine import facts
+from harness.machine.counted_work import Shape
+from harness.measure.supervisor import Supervisor
+from harness.profiling.stages import COUNTED
+from harness.show import terminal
+from harness.workloads import problem as workload
 from implementations import command_line as cli
 from implementations.registry import Registry
 
@@ -88,7 +90,7 @@ def _cell(stack: ExitStack, pixels: int, bins: int, seed: int | None) -> Cell:
     shape = Shape(problem.sizes[1], bins, problem.options.nmu, float(iterations[iterations > 0].mean()), first)
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     workload.save(problem, folder)
-    worker = stack.enter_context(Supervisor(folder, SOLVER, [], 1, environment.available_memory_mb()))
+    worker = stack.enter_context(Supervisor(folder, SOLVER, [], 1, facts.available_memory_mb()))
     worker.reply(WAIT_S)
     worker.ask(WAIT_S, do="warmup")
     return Cell(pixels, shape, worker, [])
@@ -132,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )  # fmt: skip
     worst = max(abs(row["ratio"] - 1) for row in rows)
     if given.json:
-        report = {"machine": environment.machine(), "commit": environment.commit(), "worst": worst, "rows": rows}
+        report = {"machine": facts.machine(), "commit": facts.commit(), "worst": worst, "rows": rows}
         print(json.dumps(report | {"costs_s": [each._asdict() for each in calibrated]}, indent=1))
     else:
         _show(rows, worst)
@@ -140,16 +142,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _show(rows: list[dict[str, Any]], worst: float) -> None:
-    view, console = Table("pixels", "bins", box=None), display.console()
+    view, console = Table("pixels", "bins", box=None), terminal.console()
     for name in ("passes", "predicted", "measured", "ratio"):
         view.add_column(name, justify="right")
     for row in rows:
         view.add_row(
-            f"{row['pixels']}", f"{row['bins']}", f"{row['passes']:.2f}", display.seconds(row["predicted_s"]),
-            display.seconds(row["measured_s"]), f"{row['ratio']:.2f}",
+            f"{row['pixels']}", f"{row['bins']}", f"{row['passes']:.2f}", terminal.seconds(row["predicted_s"]),
+            terminal.seconds(row["measured_s"]), f"{row['ratio']:.2f}",
         )  # fmt: skip
     console.print(view)
-    console.print(f"worst: {worst:.0%} off, {ALLOWED:.0%} allowed; {environment.machine_label(environment.machine())}")
+    console.print(f"worst: {worst:.0%} off, {ALLOWED:.0%} allowed; {facts.machine_label(facts.machine())}")
 
 
 if __name__ == "__main__":

@@ -20,11 +20,14 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from harness import display, engines, environment, icicle, memory, speedup, workload
-from harness.calls import Calls
-from harness.record import Cell, solver_slug, write_atomically
-from harness.runner import MEMORY_SHARE, threads_of
-from harness.supervisor import Supervisor, WorkerEnded
+from harness.machine import facts
+from harness.measure.cell import MEMORY_SHARE, threads_of
+from harness.measure.supervisor import Supervisor, WorkerEnded
+from harness.profiling import engines, icicle, memory, thread_counts
+from harness.profiling.calls import Calls
+from harness.records.run import Cell, solver_slug, write_atomically
+from harness.show import terminal
+from harness.workloads import problem as workload
 from implementations import command_line as cli
 from implementations import registry, solver_spec
 
@@ -55,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = _parser()
     given = parser.parse(arguments)
-    console = display.console()
+    console = terminal.console()
     try:
         cell = _check(given)
         out = given.out or RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-profile-{solver_slug(given.solver)}"
@@ -64,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(" ".join(str(error).split()))
     several = len(given.threads) > 1
     try:
-        figures = speedup.measure(given, cell, given.threads) if several else measure(given, cell, out)
+        figures = thread_counts.measure(given, cell, given.threads) if several else measure(given, cell, out)
     except WorkerEnded as end:
         console.print(f"{given.solver}: {end.status}: {end}", highlight=False, markup=False, soft_wrap=True)
         return cli.CELL_FAILED
@@ -73,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         record |= _calls(out, record)
     write_atomically(out / PROFILE_FILE, json.dumps(record, indent=1) + "\n")
     if several:
-        speedup.show(console, record["threads"])
+        thread_counts.show(console, record["threads"])
         console.print(f"written: {out / PROFILE_FILE}", highlight=False, markup=False, soft_wrap=True)
         return cli.OK
     _show(console, record, out)
@@ -105,7 +108,7 @@ def _check(given: argparse.Namespace) -> Cell:
 
 def measure(given: argparse.Namespace, cell: Cell, out: Path) -> dict[str, Any]:
     """Start the solver's process, warm it up, and let it be watched. Raises WorkerEnded when it fails."""
-    limit_mb, table = int(environment.available_memory_mb() * MEMORY_SHARE), registry.Registry(given.plugins or ())
+    limit_mb, table = int(facts.available_memory_mb() * MEMORY_SHARE), registry.Registry(given.plugins or ())
     with tempfile.TemporaryDirectory() as folder:
         problem = Path(folder)
         workload.write(workload.load(cell.dataset), cell.pixels, cell.bins, cell.seed, problem, np.arange(0))
@@ -126,8 +129,8 @@ def measure(given: argparse.Namespace, cell: Cell, out: Path) -> dict[str, Any]:
 
 def _provenance(given: argparse.Namespace, cell: Cell) -> dict[str, Any]:
     return {
-        "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "commit": environment.commit(),
-        "machine": environment.machine(), "software": environment.software(), "solver": given.solver,
+        "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "commit": facts.commit(),
+        "machine": facts.machine(), "software": facts.software(), "solver": given.solver,
         "cell": vars(cell), "threads": threads_of(given.solver, given.threads[0]), "engine": given.engine,
     }  # fmt: skip
 
@@ -136,7 +139,7 @@ def _calls(out: Path, record: dict[str, Any]) -> dict[str, Any]:
     """The table of functions and the hot spot; draws the icicle."""
     calls, cell = Calls(out / engines.PROF), record["cell"]
     title = f"{record['solver']}: {cell['dataset']}, {cell['pixels']} pixels x {cell['bins']} bins"
-    note = f"{calls.total:.3g} s under cProfile; {environment.machine_label(record['machine'])}"
+    note = f"{calls.total:.3g} s under cProfile; {facts.machine_label(record['machine'])}"
     write_atomically(out / ICICLE_FILE, icicle.svg(calls.tree(), title, note))
     return {"hot_spot": calls.hot_spot(), "functions": calls.table(), "files": [*record["files"], ICICLE_FILE]}
 
@@ -144,9 +147,9 @@ def _calls(out: Path, record: dict[str, Any]) -> dict[str, Any]:
 def _show(console: Console, record: dict[str, Any], out: Path) -> None:
     cell = record["cell"]
     console.print(
-        f"{record['solver']}: {cell['dataset']}, {cell['pixels']} pixels x {cell['bins']} bins, {record['threads']} "
-        f"thread(s): {display.seconds(record['undisturbed_s'])} undisturbed, {display.seconds(record['disturbed_s'])} "
-        f"under {record['engine']}",
+        f"{record['solver']}: {cell['dataset']}, {cell['pixels']} pixels x {cell['bins']} bins, "
+        f"{record['threads']} thread(s): {terminal.seconds(record['undisturbed_s'])} undisturbed, "
+        f"{terminal.seconds(record['disturbed_s'])} under {record['engine']}",
         highlight=False, markup=False, soft_wrap=True,
     )  # fmt: skip
     _show_stages(console, record)
@@ -158,8 +161,8 @@ def _show(console: Console, record: dict[str, Any], out: Path) -> None:
             view.add_column(name, justify="right", no_wrap=True)
         for row in record["functions"][:SHOWN]:
             view.add_row(
-                row["function"], f"{row['calls']:,}", display.seconds(row["own_s"]), f"{row['own_share']:.1%}",
-                display.seconds(row["cumulative_s"]), f"{row['cumulative_share']:.1%}",
+                row["function"], f"{row['calls']:,}", terminal.seconds(row["own_s"]), f"{row['own_share']:.1%}",
+                terminal.seconds(row["cumulative_s"]), f"{row['cumulative_share']:.1%}",
             )  # fmt: skip
         console.print(view)
         console.print(f"hot spot: {record['hot_spot']}", highlight=False, markup=False, soft_wrap=True)

@@ -1,8 +1,8 @@
 """Which solver to use on this machine for a map of some size, from the records in results/.
 
-Times and memory are predicted by laws fitted to this machine's records (harness.law); solvers that failed a gate are
-never recommended. `--table` is the whole decision table with its break-even sizes; `--check` compares predictions with
-measured times: of a run held out, or, with no run named, of every size by the others.
+Times and memory are predicted by laws fitted to this machine's records (harness.advice.growth_law); solvers that failed
+a gate are never recommended. `--table` is the whole decision table with its break-even sizes; `--check` compares
+predictions with measured times: of a run held out, or, with no run named, of every size by the others.
 """
 
 import argparse
@@ -14,8 +14,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from harness import advice, breakeven, display, environment, evidence, heldout, missing, record, show_advice
-from harness.evidence import Evidence
+from harness.advice import breakeven, evidence, held_out
+from harness.advice import candidates as advice_candidates
+from harness.advice import gaps as advice_gaps
+from harness.advice import text as advice_text
+from harness.advice.evidence import Evidence
+from harness.machine import facts
+from harness.records import run
+from harness.show import terminal
 from implementations import command_line as cli
 
 RESULTS = Path("results")
@@ -70,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = _parser()
     given = parser.parse(arguments)
-    machine = environment.machine()
+    machine = facts.machine()
     if given.machine is not None:
         machine = {"id": given.machine, "cpu": "another machine", "memory_gb": None}
     try:
@@ -85,9 +91,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(" ".join(str(error).split()))
 
 
-def _request(given: argparse.Namespace, known: Evidence, bins: int) -> advice.Request:
+def _request(given: argparse.Namespace, known: Evidence, bins: int) -> advice_candidates.Request:
     """What is asked. ValueError, with what could be done, when the evidence is empty."""
-    total = environment.machine()["memory_gb"] * 1024.0
+    total = facts.machine()["memory_gb"] * 1024.0
     dataset = given.dataset or "random-response"
     if len(known.measured):
         dataset = known.dataset(given.dataset)
@@ -98,24 +104,24 @@ def _request(given: argparse.Namespace, known: Evidence, bins: int) -> advice.Re
             "--machine ID takes another's"
         )
     limit, asked = given.memory or total, given.memory is not None
-    return advice.Request(given.pixels or 1, bins, dataset, limit, given.device, tuple(given.needs), asked)
+    return advice_candidates.Request(given.pixels or 1, bins, dataset, limit, given.device, tuple(given.needs), asked)
 
 
 def _recommend(given: argparse.Namespace, known: Evidence, runs: list[Path]) -> int:
     if given.pixels is None or not given.bins or len(given.bins) != 1 or not 3 <= given.bins[0] <= 10_000:
         raise ValueError("expected --pixels and one number of --bins from 3 to 10000: --pixels 4096x4096 --bins 34")
     request = _request(given, known, given.bins[0])
-    candidates = advice.advise(known, request)
-    gaps = [] if given.machine else missing.gaps(candidates, request)
-    if gaps and (given.measure or (_interactive() and not given.json and show_advice.asks(display.console(), gaps))):
-        known = evidence.gather([*runs, *missing.measure(gaps, request, RESULTS)], known.machine)
-        candidates = advice.advise(known, request)
-        gaps = missing.gaps(candidates, request)
-    chosen = advice.best(candidates)
+    candidates = advice_candidates.advise(known, request)
+    gaps = [] if given.machine else advice_gaps.gaps(candidates, request)
+    if gaps and (given.measure or (_interactive() and not given.json and advice_text.asks(terminal.console(), gaps))):
+        known = evidence.gather([*runs, *advice_gaps.measure(gaps, request, RESULTS)], known.machine)
+        candidates = advice_candidates.advise(known, request)
+        gaps = advice_gaps.gaps(candidates, request)
+    chosen = advice_candidates.best(candidates)
     if given.json:
         _print_json(_as_json(known, request, candidates, chosen, gaps))
     else:
-        show_advice.show(display.console(), known, request, candidates, chosen, gaps)
+        advice_text.show(terminal.console(), known, request, candidates, chosen, gaps)
     return cli.OK if chosen else cli.GATE_FAILED
 
 
@@ -124,10 +130,10 @@ def _interactive() -> bool:
 
 
 def _as_json(
-    known: Evidence, request: advice.Request, candidates: list[advice.Candidate],
-    chosen: advice.Candidate | None, gaps: list[missing.Gap],
+    known: Evidence, request: advice_candidates.Request, candidates: list[advice_candidates.Candidate],
+    chosen: advice_candidates.Candidate | None, gaps: list[advice_gaps.Gap],
 ) -> dict[str, Any]:  # fmt: skip
-    rows = [asdict(c) | {"spec": c.spec, "call": show_advice.call(c)} for c in candidates]
+    rows = [asdict(c) | {"spec": c.spec, "call": advice_text.call(c)} for c in candidates]
     for row in rows:
         for name in ("time_s", "memory_mb"):
             row[name] = row[name] and dict(zip(("value", "low", "high"), row[name], strict=True))
@@ -150,21 +156,21 @@ def _table(given: argparse.Namespace, known: Evidence) -> int:
     if given.json:
         _print_json({"machine": known.machine, "dataset": request.dataset, "table": [asdict(leg) for leg in legs]})
     else:
-        show_advice.show_table(display.console(), known, request, legs)
+        advice_text.show_table(terminal.console(), known, request, legs)
     return cli.OK if legs else cli.GATE_FAILED
 
 
 def _check(given: argparse.Namespace, runs: list[Path], machine: dict[str, Any]) -> int:
-    found = heldout.trials(runs, machine, None if given.check == ITSELF else given.check)
+    found = held_out.trials(runs, machine, None if given.check == ITSELF else given.check)
     if given.json:
-        _print_json({"within": heldout.WITHIN, "trials": [asdict(t) | {"error": t.error} for t in found]})
+        _print_json({"within": held_out.WITHIN, "trials": [asdict(t) | {"error": t.error} for t in found]})
     else:
-        show_advice.show_trials(display.console(), found)
-    return cli.OK if heldout.passed(found) else cli.GATE_FAILED
+        advice_text.show_trials(terminal.console(), found)
+    return cli.OK if held_out.passed(found) else cli.GATE_FAILED
 
 
 def _print_json(value: dict[str, Any]) -> None:
-    print(json.dumps(record.plain(value), indent=1, allow_nan=False))
+    print(json.dumps(run.plain(value), indent=1, allow_nan=False))
 
 
 if __name__ == "__main__":

@@ -16,12 +16,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness import display, environment, rows, runner, stats, workload
-from harness.commits import Checkout, check_out
-from harness.lane import Lane
-from harness.plan import Plan
-from harness.record import Cell
-from harness.verdict import FAILED, GATE_VIOLATED, NO_ESTIMATE, SLOWER, Comparison, Row
+from harness.judge import intervals
+from harness.judge.comparison import FAILED, GATE_VIOLATED, NO_ESTIMATE, SLOWER, Comparison, Row
+from harness.machine import facts
+from harness.measure import cell as measure_cell
+from harness.measure import record_row
+from harness.measure.checkout import Checkout, check_out
+from harness.measure.contender import Lane
+from harness.measure.plan import Plan
+from harness.records.run import Cell
+from harness.show import terminal
+from harness.workloads import problem as workload
 from implementations import command_line as cli
 
 EXIT_CODES = f"""exit codes: 0 none of these; {SLOWER} slower; {GATE_VIOLATED} a gate violated; {FAILED} a cell failed;
@@ -55,14 +60,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = _parser()
     given = parser.parse(arguments)
-    console = display.console()
+    console = terminal.console()
     with tempfile.TemporaryDirectory() as scratch:
         try:
             match = Match(given, Path(scratch))
         except ValueError as error:
             parser.error(" ".join(str(error).split()))
         console.print(f"base: {match.base.label}", f"head: {match.head.label}", sep="\n", highlight=False, markup=False)
-        if given.head == "HEAD" and environment.commit().endswith("+"):
+        if given.head == "HEAD" and facts.commit().endswith("+"):
             console.print("(what isn't committed is not compared)")
         code = 0
         try:
@@ -73,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     code |= comparison.code
         except KeyboardInterrupt:
             return cli.INTERRUPTED
-    console.print(f"machine: {environment.machine_label(environment.machine())}", highlight=False, soft_wrap=True)
+    console.print(f"machine: {facts.machine_label(facts.machine())}", highlight=False, soft_wrap=True)
     console.print(_conclusion(code))
     return code
 
@@ -114,14 +119,16 @@ class Match:
         found = {}
         if lanes:
             every = list(lanes.values())
-            result = runner.measure_lanes(cell, every, self.plan, self.scratch, runner.Nobody(), self._satisfy)
-            found = {key: rows.row_of(lane, result) for key, lane in lanes.items()}
+            result = measure_cell.measure_lanes(
+                cell, every, self.plan, self.scratch, measure_cell.Nobody(), self._satisfy
+            )
+            found = {key: record_row.row_of(lane, result) for key, lane in lanes.items()}
 
         def row(checkout: Checkout, name: str) -> Row | None:
             if name not in self.known[checkout]:
                 return None
             reason = str(self.known[checkout][name]["reason"])
-            return found.get((checkout, name)) or rows.skipped(reason, self.plan.threads)
+            return found.get((checkout, name)) or record_row.skipped(reason, self.plan.threads)
 
         return [
             Comparison(
@@ -142,7 +149,7 @@ class Match:
             lane.satisfied |= len(partners) < 2
 
 
-def _ratio(base: Lane | None, head: Lane | None) -> stats.Estimate:
+def _ratio(base: Lane | None, head: Lane | None) -> intervals.Estimate:
     """Head's time over base's; no estimate where either has none."""
     if base is None or head is None or base.ended or head.ended or not base.turns or not head.turns:
         return NO_ESTIMATE
@@ -159,7 +166,7 @@ def _show(console: Console, cell: Cell, comparisons: list[Comparison]) -> None:
         style = next((STYLES[bit] for bit in (FAILED, GATE_VIOLATED, SLOWER) if c.code & bit), "")
         view.add_row(
             c.solver, _time(c.base), _time(c.head), _interval(c.ratio), _change(c, "peak_rss_mb", ".0f"),
-            _change(c, "truth_dem_error", ".3f"), display.GATE_MARK[c.head["gate"]] if c.head else "–",
+            _change(c, "truth_dem_error", ".3f"), terminal.GATE_MARK[c.head["gate"]] if c.head else "–",
             Text(c.words, style),
         )  # fmt: skip
     console.print(view)
@@ -171,10 +178,10 @@ def _show(console: Console, cell: Cell, comparisons: list[Comparison]) -> None:
 def _time(row: Row | None) -> str:
     if row is None:
         return "–"
-    return display.seconds(row["median_s"]) if row["status"] == "ok" else row["status"]
+    return terminal.seconds(row["median_s"]) if row["status"] == "ok" else row["status"]
 
 
-def _interval(ratio: stats.Estimate) -> str:
+def _interval(ratio: intervals.Estimate) -> str:
     if ratio.value != ratio.value:
         return "–"
     return f"{ratio.value:.3f}" + (f" [{ratio.low:.3f}, {ratio.high:.3f}]" if ratio.low == ratio.low else "")

@@ -14,10 +14,14 @@ from typing import Any
 
 import pandas as pd
 
-from harness import environment, figures, history, history_page, page
-from harness.display import GATE_MARK, ratio, seconds
-from harness.page import Datum, Grid, Section
-from harness.record import RUN_FILE, Run, write_atomically
+from harness.figures import gallery
+from harness.machine import facts as machine_facts
+from harness.records import history
+from harness.records.run import RUN_FILE, Run, write_atomically
+from harness.reports import history as commits
+from harness.show import html as show_html
+from harness.show.html import Datum, Grid, Section
+from harness.show.terminal import GATE_MARK, ratio, seconds
 from implementations import command_line as cli
 
 RESULTS, PLOTS = Path("results"), Path("plots")
@@ -109,7 +113,7 @@ def provenance(run: Run) -> str:
     software = ", ".join(f"{name} {version}" for name, version in facts["software"].items() if version)
     return (
         f"Run {facts['run']}, {facts['created']}, commit {facts['commit'][:12] or 'unknown'}: "
-        f"{environment.machine_label(facts['machine'])}; {software}; "
+        f"{machine_facts.machine_label(facts['machine'])}; {software}; "
         f"BLAS and thread pools: {', '.join(sorted(pools)) or 'not recorded'}; "
         f"{facts['grid']['threads']} thread(s) a solver unless a row says otherwise."
     )
@@ -119,10 +123,10 @@ def sections(runs: Sequence[Run]) -> list[Section]:
     """The page's sections."""
     tables = [run.table() for run in runs]
     table = pd.concat(tables, ignore_index=True)
-    data = figures.measured(runs)
+    data = gallery.measured(runs)
     pictures = [
-        page.picture(entry.name, entry.title, entry.caption, partial(entry.draw, data), figures.STYLE)
-        for entry in figures.FIGURES
+        show_html.picture(entry.name, entry.title, entry.caption, partial(entry.draw, data), gallery.STYLE)
+        for entry in gallery.FIGURES
     ]
     missing = reasons(table)
     lead = [" ".join(ABOUT.split())]
@@ -162,17 +166,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.history and given.runs:
             raise ValueError(f"--history takes no RUN: its figures are of commits; got {given.runs[0]}")
         if given.history:
-            print(f"page: {history_page.write(given.history, given.out)}")
+            print(f"page: {commits.write(given.history, given.out)}")
             return cli.OK
         runs = [Run.open(folder) for folder in given.runs or [newest()]]
         if not any(len(run.table()) for run in runs):
             raise ValueError(f"{runs[0].folder} has no record yet")
         given.out.mkdir(parents=True, exist_ok=True)
-        labels = list(dict.fromkeys(environment.machine_label(run.provenance["machine"]) for run in runs))
+        labels = list(dict.fromkeys(machine_facts.machine_label(run.provenance["machine"]) for run in runs))
         lead = f"{', '.join(run.provenance['run'] for run in runs)}, on {' and '.join(labels)}"
-        html = page.render("DEMREG solvers: speed beside quality", lead, sections(runs), [provenance(r) for r in runs])
+        html = show_html.render(
+            "DEMREG solvers: speed beside quality", lead, sections(runs), [provenance(r) for r in runs]
+        )
         write_atomically(given.out / PAGE, html)
-        written = figures.write_figures(runs, given.out, "; ".join(labels))
+        written = gallery.write_figures(runs, given.out, "; ".join(labels))
     except (ValueError, RuntimeError, OSError) as error:
         parser.error(" ".join(str(error).split()))
     print(f"page: {given.out / PAGE}", f"figures: {len(written)} in {given.out}/, as PNG and SVG", sep="\n")

@@ -14,9 +14,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from harness import environment, runner
-from harness.plan import Plan
-from harness.record import Cell
+from harness.machine import facts
+from harness.measure import cell as measure_cell
+from harness.measure.plan import Plan
+from harness.records.run import Cell
 from implementations import command_line as cli
 from implementations import registry
 
@@ -54,11 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         plugin = Path(folder) / "copies.py"
         plugin.write_text(COPIES)
-        plan = replace(PLAN, plugins=(str(plugin),), solvers=(runner.REFERENCE, "copy", "slowed"))
+        plan = replace(PLAN, plugins=(str(plugin),), solvers=(measure_cell.REFERENCE, "copy", "slowed"))
         plan = plan.resolved(registry.Registry(plan.plugins))
         for seed in track(range(given.seed, given.seed + given.cells), console=console, transient=True):
             cell = Cell(plan.datasets[0], plan.pixels[0], plan.bins[0], seed)
-            measured = runner.measure(cell, plan.solvers, plan, Path(folder), runner.Nobody())
+            measured = measure_cell.measure(cell, plan.solvers, plan, Path(folder), measure_cell.Nobody())
             baseline, copy, slowed = measured.lanes
             to_copy, to_slowed = copy.speedup(baseline), slowed.speedup(baseline)
             same += to_copy.low <= 1 <= to_copy.high
@@ -69,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 highlight=False,
                 markup=False,
             )
-    console.print(f"machine: {environment.machine_label(environment.machine())}", highlight=False)
+    console.print(f"machine: {facts.machine_label(facts.machine())}", highlight=False)
     console.print(f"copy: interval contains 1 in {same} of {given.cells} cells", highlight=False)
     console.print(f"slowed by a tenth: told apart in {different} of {given.cells} cells", highlight=False)
     return cli.OK if min(same, different) >= REQUIRED * given.cells else cli.GATE_FAILED

@@ -1,6 +1,6 @@
 """The main job: every solver over pixels x temperature bins, time beside quality.
 
-`python -m harness.sweep --help` lists the options. A run is a folder under results/; see `harness.record`.
+`python -m harness.sweep --help` lists the options. A run is a folder under results/; see `harness.records.run`.
 """
 
 import argparse
@@ -15,10 +15,17 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from harness import contention, display, environment, figures, limits, progress, real_image, rows, runner, scaling
-from harness.plan import OWN_MAP, PRESETS, Plan, preset
-from harness.record import Cell, Run
-from harness.timeleft import Forecast
+from harness import limits
+from harness.figures import gallery
+from harness.machine import facts
+from harness.measure import cell as measure_cell
+from harness.measure import progress, record_row
+from harness.measure.forecast import Forecast
+from harness.measure.plan import OWN_MAP, PRESETS, Plan, preset
+from harness.records.run import Cell, Run
+from harness.reports import contention, scaling
+from harness.show import terminal
+from harness.workloads import images
 from implementations import command_line as cli
 from implementations import registry, solver_spec
 
@@ -58,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = _parser()
     given = parser.parse(arguments)
-    console = display.console()
+    console = terminal.console()
     try:
         if given.list:
             return _list(console, registry.Registry(given.plugins or ()), given.json)
@@ -87,7 +94,7 @@ def _plan_of(given: argparse.Namespace) -> tuple[Plan, Run | None]:
     if "maps" in changes and given.resume is None:
         changes["datasets"] = (OWN_MAP,)
         if given.pixels is None:
-            changes["pixels"] = (real_image.size_of_files(given.maps),)
+            changes["pixels"] = (images.size_of_files(given.maps),)
     if given.resume is None:
         return replace(preset(given.preset or "quick", given.scheduler), **changes), None
     if given.out is not None or given.preset is not None:
@@ -97,9 +104,9 @@ def _plan_of(given: argparse.Namespace) -> tuple[Plan, Run | None]:
     for name, value in changes.items():
         if value != getattr(plan, name):
             raise ValueError(f"{given.resume} is of another grid: its {name} are {getattr(plan, name)}, not {value}")
-    here, there = environment.machine(), run.provenance["machine"]
+    here, there = facts.machine(), run.provenance["machine"]
     if here["id"] != there["id"]:
-        raise ValueError(f"{given.resume} is of another machine: {environment.machine_label(there)}")
+        raise ValueError(f"{given.resume} is of another machine: {facts.machine_label(there)}")
     return plan, run
 
 
@@ -110,10 +117,10 @@ def _new_folder(preset: str) -> Path:
 def _provenance(plan: Plan) -> dict[str, Any]:
     return {
         "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        "commit": environment.commit(),
-        "machine": environment.machine(),
-        "devices": environment.devices.facts(),
-        "software": environment.software(),
+        "commit": facts.commit(),
+        "machine": facts.machine(),
+        "devices": facts.devices.facts(),
+        "software": facts.software(),
         "limits": limits.known(),
         "grid": plan.to_json(),
     }
@@ -172,23 +179,25 @@ class Sweep:
                 show.cell_done(cell, self.measure(cell, missing, scratch, show) if missing else [])
         self.run.write_table()
 
-    def measure(self, cell: Cell, missing: list[str], scratch: Path, listener: runner.Listener) -> list[dict[str, Any]]:
+    def measure(
+        self, cell: Cell, missing: list[str], scratch: Path, listener: measure_cell.Listener
+    ) -> list[dict[str, Any]]:
         """Measure what is missing of a cell (beside the baseline, for the ratios), record it, and return the rows."""
         solvers = self.plan.solvers
-        reasons = {s: self.unavailable[s] or rows.dominated(cell, self.exhausted[s]) for s in solvers}
-        able = [s for s in solvers if not reasons[s] and (s in missing or s == runner.REFERENCE)]
-        result = runner.measure(cell, able, self.plan, scratch, listener) if set(able) & set(missing) else None
+        reasons = {s: self.unavailable[s] or record_row.dominated(cell, self.exhausted[s]) for s in solvers}
+        able = [s for s in solvers if not reasons[s] and (s in missing or s == measure_cell.REFERENCE)]
+        result = measure_cell.measure(cell, able, self.plan, scratch, listener) if set(able) & set(missing) else None
         lanes = {lane.spec: lane for lane in result.lanes} if result else {}
         recorded = []
         for spec in missing:
             row, detail = self._identity(cell, spec), {}
             if result is None or spec not in lanes:
-                row |= rows.skipped(reasons[spec], runner.threads_of(spec, self.plan.threads))
+                row |= record_row.skipped(reasons[spec], measure_cell.threads_of(spec, self.plan.threads))
             else:
-                row |= rows.row_of(lanes[spec], result)
+                row |= record_row.row_of(lanes[spec], result)
                 if row["status"] == "ok" and row["device"] == "cpu" and self.limits:
-                    row |= rows.limit(lanes[spec], result, self.limits)
-                detail = rows.detail_of(lanes[spec], result)
+                    row |= record_row.limit(lanes[spec], result, self.limits)
+                detail = record_row.detail_of(lanes[spec], result)
             self.run.add(cell, spec, row, detail)
             self._note_exhausted(cell, row)
             recorded.append(row)
@@ -212,12 +221,12 @@ class Sweep:
 def _conclude(console: Console, run: Run, strict: bool) -> int:
     """Show the table, write the figures, and say by the exit code how it went."""
     table = run.table()
-    display.show_table(console, table)
+    terminal.show_table(console, table)
     scaling.conclude(run, console)
     contention.conclude(run, console)
-    note = environment.machine_label(run.provenance["machine"])
+    note = facts.machine_label(run.provenance["machine"])
     (run.folder / "plots").mkdir(exist_ok=True)
-    pictures = figures.write_figures([run], run.folder / "plots", note, figures.FIGURES[:2])
+    pictures = gallery.write_figures([run], run.folder / "plots", note, gallery.FIGURES[:2])
     console.print(f"machine: {note}", f"table: {run.write_table()}", sep="\n", soft_wrap=True, highlight=False)
     for picture in pictures:
         console.print(f"plot: {picture}", soft_wrap=True, highlight=False)

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from harness import environment
-from harness.record import Cell, Run
+from harness.machine import facts as machine_facts
+from harness.records.run import Cell, Run
 
-MACHINE = environment.machine()
+MACHINE = machine_facts.machine()
 GRID = {"solvers": [], "threads": 1}
 
 

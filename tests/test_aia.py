@@ -9,8 +9,14 @@ import numpy as np
 import pytest
 from aia_files import EXPOSURE, TABLE, TABLE_LOGT, counts, write_set
 
-from harness import data, gates, mixture, real_image, record, sweep, workload
-from harness.workload import BLOCK
+from harness import sweep
+from harness.judge import gates
+from harness.records import run
+from harness.upkeep import data
+from harness.workloads import images as workloads_images
+from harness.workloads import mixture
+from harness.workloads import problem as workload
+from harness.workloads.problem import BLOCK
 from implementations.aia import files, images, instrument
 from implementations.contract import OUTPUTS, Bounds
 
@@ -185,7 +191,7 @@ def test_a_sweep_over_ones_own_map_is_recorded_and_resumed(tmp_path):
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    table = record.Run.open(tmp_path / "run").table()
+    table = run.Run.open(tmp_path / "run").table()
     assert list(table.gate) == ["pass", "pass"]
     assert set(table.dataset) == {"map"}
     assert table.truth_dem_error.isna().all()
@@ -236,7 +242,7 @@ def test_fetching_says_what_went_wrong_in_one_line_and_nothing_when_all_is_there
     with pytest.raises(SystemExit) as end:
         data.main([])
     assert end.value.code == 2
-    assert capsys.readouterr().err.startswith("harness.data: demregpy 1.0.0 can't be fetched")
+    assert capsys.readouterr().err.startswith("harness.upkeep.data: demregpy 1.0.0 can't be fetched")
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / data.DONE).touch()
     assert data.main([]) == 0
@@ -278,7 +284,7 @@ def test_the_aia_mixture_comes_out_as_stated(bins):
 @needs_data
 def test_the_real_problem_is_ill_conditioned():
     logt = 5.7 + 0.05 * (np.arange(34) + 0.5)
-    response = real_image.response_of(logt, np.full(34, 0.05))
+    response = workloads_images.response_of(logt, np.full(34, 0.05))
     made_up = workload.frame(workload.load("solar-mix"), 34, 0).response
     scaled = [values / np.linalg.norm(values, axis=0) for values in (response, made_up)]
     assert np.linalg.cond(scaled[0]) > 1.5 * np.linalg.cond(scaled[1]), "AIA's channels overlap more than Gaussians"

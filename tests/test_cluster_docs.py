@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("dask_jobqueue")
 
-from harness import plan
 from harness.cli import COMMANDS
+from harness.measure import plan
 from implementations import registry
 
 TEXT = (Path(__file__).parent.parent / "docs" / "cluster.md").read_text()

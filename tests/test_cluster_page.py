@@ -5,8 +5,8 @@ import re
 
 import pandas as pd
 
-from harness import cluster_page, scaling
-from harness.fullframe import LIMIT_MB
+from harness.reports import cluster_page, scaling
+from harness.upkeep.full_frame import LIMIT_MB
 from implementations.contract import OUTPUTS
 
 CLUSTER = pd.read_csv(cluster_page.CLUSTER / scaling.FILE)
@@ -32,7 +32,7 @@ def test_two_workers_solve_a_large_map_nearly_as_fast_as_two_threads():
 
 
 def test_scaling_is_what_the_records_say():
-    from harness.record import Run
+    from harness.records.run import Run
 
     again = scaling.of_run(Run.open(cluster_page.CLUSTER))
     pd.testing.assert_frame_equal(again, CLUSTER, check_dtype=False, rtol=1e-12)

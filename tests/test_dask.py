@@ -13,7 +13,7 @@ from test_contract import problem
 
 pytest.importorskip("distributed")
 
-from harness import workload
+from harness.workloads import problem as workload
 from implementations.cluster import blocks as cluster_blocks
 from implementations.cluster import memory as cluster_memory
 from implementations.contract import Solution

@@ -9,9 +9,11 @@ import time
 import pytest
 from test_sweep import sweep
 
-from harness import devices, environment, rows
-from harness.clock import Phases
-from harness.lane import Lane
+from harness.machine import devices
+from harness.machine import facts as machine_facts
+from harness.measure import record_row
+from harness.measure.clock import Phases
+from harness.measure.contender import Lane
 
 TWO = "NVIDIA H100 80GB HBM3, 535.104.05, 81559, 1980, 345, 2619\nTesla T4, 535.104.05, 15360, 1590, [N/A], 5000\n"
 TOOL = """#!{python}
@@ -94,9 +96,9 @@ def test_without_the_tool_nothing_is_said(monkeypatch, tmp_path):
 def test_a_machine_with_another_device_is_another_machine(monkeypatch):
     ids = {}
     for name in ("", "NVIDIA A100", "NVIDIA H200"):
-        monkeypatch.setattr(environment.devices, "facts", lambda name=name: [{"name": name}] if name else [])
-        facts = environment.machine()
-        ids[facts["id"]] = environment.machine_label(facts)
+        monkeypatch.setattr(machine_facts.devices, "facts", lambda name=name: [{"name": name}] if name else [])
+        facts = machine_facts.machine()
+        ids[facts["id"]] = machine_facts.machine_label(facts)
     assert len(ids) == 3
     assert [next((n for n in ("A100", "H200") if n in label), "") for label in ids.values()] == ["", "A100", "H200"]
 
@@ -104,9 +106,9 @@ def test_a_machine_with_another_device_is_another_machine(monkeypatch):
 def test_a_throttled_turn_marks_the_row():
     lane = Lane("gpu", 1, 1.0)
     lane.turns = {1: [Phases(1, 1, 1)], 2: [Phases(1, 1, 1)], 3: [Phases(1, 1, 1)]}
-    assert rows.throttling(lane) == ""
+    assert record_row.throttling(lane) == ""
     lane.throttled = {2: ["software power cap"], 3: ["hardware slowdown", "software power cap"], 9: ["of no turn"]}
-    assert rows.throttling(lane) == "device throttled in 2 of 3 turns: hardware slowdown, software power cap"
+    assert record_row.throttling(lane) == "device throttled in 2 of 3 turns: hardware slowdown, software power cap"
 
 
 PLUGIN = '''

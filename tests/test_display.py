@@ -12,9 +12,10 @@ import pytest
 from records import fast, slow, write_run
 from rich.console import Console
 
-from harness import display, progress
-from harness.record import Cell, Run
-from harness.timeleft import Forecast
+from harness.measure import progress
+from harness.measure.forecast import Forecast
+from harness.records.run import Cell, Run
+from harness.show import terminal as show_terminal
 
 RESULTS = Path(__file__).parent.parent / "results"
 RECORDED = [
@@ -43,7 +44,7 @@ def table(tmp_path_factory):
 
 def shown(table, width):
     out = io.StringIO()
-    display.show_table(Console(file=out, width=width), table)
+    show_terminal.show_table(Console(file=out, width=width), table)
     return out.getvalue()
 
 
@@ -63,10 +64,10 @@ def test_the_table_fits_and_keeps_solver_time_and_gate(table, width):
 
 
 def test_columns_go_in_the_order_of_their_importance(table):
-    names = {width: set(display.fitting(width, [display.cells_of(r) for _, r in table.iterrows()])) for width in
-             range(40, 170)}  # fmt: skip
+    cells = [show_terminal.cells_of(row) for _, row in table.iterrows()]
+    names = {width: set(show_terminal.fitting(width, cells)) for width in range(40, 170)}
     assert all(names[w] <= names[w + 1] for w in range(40, 169)), "no column comes back when there is less room"
-    dropped = ["solver", "median", "gate", *reversed(display.DROPPED)]
+    dropped = ["solver", "median", "gate", *reversed(show_terminal.DROPPED)]
     for kept in names.values():
         assert kept == set(dropped[: len(kept)])
     assert len(names[169]) == len(dropped)

@@ -10,7 +10,8 @@ import pytest
 import records
 from matplotlib.figure import Figure
 
-from harness import draw_machine, draw_quality, draw_speed, figures, shown, stats
+from harness.figures import gallery, machine, quality, speed
+from harness.judge import excerpt, intervals
 
 mpl.use("Agg")
 LAWS = {"baseline": records.slow, "fast": records.fast}
@@ -42,26 +43,28 @@ def made(tmp_path_factory):
         record = json.loads(path.read_text())
         if record["row"]["solver"] == "fast[threads=2]":
             record["row"]["threads"] = 2
-        example = {"pixel": 7, **{name: shown.pack(np.sin(logt) + 2) for name in ("truth", "dem", "edem", "elogt")}}
+        example = {"pixel": 7, **{name: excerpt.pack(np.sin(logt) + 2) for name in ("truth", "dem", "edem", "elogt")}}
         record["shown"] = {
-            "logt": shown.pack(logt), "pixels": [example] * 3, "chisq_percentiles": shown.pack(np.linspace(0, 3, 101)),
-        }  # fmt: skip
+            "logt": excerpt.pack(logt),
+            "pixels": [example] * 3,
+            "chisq_percentiles": excerpt.pack(np.linspace(0, 3, 101)),
+        }
         path.write_text(json.dumps(record))
     return run
 
 
-@pytest.mark.parametrize("entry", figures.FIGURES, ids=lambda e: e.name)
+@pytest.mark.parametrize("entry", gallery.FIGURES, ids=lambda e: e.name)
 def test_every_figure_draws_every_panel(entry, made):
-    figure = entry.draw(figures.measured([made]))
+    figure = entry.draw(gallery.measured([made]))
     assert isinstance(figure, Figure), figure
     assert sum(bool(axes.get_title()) for axes in figure.axes) >= 2
     assert all(axes.has_data() for axes in figure.axes)
 
 
-@pytest.mark.parametrize("entry", figures.FIGURES, ids=lambda e: e.name)
+@pytest.mark.parametrize("entry", gallery.FIGURES, ids=lambda e: e.name)
 def test_records_of_times_alone_are_drawn_or_it_is_said_why_not(entry, tmp_path):
     run = records.write_run(tmp_path / "old", LAWS, pixels=(200,))
-    figure = entry.draw(figures.measured([run]))
+    figure = entry.draw(gallery.measured([run]))
     assert isinstance(figure, Figure) or (figure and "\n" not in figure)
 
 
@@ -72,19 +75,19 @@ def test_runs_of_the_same_workload_have_panels_of_their_own(tmp_path):
             record = json.loads(path.read_text())
             record["row"]["run"] = run.folder.name
             path.write_text(json.dumps(record))
-    data = figures.measured(runs)
+    data = gallery.measured(runs)
     assert data.table.groupby("panel").run.nunique().eq(1).all()
     assert data.table.panel.nunique() == 4
-    assert figures.measured(runs[:1]).table.panel.nunique() == 2
+    assert gallery.measured(runs[:1]).table.panel.nunique() == 2
 
 
 def test_the_points_are_the_tables(made):
-    data = figures.measured([made])
+    data = gallery.measured([made])
     row = data.largest.iloc[0]
-    figure = draw_speed.speed_against_quality(data)
+    figure = speed.speed_against_quality(data)
     points = {tuple(np.ravel(line.get_xydata())) for line in figure.axes[0].lines}
     assert (row.pixels_per_s, row.truth_dem_error) in points
-    efficiency = draw_machine.parallel_efficiency(data).axes[0].lines[0].get_ydata()
+    efficiency = machine.parallel_efficiency(data).axes[0].lines[0].get_ydata()
     fast = data.table[(data.table.panel == row.panel) & data.table.solver.str.startswith("fast")]
     one, two = (fast[(fast.threads == n) & (fast.pixels == fast.pixels.min())].median_s.iloc[0] for n in (1, 2))
     assert efficiency == pytest.approx([1, one / two / 2])
@@ -92,34 +95,34 @@ def test_the_points_are_the_tables(made):
 
 def test_a_gate_that_did_not_pass_is_hollow_and_named(tmp_path):
     run = records.write_run(tmp_path / "r", LAWS, fast={"gate": "fail", "gate_reasons": "dem"})
-    axes = draw_speed.speed_against_quality(figures.measured([run])).axes[0]
+    axes = speed.speed_against_quality(gallery.measured([run])).axes[0]
     hollow = {line.get_label(): line.get_markerfacecolor() == "none" for line in axes.lines}
     assert hollow == {"baseline": False, "fast (gate: fail)": True}
 
 
 def test_exact_solvers_that_agree_are_drawn_once_and_others_apart(made):
-    rows = figures.measured([made]).largest
-    assert [row.solver for row in draw_quality._distinct(rows[rows.panel == rows.panel.iloc[0]])] == ["baseline"]
+    rows = gallery.measured([made]).largest
+    assert [row.solver for row in quality._distinct(rows[rows.panel == rows.panel.iloc[0]])] == ["baseline"]
     failed = rows.assign(gate=rows.gate.where(rows.solver != "fast", "fail"))
-    drawn = [row.solver for row in draw_quality._distinct(failed[failed.panel == rows.panel.iloc[0]])]
+    drawn = [row.solver for row in quality._distinct(failed[failed.panel == rows.panel.iloc[0]])]
     assert drawn == ["fast", "baseline"]
 
 
 def test_the_exponent_of_a_power_law():
     sizes = [100.0, 300.0, 1000.0, 5000.0]
-    k = stats.exponent(sizes, [3e-5 * p**0.9 for p in sizes])
+    k = intervals.exponent(sizes, [3e-5 * p**0.9 for p in sizes])
     assert k.value == pytest.approx(0.9)
     assert k.low == pytest.approx(0.9)
-    noisy = stats.exponent(sizes, [3e-5 * p**0.9 * e for p, e in zip(sizes, (1.1, 0.9, 1.1, 0.9), strict=True)])
+    noisy = intervals.exponent(sizes, [3e-5 * p**0.9 * e for p, e in zip(sizes, (1.1, 0.9, 1.1, 0.9), strict=True)])
     assert noisy.low < 0.9 < noisy.high
-    assert np.isnan(stats.exponent(sizes[:2], [1, 2]).low)
+    assert np.isnan(intervals.exponent(sizes[:2], [1, 2]).low)
     with pytest.raises(ValueError, match="two sizes"):
-        stats.exponent([5.0], [1.0])
+        intervals.exponent([5.0], [1.0])
 
 
 def test_written_as_png_and_svg(made, tmp_path):
-    written = figures.write_figures([made], tmp_path, "the machine")
-    assert [path.stem for path in written] == [entry.name for entry in figures.FIGURES]
+    written = gallery.write_figures([made], tmp_path, "the machine")
+    assert [path.stem for path in written] == [entry.name for entry in gallery.FIGURES]
     for path in written:
         assert Path(path).stat().st_size > 5000
         assert path.with_suffix(".svg").read_text().count("<g id=") > 20

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import gates, quality, workload
-from harness.quality import Summary
+from harness.judge import gates, quality
+from harness.judge.quality import Summary
+from harness.workloads import problem as workload
 from implementations.contract import OUTPUTS, Bounds
 from implementations.registry import Registry
 

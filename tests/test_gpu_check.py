@@ -11,9 +11,9 @@ import pytest
 import records
 from rich.console import Console
 
-from harness import gpu_check
-from harness.plan import PRESETS
-from harness.record import Cell, Run
+from harness.measure.plan import PRESETS
+from harness.records.run import Cell, Run
+from harness.upkeep import gpu_check
 from implementations import command_line as cli
 from implementations.registry import Registry
 from implementations.solver_spec import parse
@@ -30,7 +30,7 @@ def test_without_a_device_it_is_one_line_with_the_reason(tmp_path):
     assert done.returncode != 0
     said = [line for line in done.stderr.splitlines() if not line.startswith("make")]
     assert said == [
-        f"harness.gpu_check: nothing to check: {NO_DEVICE}; expected a machine with an NVIDIA device and CuPy"
+        f"harness.upkeep.gpu_check: nothing to check: {NO_DEVICE}; expected a machine with an NVIDIA device and CuPy"
     ]
     assert list(tmp_path.iterdir()) == []
 

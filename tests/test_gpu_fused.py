@@ -14,7 +14,8 @@ from replay import Tally, compare
 from test_contract import assert_close, problem, with_invalid
 from test_parity import expected
 
-from harness import gates, quality, workload
+from harness.judge import gates, quality
+from harness.workloads import problem as workload
 from implementations.baseline import Baseline
 from implementations.contract import OUTPUTS, Problem, Solution, Status
 from implementations.cpu.batched import Batched

@@ -7,7 +7,9 @@ import sys
 import pytest
 from browser import opened
 
-from harness import history, history_page, report
+from harness import report
+from harness.records import history
+from harness.reports import history as report_of
 
 MACHINE = {"machine": "some-box", "cpu": "Some CPU", "num_cpu": "2", "ram": "24 GB", "os": "Linux", "arch": "x86_64",
            "version": 1}  # fmt: skip
@@ -105,7 +107,7 @@ def folder(tmp_path_factory):
 
 
 def test_the_tables_say_what_changed_and_what_has_no_figures(folder):
-    another, _, _, box, steps, newest, missing = history_page.sections(history.read(folder))
+    another, _, _, box, steps, newest, missing = report_of.sections(history.read(folder))
     assert another.title == "Another CPU, 2 cores, 24 GB, Linux x86_64"
     assert [picture.title for picture in another.pictures if picture.missing] == ["Memory", "Quality"]
     assert box.paragraphs[0].startswith("8 commits, 00000000 to 77777777")
@@ -130,8 +132,8 @@ def page(folder, tmp_path_factory):
     command = [sys.executable, "-m", "harness.report", "--history", folder, "--out", out]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert f"page: {out / history_page.PAGE}" in done.stdout
-    return out / history_page.PAGE
+    assert f"page: {out / report_of.PAGE}" in done.stdout
+    return out / report_of.PAGE
 
 
 @pytest.mark.parametrize("width", [1280, 390])

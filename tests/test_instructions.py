@@ -5,9 +5,10 @@ import re
 
 import pytest
 
-from harness import instructions, profiling_page
+from harness import instructions
 from harness.instructions import Counted
-from harness.model import STRATEGIES
+from harness.machine.counted_work import STRATEGIES
+from harness.reports import profiling_page
 from implementations.command_line import GATE_FAILED, OK
 
 

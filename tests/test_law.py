@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from records import fast, slow
 
-from harness.law import MEMORY, TIME, Law, sizes
+from harness.advice.growth_law import MEMORY, TIME, Law, sizes
 
 PIXELS, BINS = np.array([200, 1000, 5000] * 3), np.repeat([34, 200, 400], 3)
 

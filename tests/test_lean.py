@@ -44,7 +44,9 @@ def test_a_sweep_needs_no_more(lean, tmp_path):
 
 
 def test_gpu_check_and_reading_records_need_no_more(lean):
-    modules = "harness.gpu_check, harness.sweep, harness.recommend, harness.compare, implementations.gpu.pipeline"
+    modules = (
+        "harness.upkeep.gpu_check, harness.sweep, harness.recommend, harness.compare, implementations.gpu.pipeline"
+    )
     code = f"import sys, {modules}; print([m for m in {MISSING!r} if sys.modules.get(m)])"
     done = subprocess.run([sys.executable, "-c", code], env=lean, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

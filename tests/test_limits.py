@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from solvers import REGISTRY
 
-from harness import limits, model
+from harness import limits
+from harness.machine import counted_work
 
-SHAPE = model.Shape(channels=6, bins=200, nmu=42, passes=2.0, first=True)
+SHAPE = counted_work.Shape(channels=6, bins=200, nmu=42, passes=2.0, first=True)
 
 
 def command(*arguments):
@@ -64,20 +65,22 @@ def test_the_limit_is_the_slowest_resource():
             {"bytes": 10**6, "core": {"best": 1e8}, "all": {"best": 1e8}},
         ],
     }
-    assert limits.seconds(model.Work(1e6, 0, 0), 10, figures, 1) == pytest.approx(1e-2)
-    assert limits.seconds(model.Work(1e6, 0, 0), 10, figures, 3) == pytest.approx(1e-2 / 3)
-    assert limits.seconds(model.Work(1e6, 0, 0), 10, figures, 2) == pytest.approx(1e-2 / 2)
-    assert limits.seconds(model.Work(1e6, 1e6, 0), 10, figures, 1) == pytest.approx(1e-1)
-    assert limits.seconds(model.Work(1, 0, 90), 10, figures, 1) == pytest.approx(90 * 10 / 1e9)
-    assert limits.seconds(model.Work(1, 0, 900), 10, figures, 1) == pytest.approx(900 * 10 / 1e8)
-    assert limits.seconds(model.Work(1, 0, 9e6), 10, figures, 1) == pytest.approx(9e7 / 1e8), "beyond the last block"
+    assert limits.seconds(counted_work.Work(1e6, 0, 0), 10, figures, 1) == pytest.approx(1e-2)
+    assert limits.seconds(counted_work.Work(1e6, 0, 0), 10, figures, 3) == pytest.approx(1e-2 / 3)
+    assert limits.seconds(counted_work.Work(1e6, 0, 0), 10, figures, 2) == pytest.approx(1e-2 / 2)
+    assert limits.seconds(counted_work.Work(1e6, 1e6, 0), 10, figures, 1) == pytest.approx(1e-1)
+    assert limits.seconds(counted_work.Work(1, 0, 90), 10, figures, 1) == pytest.approx(90 * 10 / 1e9)
+    assert limits.seconds(counted_work.Work(1, 0, 900), 10, figures, 1) == pytest.approx(900 * 10 / 1e8)
+    assert limits.seconds(counted_work.Work(1, 0, 9e6), 10, figures, 1) == pytest.approx(9e7 / 1e8), (
+        "beyond the last block"
+    )
 
 
-@pytest.mark.parametrize("name", [n for n in REGISTRY.names() if n in model.STRATEGIES])
+@pytest.mark.parametrize("name", [n for n in REGISTRY.names() if n in counted_work.STRATEGIES])
 def test_what_a_strategy_does_is_no_less_than_the_algorithm(name):
     for bins in (12, 34, 200, 400):
         shape = SHAPE._replace(bins=bins)
-        needed, done = model.algorithm(shape), model.strategy(f"{name}[x=1]", shape)
+        needed, done = counted_work.algorithm(shape), counted_work.strategy(f"{name}[x=1]", shape)
         assert done.bytes >= needed.bytes
         if REGISTRY.describe(name)["accuracy"] == "exact":
             assert done.flops > needed.flops
@@ -86,15 +89,15 @@ def test_what_a_strategy_does_is_no_less_than_the_algorithm(name):
 def test_the_counts_grow_as_the_algorithm_says():
     """Twice the bins: twice the work of the thin formulation, eight times that of the full SVD."""
     double = SHAPE._replace(bins=400)
-    assert model.algorithm(double).flops / model.algorithm(SHAPE).flops == pytest.approx(2, rel=0.03)
-    baseline = model.strategy("baseline", double).flops / model.strategy("baseline", SHAPE).flops
+    assert counted_work.algorithm(double).flops / counted_work.algorithm(SHAPE).flops == pytest.approx(2, rel=0.03)
+    baseline = counted_work.strategy("baseline", double).flops / counted_work.strategy("baseline", SHAPE).flops
     assert baseline == pytest.approx(8, rel=0.03)
     once = SHAPE._replace(first=False, passes=1.0)
-    assert model.strategy("baseline", SHAPE).flops / model.strategy("baseline", once).flops == pytest.approx(
-        3, rel=0.02
-    )
-    assert model.algorithm(once).flops < model.algorithm(SHAPE).flops
-    assert model.strategy("nobody-counted-this", SHAPE) is None
+    assert counted_work.strategy("baseline", SHAPE).flops / counted_work.strategy(
+        "baseline", once
+    ).flops == pytest.approx(3, rel=0.02)
+    assert counted_work.algorithm(once).flops < counted_work.algorithm(SHAPE).flops
+    assert counted_work.strategy("nobody-counted-this", SHAPE) is None
 
 
 def test_bytes_are_what_a_pixel_brings_and_takes_away():
@@ -105,5 +108,5 @@ def test_bytes_are_what_a_pixel_brings_and_takes_away():
     problem = Draw(5, 3, 6, 30, "noise", 2, 1.0, -1.0, False, "none", False, Options(gloci=1)).problem()
     solution = REGISTRY.create("baseline").run(problem)
     arrays = [problem.dn, problem.edn, *vars(solution).values()]
-    shape = model.Shape(6, 30, 42, 1.0, False)
-    assert model.traffic(shape) * 3 == sum(array.nbytes for array in arrays)
+    shape = counted_work.Shape(6, 30, 42, 1.0, False)
+    assert counted_work.traffic(shape) * 3 == sum(array.nbytes for array in arrays)

@@ -11,7 +11,7 @@ import pytest
 from draws import Draw
 from solvers import create
 
-from harness import memory
+from harness.profiling import memory
 from implementations.contract import Options
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems hide what a process holds")

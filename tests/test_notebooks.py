@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 from records import MACHINE, fast, slow, write_run
 
-from harness import breakeven, draw_laws, evidence, figures, findings, heldout
-from harness.advice import Request
-from harness.record import Run
+from harness.advice import breakeven, evidence, held_out
+from harness.advice.candidates import Request
+from harness.figures import gallery
+from harness.figures import laws as figures_laws
+from harness.records.run import Run
+from harness.reports import findings
 
 BOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 SIZES = ("--pixels", "6,12", "--bins", "12,20", "--repeats", "3", "--max-seconds", "10")
@@ -95,7 +98,7 @@ def known(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def table(known):
-    return figures.measured([known]).table
+    return gallery.measured([known]).table
 
 
 def test_exponents_are_those_of_the_times(table):
@@ -151,7 +154,7 @@ def test_the_decision_table_and_its_picture(known):
     shown = findings.decisions(legs)
     assert set(shown.solver) <= {"baseline", "quick", "rough"}
     assert len(shown) == len(legs) > 2
-    picture = draw_laws.predicted_times(records, "random-response", legs)
+    picture = figures_laws.predicted_times(records, "random-response", legs)
     assert [axes.get_title() for axes in picture.axes] == ["random-response, 34 bins", "random-response, 200 bins"]
     uprights = [line for line in picture.axes[0].lines if line.get_linestyle() == ":"]
     exact = [leg for leg in legs if leg.needs == "exact" and leg.bins == 34]
@@ -161,6 +164,6 @@ def test_the_decision_table_and_its_picture(known):
 
 
 def test_predictions_are_counted(known):
-    said = findings.predictions(heldout.trials([known.folder], MACHINE, None))
+    said = findings.predictions(held_out.trials([known.folder], MACHINE, None))
     assert re.match(r"\d+ of 24 predictions within 30% of the measured time \(\d+ of 8 between .*16 beyond", said[0])
     assert len(said) == 5

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from numba.core.errors import NumbaError
 from numba.core.runtime import _nrt_python, rtsys
 
-from harness import quality, workload
+from harness.judge import quality
+from harness.workloads import problem as workload
 from implementations.baseline import regularisation
 from implementations.compiled import jit, tiles
 from implementations.compiled.discrepancy import excess_at, grid, morozov

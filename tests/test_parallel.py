@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from harness import parallel
-from harness.rates import cores
+from harness.machine.probes import cores
+from harness.profiling import threads as profiling_threads
 
 OVERSUBSCRIBED = """
 import os, subprocess, sys
@@ -67,7 +67,7 @@ def findings(run_bytes=None, **changed):
     """What is found of two threads, where one thread's run is `figures()`."""
     good = {"solve_s": 0.5, "total_s": 0.5, "busy_s": [0.5, 0.5]}
     runs = {1: figures(), 2: figures(**good | changed)}
-    parallel.diagnose(runs, 3.9, 1e9, run_bytes)
+    profiling_threads.diagnose(runs, 3.9, 1e9, run_bytes)
     assert runs[1]["findings"] == [] or run_bytes
     assert runs[1]["speedup"] == runs[1]["efficiency"] == 1
     return runs[2]
@@ -154,7 +154,7 @@ def test_workers_and_their_blas_are_seen(tmp_path):
     ],
 )
 def test_every_solver_is_given_its_threads_as_it_takes_them(spec, known, threads, expected):
-    assert parallel.spec_for(spec, known, threads) == expected
+    assert profiling_threads.spec_for(spec, known, threads) == expected
 
 
 @pytest.mark.parametrize("given", [["--threads", "1,0"], ["--threads", "1,2", "--engine", "line"]])

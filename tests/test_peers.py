@@ -11,8 +11,10 @@ from records import MACHINE
 from records import row as made_row
 from test_contract import problem, with_invalid
 
-from harness import gates, quality, record, workload
-from harness import peers as found
+from harness.judge import gates, quality
+from harness.records import run as records_run
+from harness.reports import peers as found
+from harness.workloads import problem as workload
 from implementations import dn2dem, peers
 from implementations.aia import files, images
 from implementations.contract import OUTPUTS, Options, Problem, Status
@@ -198,7 +200,7 @@ def test_a_solver_that_forks_does_not_hang(tmp_path, monkeypatch):
     command = [sys.executable, "-m", "harness.sweep", "--plugin", str(plugin), "--solvers", "forks", *grid]
     done = subprocess.run([*command, "--out", tmp_path / "run"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    row = record.Run.open(tmp_path / "run").table().iloc[0]
+    row = records_run.Run.open(tmp_path / "run").table().iloc[0]
     assert (row.status, row.gate) == ("ok", "pass"), row.reason
 
 
@@ -207,7 +209,7 @@ def run_of(folder, times, columns, pixels=1000):
     grid = {"solvers": list(times), "threads": 1}
     software = {"python": "3.12.1", "demregpy": "1.0.0"}
     facts = {"created": "2026-01-01", "commit": "abc", "machine": MACHINE, "software": software, "grid": grid}
-    run = record.Run.create(folder, facts)
+    run = records_run.Run.create(folder, facts)
     for solver, datasets in times.items():
         for dataset, turns in datasets.items():
             law = lambda pixels, bins, turns=turns: float(np.median(turns))  # noqa: E731
@@ -215,7 +217,7 @@ def run_of(folder, times, columns, pixels=1000):
             row |= {"dataset": dataset, "compared_pixels": pixels, "tied_pixels": 0, "hit_max_iter": 100}
             row |= {"invalid_pixels": 200, "n": len(turns), "leaves_out": "", **columns.get(solver, {})}
             turned = {str(i + 1): [[0.0, t, 0.0]] for i, t in enumerate(turns)}
-            run.add(record.Cell(dataset, pixels, 34, 1), solver, row, {"turns": turned})
+            run.add(records_run.Cell(dataset, pixels, 34, 1), solver, row, {"turns": turned})
     return run
 
 
@@ -292,7 +294,7 @@ def test_a_rate_that_is_too_close_does_not_hold(records, monkeypatch):
 
 
 def test_without_runs_it_is_one_line(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(found.Records, "open", lambda: found.Records(*[record.Run.open(tmp_path)] * 4))
+    monkeypatch.setattr(found.Records, "open", lambda: found.Records(*[records_run.Run.open(tmp_path)] * 4))
     with pytest.raises(SystemExit) as end:
         found.main([])
     assert end.value.code == 2

@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from harness import predict, stages
-from harness.model import Shape
+from harness import predict
+from harness.machine.counted_work import Shape
+from harness.profiling import stages
 from implementations.compiled import timed_kernel
 
 SHAPES = [Shape(6, bins, 42, 2.0, True) for bins in (64, 300)]

@@ -10,9 +10,10 @@ import xml.etree.ElementTree as ET
 import pytest
 from solvers import REGISTRY, rows
 
-from harness import engines, profile
-from harness.calls import Call, Calls
-from harness.icicle import svg
+from harness import profile
+from harness.profiling import engines
+from harness.profiling.calls import Call, Calls
+from harness.profiling.icicle import svg
 
 TINY = ("--pixels", "4", "--bins", "12")
 SLOW_STEP = """

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from harness import readme, report
-from harness.record import Run
+from harness import report
+from harness.records.run import Run
+from harness.reports import readme
 
 TEXT = readme.README.read_text()
 

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from records import MACHINE, fast, memory, slow, write_run
 
-from harness import environment, evidence, heldout, missing, recommend
-from harness.advice import Request, advise, best
-from harness.record import Run
+from harness import recommend
+from harness.advice import evidence, gaps, held_out
+from harness.advice.candidates import Request, advise, best
+from harness.machine import facts
+from harness.records.run import Run
 
 RESULTS = Path(__file__).parent.parent / "results"
 ASK = ("--pixels", "4096x4096", "--bins", "34")
@@ -243,11 +245,11 @@ def test_what_is_missing_is_offered(run, capsys):
 
 
 def test_measuring_runs_a_real_sweep(tmp_path, monkeypatch):
-    monkeypatch.setattr(missing, "MINUTE", 30.0)
-    gap = missing.Gap(("vectorized",), (20, 40), "no prediction")
+    monkeypatch.setattr(gaps, "MINUTE", 30.0)
+    gap = gaps.Gap(("vectorized",), (20, 40), "no prediction")
     request = Request(1000, 12, "random-response", 1e5)
-    runs = missing.measure([gap], request, tmp_path)
-    known = evidence.gather(runs, environment.machine())
+    runs = gaps.measure([gap], request, tmp_path)
+    known = evidence.gather(runs, facts.machine())
     assert set(known.measured.solver) == {"vectorized"}
     assert best(advise(known, request)).solver == "vectorized"
 
@@ -286,7 +288,7 @@ def test_sizes_and_memory_as_people_write_them():
 def test_sizes_between_the_reference_runs_own_are_predicted():
     """Every size that has smaller and larger ones, predicted by a law that was fitted without it."""
     folder = RESULTS / "reference"
-    found = heldout.trials([folder], Run.open(folder).provenance["machine"], None)
+    found = held_out.trials([folder], Run.open(folder).provenance["machine"], None)
     between = [trial for trial in found if trial.between]
     assert {trial.solver for trial in between} == set(Run.open(folder).table().solver)
     assert [(t.solver, t.pixels, t.bins, t.error) for t in between if not t.good] == []

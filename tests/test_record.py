@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from harness.record import COLUMNS, RUN_FILE, Cell, Run, solver_slug, write_atomically
+from harness.records.run import COLUMNS, RUN_FILE, Cell, Run, solver_slug, write_atomically
 
 CELL = Cell("random-response", 10, 34, 1)
 PROVENANCE = {"grid": {"solvers": ["baseline", "b[x=1]"]}}

@@ -9,10 +9,10 @@ import clones
 import pytest
 from clones import commit, git
 
-from harness import commits
 from harness import regression as regression_command
-from harness.stats import Estimate
-from harness.verdict import FAILED, GATE_VIOLATED, NO_ESTIMATE, SLOWER, Comparison
+from harness.judge.comparison import FAILED, GATE_VIOLATED, NO_ESTIMATE, SLOWER, Comparison
+from harness.judge.intervals import Estimate
+from harness.measure import checkout
 
 SLOW = """
 
@@ -183,7 +183,7 @@ def test_what_a_change_is_blamed_for(before, after, ratio, code, words):
     ],
 )
 def test_a_call_that_cannot_be_carried_out_is_one_line(clone, base, arguments, said, monkeypatch, capsys):
-    monkeypatch.setattr(commits, "ROOT", clone)
+    monkeypatch.setattr(checkout, "ROOT", clone)
     with pytest.raises(SystemExit) as end:
         regression_command.main(arguments)
     assert end.value.code == 2

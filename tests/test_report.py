@@ -8,8 +8,9 @@ import pytest
 import records
 from browser import opened
 
-from harness import figures, report
-from harness.record import Cell, Run
+from harness import report
+from harness.figures import gallery
+from harness.records.run import Cell, Run
 
 LAWS = {"baseline": records.slow, "fast": records.fast}
 
@@ -43,9 +44,9 @@ def test_the_page_loads_nothing_and_is_whole(page):
     text = page.read_text()
     assert "<script src" not in text
     assert "@import" not in text
-    assert text.count("<figure id=") == len(figures.FIGURES)
+    assert text.count("<figure id=") == len(gallery.FIGURES)
     assert "killed by signal 9 &lt;SIGKILL&gt;" in text
-    for entry in figures.FIGURES:
+    for entry in gallery.FIGURES:
         assert (page.parent / f"{entry.name}.png").exists() == (f"{entry.title}. " in text)
 
 
@@ -107,7 +108,7 @@ def test_machines_stand_side_by_side_and_are_not_averaged(tmp_path):
     assert any("different machines" in text for text in made[0].paragraphs)
     assert [line[0].text for line in made[2].grids[0].rows] == ["here"] * 12 + ["there"] * 12
     assert len(made[0].grids[0].columns) == 1 + 2 * 2
-    assert figures.measured(runs).table.groupby("panel").run.nunique().eq(1).all()
+    assert gallery.measured(runs).table.groupby("panel").run.nunique().eq(1).all()
 
 
 def test_the_newest_run_is_taken(tmp_path, monkeypatch):

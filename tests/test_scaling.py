@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 from records import GRID, MACHINE, row
 
-from harness import plan, scaling, sweep
-from harness.record import Cell, Run
+from harness import sweep
+from harness.measure import plan
+from harness.records.run import Cell, Run
+from harness.reports import scaling
 
 STARTUP, SHUTDOWN = 2.0, 1.0
 

@@ -4,12 +4,12 @@ import numpy as np
 from solvers import create
 from test_contract import problem, with_invalid
 
-from harness import quality, shown
+from harness.judge import excerpt, quality
 from implementations.contract import Problem
 
 
 def kept(given, truth):
-    return shown.of(quality.summarise(given, create("numba").run(given)), given, truth)
+    return excerpt.of(quality.summarise(given, create("numba").run(given)), given, truth)
 
 
 def test_a_faint_a_middling_and_a_bright_pixel_with_their_truth():
@@ -21,11 +21,11 @@ def test_a_faint_a_middling_and_a_bright_pixel_with_their_truth():
     assert given.valid()[pixels].all()
     signal = (given.dn / given.edn).sum(axis=1)
     assert sorted(signal[pixels]) == signal[pixels].tolist()
-    assert len(set(pixels)) == shown.PIXELS
+    assert len(set(pixels)) == excerpt.PIXELS
     for example in drawn["pixels"]:
         for name, expected in (("truth", truth), ("dem", solution.dem), ("elogt", solution.elogt)):
-            np.testing.assert_allclose(shown.unpack(example[name]), expected[example["pixel"]], rtol=1e-3)
-    percentiles = shown.unpack(drawn["chisq_percentiles"])
+            np.testing.assert_allclose(excerpt.unpack(example[name]), expected[example["pixel"]], rtol=1e-3)
+    percentiles = excerpt.unpack(drawn["chisq_percentiles"])
     assert len(percentiles) == 101
     assert (np.diff(percentiles) >= 0).all()
     np.testing.assert_allclose(percentiles[50], np.median(solution.chisq[given.valid()]), rtol=1e-3)
@@ -40,4 +40,4 @@ def test_of_few_or_no_valid_pixels_there_is_what_there_is():
 
 def test_without_a_truth_it_is_nan():
     drawn = kept(problem(3), np.full((3, 14), np.nan))
-    assert np.isnan(shown.unpack(drawn["pixels"][0]["truth"])).all()
+    assert np.isnan(excerpt.unpack(drawn["pixels"][0]["truth"])).all()

@@ -11,8 +11,8 @@ import pytest
 from draws import Draw
 from solvers import create, rows
 
-from harness import stages
-from harness.stopwatch import OTHER, Stopwatch
+from harness.profiling import stages
+from harness.profiling.stopwatch import OTHER, Stopwatch
 from implementations import baseline, executors
 from implementations.contract import Options
 
@@ -188,7 +188,8 @@ def test_nvtx_ranges_are_around_the_stages_and_device_events_beside_them(monkeyp
 
     from fake_device import FakeDevices
 
-    from harness import clock, engines
+    from harness.measure import clock
+    from harness.profiling import engines
     from implementations.gpu import device
     from implementations.gpu.batched import GpuBatched
 

@@ -5,22 +5,22 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from harness import stats
+from harness.judge import intervals
 
-SAMPLES = st.lists(st.floats(1e-6, 1e4), min_size=stats.FEWEST, max_size=12)
+SAMPLES = st.lists(st.floats(1e-6, 1e4), min_size=intervals.FEWEST, max_size=12)
 
 
 @example([1.0, 1.0, 7841.772264298826])  # interpolating between equal resamples rounds beyond them
 @given(SAMPLES)
 def test_an_interval_holds_its_median_and_lies_among_the_samples(samples):
-    estimate = stats.median(samples)
+    estimate = intervals.median(samples)
     assert estimate.value == np.median(samples)
     assert min(samples) <= estimate.low <= estimate.value <= estimate.high <= max(samples)
 
 
 @pytest.mark.parametrize("samples", [[1.0], [1.0, 2.0]])
 def test_too_few_samples_have_no_interval(samples):
-    estimate = stats.median(samples)
+    estimate = intervals.median(samples)
     assert np.isnan(estimate.low)
     assert np.isnan(estimate.high)
     assert estimate.half_width == np.inf
@@ -28,14 +28,14 @@ def test_too_few_samples_have_no_interval(samples):
 
 def test_an_interval_narrows_with_samples():
     rng = np.random.default_rng(0)
-    few, many = stats.median(rng.normal(1, 0.1, 8)), stats.median(rng.normal(1, 0.1, 200))
+    few, many = intervals.median(rng.normal(1, 0.1, 8)), intervals.median(rng.normal(1, 0.1, 200))
     assert many.half_width < few.half_width / 2
 
 
 def test_a_ratio_is_blind_to_what_slows_a_whole_round():
     rng = np.random.default_rng(1)
     drift = np.exp(rng.normal(0, 0.5, 20))
-    ratio = stats.paired_ratio(2.0 * drift, 1.0 * drift)
+    ratio = intervals.paired_ratio(2.0 * drift, 1.0 * drift)
     assert ratio.value == pytest.approx(2.0)
     assert ratio.low > 1.97
     assert ratio.high < 2.03
@@ -44,7 +44,7 @@ def test_a_ratio_is_blind_to_what_slows_a_whole_round():
 @given(st.lists(st.tuples(st.floats(0.1, 10), st.floats(0.1, 10)), min_size=3, max_size=9))
 def test_a_ratio_and_its_inverse_agree(pairs):
     a, b = zip(*pairs, strict=True)
-    forth, back = stats.paired_ratio(a, b), stats.paired_ratio(b, a)
+    forth, back = intervals.paired_ratio(a, b), intervals.paired_ratio(b, a)
     assert forth.value == pytest.approx(1 / back.value)
 
 
@@ -56,6 +56,6 @@ def test_coverage_of_the_ratio(rounds):
     for _ in range(200):
         bias = rng.normal(0, 0.005)
         a, b = np.exp(rng.normal(0, 0.02, rounds)), np.exp(rng.normal(bias, 0.02, rounds))
-        ratio = stats.paired_ratio(a, b)
+        ratio = intervals.paired_ratio(a, b)
         inside += ratio.low <= 1 <= ratio.high
     assert inside >= 190

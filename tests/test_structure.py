@@ -11,7 +11,7 @@ STRATEGY_PARTS = ("numba_", "executors", "gpu_device", "gpu_stream", "dask_", "b
 """What strategy files may share beside contract and maths: kernels, executors and devices, by prefix."""
 BY_DEFINITION = {"numba_regmap": "baseline", "gpu_batched": "batched", "gpu_l2": "l2", "cupy_regmap": "baseline"}
 """Strategies that are another one with one thing replaced: a step, or the place where it is computed."""
-LEAVES = {"environment": {"harness.devices"}, "stats": set(), "devices": set()}
+LEAVES = {"environment": {"harness.machine.devices"}, "stats": set(), "devices": set()}
 COMMANDS = ("implementations.invert",)
 """What is run with `python -m` among the implementations: solves by name, as `api` does, with the commands' parser."""
 
@@ -51,7 +51,7 @@ def test_imports_run_one_way(path):
             assert not any("maths" in u for u in uses), "the oracle shares no maths"
     elif name.removeprefix("harness.") in LEAVES:
         assert uses <= LEAVES[name.removeprefix("harness.")]
-    elif name == "harness.fullframe":
+    elif name == "harness.upkeep.full_frame":
         uses -= {"implementations.command_line"}
         assert {u for u in uses if u.startswith("impl")} == {"implementations.api", "implementations.contract"}
     elif name not in ("harness.selfcheck",):

@@ -13,7 +13,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from harness.record import COLUMNS, Run
+from harness.records.run import COLUMNS, Run
 
 BAD = Path(__file__).parent / "plugins" / "bad.py"
 QUICK = ("--pixels", "8", "--bins", "12", "--max-seconds", "20", "--repeats", "3")
@@ -270,6 +270,6 @@ def _workers_of(folder):
     left = True
     while left and time.monotonic() < deadline:
         lines = [" ".join(p.info["cmdline"] or []) for p in psutil.process_iter(["cmdline"])]
-        left = [line for line in lines if "harness.worker" in line and str(folder) in line]
+        left = [line for line in lines if "harness.measure.worker" in line and str(folder) in line]
         time.sleep(0.1)
     return left

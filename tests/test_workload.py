@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import mixture, specification, workload
-from harness.workload import BLOCK
+from harness.workloads import mixture, specification
+from harness.workloads import problem as workload
+from harness.workloads.problem import BLOCK
 
 ALL = [name for name in workload.names() if not workload.load(name).generator.startswith("aia")]  # test_aia has these
 GOLDEN_DRAWS = ["71b9dfecd6b8e7c6", "66cf8b35e26959a5", "3707088dcf7113f0"]  # uniforms, normals, whole numbers

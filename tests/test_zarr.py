@@ -13,7 +13,7 @@ import psutil
 import pytest
 import zarr
 
-from harness import mapfile
+from harness.upkeep import mapfile
 from implementations import dn2dem, registry
 from implementations import invert as invert_command
 from implementations.contract import OUTPUTS

@@ -22,7 +22,7 @@ SIZES: dict[str, tuple[tuple[int, ...], tuple[int, ...], float]] = {
 """Pixels, temperature bins, and the time budget in seconds of a cell's rounds. `tiny` is for the suite's own tests."""
 
 Cells = dict[tuple[str, int, int], dict[str, Any]]
-"""(solver, pixels, bins) -> the record of that solver and cell, as `harness.record` wrote it."""
+"""(solver, pixels, bins) -> the record of that solver and cell, as `harness.records.run` wrote it."""
 
 
 def sizes() -> tuple[tuple[int, ...], tuple[int, ...], float]:

@@ -8,10 +8,12 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
+from implementations.places import ROOT
+
 CHANNELS = (94, 131, 171, 193, 211, 335)
 """Wavelengths of the six channels, angstrom, in the order of every array here."""
 PACKAGE, VERSION = "demregpy", "1.0.0"
-CACHE = Path(__file__).parent.parent.parent / ".cache" / f"{PACKAGE}-{VERSION}"
+CACHE = ROOT / ".cache" / f"{PACKAGE}-{VERSION}"
 CACHE_VARIABLE = "DEMREG_BENCH_DATA"
 """Environment variable that names another folder than `CACHE`."""
 RESPONSE = "aia_tresp_en.dat"

@@ -1,7 +1,7 @@
 """The fused kernel once more, composed of the same parts, with the processor's cycle counter read between the stages.
 
-For profiles only (`harness.stages`): the kernel that solvers run has no counter in it. A reading costs some ten
-nanoseconds, a few per pixel. A test holds its outputs against the kernel's, bit by bit.
+For profiles only (`harness.profiling.stages`): the kernel that solvers run has no counter in it. A reading costs some
+ten nanoseconds, a few per pixel. A test holds its outputs against the kernel's, bit by bit.
 """
 
 # mypy: allow-untyped-defs

@@ -1,0 +1,87 @@
+"""The records that a recommendation stands on: the newest row of every solver and size, of one machine."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from harness.records.run import COLUMNS, RUN_FILE, Run
+
+KEY = ["solver", "threads", "dataset", "bins", "pixels"]
+"""What makes two rows measurements of the same thing."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Rows by `KEY`, the newest of each, and where they are from. `solver` is without its threads: those have a column.
+
+    Two more columns than a run's table: `run_folder`, and `pinned`, whether the solver was told its threads by name.
+    """
+
+    table: pd.DataFrame
+    machine: dict[str, Any]
+    used: list[str]
+    left_out: list[str]
+    """A line for each run that wasn't used, with its reason."""
+
+    @property
+    def measured(self) -> pd.DataFrame:
+        """The rows of solvers that ran."""
+        return self.table[self.table.status == "ok"]
+
+    def dataset(self, asked: str | None) -> str:
+        """The workload to predict: the one asked for, else the one with most rows. ValueError where there is none."""
+        counts = self.measured.dataset.value_counts()
+        if asked is not None and asked not in counts:
+            raise ValueError(
+                f"no records of the workload '{asked}'; there are some of {', '.join(sorted(counts.index))}"
+            )
+        return asked or sorted(counts.index, key=lambda name: (-counts[name], name))[0]
+
+    def without(self, cell: pd.Series) -> "Evidence":
+        """The same without a row's solver at the row's size."""
+        same = (self.table[KEY] == cell[KEY]).all(axis=1)
+        return Evidence(self.table[~same], self.machine, self.used, self.left_out)
+
+
+def folders(root: Path) -> list[Path]:
+    """Every run's folder right below `root`."""
+    return sorted(path.parent for path in root.glob(f"*/{RUN_FILE}"))
+
+
+def gather(runs: Sequence[Path], machine: dict[str, Any], leave: Sequence[Path] = ()) -> Evidence:
+    """The records in `runs` of the machine with that `id`; runs in `leave` are left out. ValueError on a bad run.
+
+    Where runs measured the same thing the newest row counts.
+    """
+    tables, used, left_out = [], [], []
+    for run in sorted((Run.open(folder) for folder in runs), key=lambda run: run.provenance["created"]):
+        facts = run.provenance
+        if run.folder.resolve() in [path.resolve() for path in leave]:
+            left_out.append(f"{run.folder}: held out")
+        elif facts["machine"]["id"] != machine["id"]:
+            left_out.append(f"{run.folder}: another machine, {facts['machine']['id']} ({facts['machine']['cpu']})")
+        else:
+            table = run.table().assign(run_folder=str(run.folder))
+            tables.append(table)
+            used.append(f"{run.folder} ({facts['created'][:10]}, commit {facts['commit'] or 'unknown'})")
+    if not tables:
+        return Evidence(pd.DataFrame(columns=[*COLUMNS, "run_folder", "pinned"]), machine, used, left_out)
+    rows = pd.concat(tables, ignore_index=True)
+    rows["pinned"] = rows.solver.str.contains(r"\bthreads=")
+    rows["solver"] = rows.solver.map(without_threads)
+    # Equal to the last page: the mark of the harness's process, which older records took for the solver's.
+    inherited = rows.duplicated(["run", "dataset", "seed", "bins", "pixels", "peak_rss_mb"], keep=False)
+    rows.loc[inherited, "peak_rss_mb"] = float("nan")
+    skipped = rows[rows.status == "skipped"]
+    newest = pd.concat([skipped, rows[rows.status != "skipped"]]).drop_duplicates(KEY, keep="last")
+    return Evidence(newest.sort_values(KEY, ignore_index=True), machine, used, left_out)
+
+
+def without_threads(spec: str) -> str:
+    """`numba[threads=2]` -> `numba`; other tunables stay."""
+    spec = re.sub(r"(?<=[\[,])\s*threads=\w+\s*,?", "", spec)
+    return spec.replace(",]", "]").replace("[]", "")

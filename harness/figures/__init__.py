@@ -1,0 +1,4 @@
+"""The figures, drawn from records alone.
+
+It may import what measure may, and advice.
+"""

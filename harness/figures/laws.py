@@ -1,0 +1,51 @@
+"""The figure behind a recommendation: predicted times, what they were fitted to, and break-even sizes."""
+
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from harness.advice.breakeven import Leg
+from harness.advice.candidates import Laws
+from harness.advice.evidence import Evidence
+from harness.advice.growth_law import LEVEL, Law
+from harness.figures.gallery import STYLE, panels
+
+FEWEST_PIXELS, MOST_PIXELS = 1.0, 4096.0**2
+CAPTION = f"""Lines are the fitted laws, bands their {LEVEL:.0%} intervals, dots the times they were fitted to. Dotted
+uprights: where another exact solver becomes the fastest. To the right of the dots everything is extrapolated."""
+
+
+def predicted_times(evidence: Evidence, dataset: str, legs: Sequence[Leg]) -> Figure | str:
+    """Time against pixels, log-log, a panel for each number of bins; or why there is nothing to draw."""
+    laws = Laws(evidence, dataset)
+    known = laws.rows.groupby(["solver", "threads"]).size().index
+    fitted = {key: law for key in known if isinstance(law := laws.of(*key), Law)}
+    if not fitted:
+        return "No solver was measured at two map sizes or more: there is no law to draw."
+    bins = sorted(laws.rows.bins.unique())
+    pixels = np.geomspace(FEWEST_PIXELS, MOST_PIXELS, 100)
+    colours = plt.get_cmap("tab10").colors  # type: ignore[attr-defined]
+    with mpl.rc_context(STYLE):
+        figure, axes = panels([f"{dataset}, {count} bins" for count in bins], 4.0, sharey=True)
+        for axis, count in zip(axes, bins, strict=True):
+            for number, ((solver, threads), law) in enumerate(fitted.items()):
+                if law.refusal(count):
+                    continue
+                guess, colour = law.predict(pixels, count), colours[number % len(colours)]
+                axis.fill_between(pixels, guess.low, guess.high, color=colour, alpha=0.12, lw=0)
+                name = solver if threads == 1 else f"{solver}, {threads} threads"
+                axis.plot(pixels, guess.value, color=colour, lw=1.4, label=name)
+                here = law.measured.bins == count
+                axis.plot(law.measured.pixels[here], law.measured.values[here], "o", color=colour, ms=4)
+            for leg in legs:
+                if leg.bins == count and leg.needs == "exact" and leg.from_pixels > FEWEST_PIXELS:
+                    axis.axvline(leg.from_pixels, ls=":", color="0.4", lw=1)
+            axis.set(xscale="log", yscale="log", xlabel="pixels")
+        times, largest = laws.rows.median_s, laws.rows.pixels.max()
+        axes[0].set(ylabel="time, s", ylim=(times.min() / 100, times.max() * max(MOST_PIXELS / largest, 2)))
+        labels = dict(zip(*reversed(axes[0].get_legend_handles_labels()), strict=True))
+        figure.legend(labels.values(), labels.keys(), loc="outside right center")
+    return figure

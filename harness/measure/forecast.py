@@ -1,0 +1,110 @@
+"""How long a sweep will still take, learned from the cells that it has finished and from warm-ups in the present one.
+
+Each solver's time in a cell to come is its time in the known cell most like it, scaled by pixels · bins · (1 + (bins /
+130)^2): what the slowest solvers cost, who decide how long a sweep takes (results/reference). Only as much as the
+baseline took there is scaled: what a solver takes beyond that is overhead, a scheduler's say. The rounds are then
+played through by the rules that `harness.measure.cell` plays them by. Starting a solver's process takes what it took
+last, and the rest of a cell (judging, ending) what it took in the cells before.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from harness.measure.clock import SHORTEST_TURN_S
+from harness.records.run import Cell
+
+REFERENCE = "baseline"
+KNEE_BINS = 130.0
+MOST_ROUNDS = 1000
+STILL = 0.1
+"""Share of what was predicted for the rest of a cell that is taken to be left when that time has passed."""
+
+
+def work(cell: Cell) -> float:
+    """What a cell costs a slow solver, in units that cancel."""
+    return cell.pixels * cell.bins * (1 + (cell.bins / KNEE_BINS) ** 2)
+
+
+class Forecast:
+    """Predictions of cells' wall times, better with every cell that is done."""
+
+    def __init__(self, cells: Sequence[Cell], solvers: Iterable[str], budget_s: float, repeats: int | None):
+        self.to_do, self.solvers = list(cells), list(solvers)
+        self.budget_s, self.repeats = budget_s, repeats
+        self._run_s: dict[str, dict[Cell, float]] = {}
+        """Solver -> cell -> seconds of a run."""
+        self._start_s: dict[str, float] = {}
+        """Seconds that starting a solver took last: its process, imports, compiling."""
+        self._rest_s: list[float] = []
+        """Seconds that finished cells took beyond starts and runs."""
+        self._rounds: list[int] = []
+        self._warmed: dict[str, float] = {}
+        """Seconds that solvers' warm-ups took in the present cell, starts included."""
+
+    def know(self, cell: Cell, rows: Sequence[dict[str, Any]]) -> None:
+        """Take in measured rows of a cell; a solver that ended there is expected to cost nothing from then on."""
+        for row in rows:
+            ran = row["status"] == "ok"
+            self._run_s.setdefault(row["solver"], {})[cell] = float(row["median_s"]) if ran else 0.0
+            self._start_s.setdefault(row["solver"], float(row["oneoff_s"]) if ran else 0.0)
+        counts = [int(row["n"]) for row in rows if row["status"] == "ok"]
+        self._rounds += [max(counts)] if counts else []
+
+    def warmed(self, cell: Cell, solver: str, wall_s: float, run_s: float) -> None:
+        """A solver's warm-up in the present cell is over after `wall_s` seconds, `run_s` of them a whole run."""
+        self._warmed[solver], self._start_s[solver] = wall_s, wall_s - run_s
+        self._run_s.setdefault(solver, {})[cell] = run_s
+
+    def done(self, cell: Cell, rows: Sequence[dict[str, Any]], wall_s: float) -> None:
+        """A cell ended after `wall_s` seconds with these rows; with none, it needed no measuring."""
+        self.to_do = [c for c in self.to_do if c != cell]
+        if rows:
+            self.know(cell, rows)
+            self._rest_s.append(max(wall_s - sum(self._solving(cell)), 0.0))
+        self._warmed = {}
+
+    def left(self, current: Cell | None = None, elapsed_s: float = 0.0) -> float | None:
+        """Seconds to the end, `elapsed_s` of the `current` cell being over; None while nothing was measured."""
+        if not self.to_do:
+            return 0.0
+        if not self._run_s:
+            return None
+        rest = float(np.median(self._rest_s[-3:])) if self._rest_s else 0.0
+        expected = {cell: sum(self._solving(cell, cell == current)) + rest for cell in self.to_do}
+        if current not in expected:
+            return sum(expected.values())
+        here = expected.pop(current)
+        slower = max(elapsed_s / here, 1.0) if here else 1.0  # and the later ones will be so, too
+        unknown = here - sum(self._warmed.values())
+        return max(here - elapsed_s, STILL * unknown) + slower * sum(expected.values())
+
+    def _solving(self, cell: Cell, present: bool = True) -> tuple[float, float]:
+        """Seconds of all solvers' warm-ups, and of the rounds."""
+        times = {solver: self._predicted(solver, cell) for solver in self._run_s}
+        usual = float(np.mean(list(self._start_s.values())))
+        starts = {solver: self._start_s.get(solver, usual) + times.get(solver, 0.0) for solver in self.solvers}
+        return sum((starts | (self._warmed if present else {})).values()), self._playing(list(times.values()))
+
+    def _predicted(self, solver: str, cell: Cell) -> float:
+        """A solver's time in the known cell most like this one, scaled; what it takes beyond the baseline is not."""
+        known = self._run_s[solver]
+        nearest = min(known, key=lambda other: _unlike(other, cell))
+        scaled = min(known[nearest], self._run_s.get(REFERENCE, {}).get(nearest, np.inf))
+        return known[nearest] - scaled + scaled * work(cell) / work(nearest)
+
+    def _playing(self, times: Sequence[float]) -> float:
+        """Seconds of the rounds: everyone within the budget takes part, later only those whose turn still fits."""
+        most = self.repeats or int(np.median(self._rounds or [MOST_ROUNDS]))
+        turns = [max(t, SHORTEST_TURN_S) for t in times if 0 < t <= self.budget_s]
+        elapsed = 0.0
+        for number in range(min(most, MOST_ROUNDS)):
+            if number:
+                turns = [t for t in turns if elapsed + t <= self.budget_s]
+            elapsed += sum(turns)
+        return elapsed
+
+
+def _unlike(other: Cell, cell: Cell) -> tuple[bool, float]:
+    return other.dataset != cell.dataset, abs(np.log(work(other) / work(cell)))

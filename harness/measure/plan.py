@@ -1,0 +1,165 @@
+"""What a sweep is asked to do: the grid, the limits, the presets; checked before anything starts."""
+
+import os
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from harness.records.run import Cell, solver_slug
+from harness.workloads import problem as workload
+from harness.workloads.specification import Specification
+from implementations.registry import Registry
+from implementations.solver_spec import parse
+
+OWN_MAP = "map"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A grid of cells and how long each may be measured. Raises ValueError, in one line, when it can't be run."""
+
+    datasets: tuple[str, ...] = ("random-response",)
+    pixels: tuple[int, ...] = (50, 200)
+    bins: tuple[int, ...] = (34, 100)
+    solvers: tuple[str, ...] = ()
+    """Solver specs; none means all that are registered."""
+    threads: int = 1
+    seed: int | None = None
+    """None means each dataset's own."""
+    repeats: int | None = None
+    """Rounds of every cell; None means as many as `rel_ci` asks for."""
+    max_seconds: float = 20.0
+    """Time budget of one cell's rounds."""
+    rel_ci: float = 0.04
+    """Rounds end when every interval's half width, relative to its ratio, is below this."""
+    plugins: tuple[str, ...] = ()
+    maps: tuple[str, ...] = ()
+    """AIA FITS files of the user's own, six for each time; they are the dataset."""
+
+    def __post_init__(self) -> None:
+        for name in ("datasets", "pixels", "bins", "solvers"):
+            values = getattr(self, name)
+            if len(set(values)) != len(values):
+                raise ValueError(f"{name} names something twice: {', '.join(map(str, values))}")
+        for name, low, high in (("threads", 1, 4096), ("repeats", 1, 10000), ("seed", 0, 2**63 - 1)):
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise ValueError(f"--{name} must be from {low} to {high}, got {value}")
+        if not 0 < self.max_seconds <= 1e6:
+            raise ValueError(f"--max-seconds must be > 0 and at most 1e6, got {self.max_seconds:g}")
+        if not 0 < self.rel_ci < 1:
+            raise ValueError(f"--rel-ci must be between 0 and 1, got {self.rel_ci:g}")
+
+    def resolved(self, registry: Registry) -> "Plan":
+        """The same plan with every solver and dataset looked up and every size checked."""
+        solvers = self.solvers or tuple(registry.names())
+        for spec in solvers:
+            if registry.describe(parse(spec)[0])["available"]:  # one that can't be imported will be a row that says so
+                registry.create(spec)
+        slugs = [solver_slug(spec) for spec in solvers]
+        if len(set(slugs)) != len(slugs):
+            raise ValueError(f"--solvers names something twice: {', '.join(solvers)}")
+        for name in self.datasets:
+            workload.check_source(self.specification(name))
+            for pixels in self.pixels:
+                for bins in self.bins:
+                    workload.check_sizes(pixels, bins)
+        return replace(self, solvers=solvers)
+
+    def specification(self, name: str) -> Specification:
+        """The dataset of that name, `map` being the user's own files. ValueError when it is unknown."""
+        return workload.of_files(name, self.maps) if self.maps and name == OWN_MAP else workload.load(name)
+
+    def cells(self) -> list[Cell]:
+        """The grid, the cheapest cells first."""
+        grid = [
+            Cell(name, pixels, bins, self.specification(name).seed if self.seed is None else self.seed)
+            for name in self.datasets
+            for bins in self.bins
+            for pixels in self.pixels
+        ]
+        return sorted(grid, key=lambda cell: (cell.pixels * cell.bins, cell))
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Plan":
+        """The plan that `to_json` wrote."""
+        known = {f.name for f in fields(cls)}
+        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
+        return cls(**given)
+
+
+CLUSTER_PIXELS = 2_000_000
+ANSWER_S = 10.0
+"""How long a scheduler and a first worker are waited for."""
+
+
+def cluster(workers: int, scheduler: str = "") -> Plan:
+    """Dask on 1, 2, 4, ... and all of `workers`, each with a map of its share of pixels up to all of them.
+
+    Here, a solver with as many threads stands beside it; workers at a `scheduler` are another machine's.
+    """
+    counts = sorted({2**i for i in range(workers.bit_length()) if 2**i <= workers} | {workers})
+    where = f",scheduler={scheduler}" if scheduler else ""
+    solvers = [f"dask[inner=numba,workers={count}{where}]" for count in counts]
+    threads = [] if scheduler else [f"numba[threads={count}]" for count in counts]
+    sizes = tuple(CLUSTER_PIXELS * count // workers for count in counts)
+    return Plan(
+        ("solar-mix",), sizes, bins=(34,), solvers=(*solvers, *threads), threads=1, repeats=5, max_seconds=600.0
+    )
+
+
+def cluster_at(scheduler: str) -> Plan:
+    """`cluster` on the workers of a running scheduler. ValueError when none answers at that address or file."""
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ValueError("dask.distributed is not installed: pip install 'demreg-bench[dask]'") from None
+    file = Path(scheduler).resolve()
+    where: dict[str, Any] = {"scheduler_file": str(file)} if file.suffix == ".json" else {"address": scheduler}
+    if file.suffix == ".json" and not file.is_file():
+        raise ValueError(f"scheduler file {scheduler} is not there: start `dask scheduler --scheduler-file` with it")
+    try:
+        with Client(**where, timeout=ANSWER_S, set_as_default=False) as client:
+            client.wait_for_workers(1, timeout=ANSWER_S)
+            workers = len(client.scheduler_info(n_workers=-1)["workers"])
+    except (OSError, ValueError) as error:
+        raise ValueError(f"no scheduler with workers answers at {scheduler}") from error
+    return cluster(workers, str(file) if file.suffix == ".json" else scheduler)
+
+
+CONTENDING = (1, 2, 4, 8)
+"""Processes on one device, and on the cores."""
+GPU_SOLVERS = ("gpu-batched", "gpu-fused", "gpu-fused[precision=float32]", "gpu-l2", "cupy-regmap", "cupy")
+
+
+def contention() -> Plan:
+    """As many processes with a map's pixels dealt out to them, on the cores and on one device."""
+    inner = ("numba", "gpu-batched", "gpu-fused")
+    solvers = tuple(f"processes[inner={name},workers={count}]" for name in inner for count in CONTENDING)
+    return Plan(("solar-mix",), (1 << 18,), bins=(34,), solvers=solvers, repeats=5, max_seconds=120.0)
+
+
+PRESETS = {
+    "quick": Plan(),
+    "report": Plan(pixels=(200, 1000, 2000, 5000), bins=(200, 400), repeats=5, max_seconds=180.0),
+    "scaling": Plan(pixels=(1, 10, 100, 1000, 10000), bins=(20, 34, 100, 200), max_seconds=60.0),
+    "cluster": cluster(os.cpu_count() or 1),
+    "contention": contention(),
+    "gpu": Plan(pixels=(200,), bins=(34, 200), solvers=("baseline", "numba", "numba-float32", *GPU_SOLVERS)),
+}
+"""`quick` is the main job; `report` is the prior study's grid; `scaling` shows where overheads end and work begins;
+`cluster` is how Dask scales on this machine's cores; `contention` what processes cost each other; `gpu` is parity,
+gates and speed of the solvers on a device; `harness.upkeep.gpu_check` has it with larger maps."""
+
+
+def preset(name: str, scheduler: str | None) -> Plan:
+    """The preset of that name; `cluster` on the workers of a running scheduler, where one is given."""
+    if scheduler is None:
+        return PRESETS[name]
+    if name != "cluster":
+        raise ValueError("--scheduler goes with --preset cluster; elsewhere a solver names it: dask[scheduler=...]")
+    return cluster_at(scheduler)

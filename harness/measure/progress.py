@@ -1,0 +1,108 @@
+"""What a sweep shows while it runs: a bar with the time left on a terminal, plain lines where there is none."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn, TimeElapsedColumn
+from rich.table import Column
+from rich.text import Text
+
+from harness.measure.forecast import Forecast
+from harness.records.run import Cell
+from harness.show.terminal import seconds
+
+BAR_WIDTH = 12
+
+
+class Left(ProgressColumn):
+    """Time left, counted down between the forecast's news."""
+
+    def __init__(self, left: Callable[[], float | None]):
+        super().__init__(table_column=Column(no_wrap=True))
+        self._left = left
+
+    def render(self, task: Task) -> Text:
+        """The column's text at this moment."""
+        return Text(f"{duration(self._left())} left", "cyan")
+
+
+class What(ProgressColumn):
+    """What is going on, cut short where the terminal is narrow: the other columns keep their width."""
+
+    def render(self, task: Task) -> Text:
+        """The column's text at this moment."""
+        return Text(task.fields["what"], "dim", no_wrap=True, overflow="ellipsis")
+
+
+class Display:
+    """A live progress bar on a terminal, a line per finished row elsewhere. `clock` gives seconds."""
+
+    def __init__(self, console: Console, forecast: Forecast, clock: Callable[[], float] = time.monotonic):
+        self.console, self.forecast, self._clock = console, forecast, clock
+        self.live = console.is_terminal
+        whole = [Column(no_wrap=True, min_width=width) for width in (BAR_WIDTH, 4, 7)]
+        columns = [BarColumn(BAR_WIDTH, table_column=whole[0]), TaskProgressColumn(table_column=whole[1])]
+        columns += [TimeElapsedColumn(table_column=whole[2]), Left(self.left), What()]
+        self._bar = Progress(*columns, console=console, disable=not self.live, transient=True)
+        self._task = self._bar.add_task("sweep", total=1.0, what="")
+        self._cell: Cell | None = None
+        self._started = self._cell_started = self._stage_started = clock()
+
+    def __enter__(self) -> "Display":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def left(self) -> float | None:
+        """Seconds to the end of the sweep; None where nothing is known yet."""
+        return self.forecast.left(self._cell, self._clock() - self._cell_started)
+
+    def cell(self, cell: Cell) -> None:
+        """A cell begins."""
+        self._cell, self._cell_started = cell, self._clock()
+        if not self.live:
+            passed = self._clock() - self._started
+            self.console.print(
+                f"[{passed:6.1f} s, {duration(self.left())} left] {_name(cell)}", highlight=False, markup=False
+            )
+
+    def say(self, what: str) -> None:
+        """What is going on in it."""
+        self._stage_started = self._clock()
+        passed, left = self._stage_started - self._started, self.left()
+        share = passed / (passed + left) if left else 0.0
+        self._bar.update(self._task, completed=share, what=f"{_name(self._cell)}: {what}" if self._cell else what)
+
+    def warmed(self, solver: str, run_s: float) -> None:
+        """The stage that ends now was a solver's warm-up; a run takes it that many seconds."""
+        if self._cell is not None:
+            self.forecast.warmed(self._cell, solver, self._clock() - self._stage_started, run_s)
+
+    def cell_done(self, cell: Cell, rows: Sequence[dict[str, Any]]) -> None:
+        """A cell's rows are recorded; none where it needed no measuring."""
+        self.forecast.done(cell, rows, self._clock() - self._cell_started)
+        self._cell = None
+        for row in rows:
+            if row["status"] == "ok":
+                outcome = f"{seconds(row['median_s'])}, gate {row['gate']}"
+            else:
+                outcome = f"{row['status']}: {row['reason']}"
+            if not self.live or row["status"] not in ("ok", "skipped") or row["gate"] == "fail":
+                self.console.print(f"    {row['solver']}: {outcome}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _name(cell: Cell) -> str:
+    return f"{cell.dataset} {cell.pixels} px x {cell.bins} bins"
+
+
+def duration(value: float | None) -> str:
+    """A time to wait, as coarse as a forecast is."""
+    if value is None:
+        return "unknown time"
+    if value < 60:
+        return f"{value:.0f} s"
+    return f"{value / 60:.0f} min" if value < 5400 else f"{value / 3600:.1f} h"

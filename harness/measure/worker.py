@@ -1,0 +1,137 @@
+"""One process per solver and cell: stage the problem, run on command, report. Never trusted not to die.
+
+Run as `python -m harness.measure.worker PROBLEM_FOLDER SOLVER THREADS [PLUGIN ...]`, with threads pinned in the
+environment it is started with. Speaks JSON lines: a command on standard input, a reply on the descriptor that was
+standard output when the process started (whatever a solver prints goes to standard error). When the commands end,
+because the parent closed the pipe or died, the whole process group goes.
+"""
+
+import gc
+import importlib
+import json
+import os
+import queue
+import re
+import signal
+import sys
+import threading
+import time
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TextIO
+
+FEW = 2
+"""Pixels that compilation, device contexts and the like are first paid on."""
+COMMANDS: "queue.SimpleQueue[dict[str, Any]]" = queue.SimpleQueue()
+
+
+def _listen(commands: TextIO) -> None:
+    """Queue the commands; at their end, take the group along: a solve that hangs and pools of workers included."""
+    for line in commands:
+        COMMANDS.put(json.loads(line))
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+class Bench:
+    """A solver and its staged problem."""
+
+    def __init__(self, folder: Path, spec: str, threads: int, plugins: list[str]):
+        start = time.perf_counter()
+        from harness.judge import quality
+        from harness.measure import clock
+        from harness.workloads import problem as workload
+        from implementations import registry
+
+        self.clock, self.quality = clock, quality
+        self.folder = folder
+        self.problem = workload.read(folder)
+        imported = time.perf_counter()
+        self.solver = registry.Registry(plugins).create(spec, threads)
+        self.harness_s, self.import_s = imported - start, time.perf_counter() - imported
+
+    def hello(self) -> dict[str, Any]:
+        """Which libraries are loaded, on how many threads."""
+        bounds = self.solver.bounds and asdict(self.solver.bounds)
+        promises = {"accuracy": self.solver.accuracy, "bounds": bounds, "leaves_out": list(self.solver.leaves_out)}
+        return {"harness_s": self.harness_s, "threadpools": _pools(), "device": self.solver.device, **promises}
+
+    def warmup(self) -> dict[str, Any]:
+        """First a few pixels, which pay the one-off costs; then all, whose solution is what the gates judge."""
+        facts: list[dict[str, float]] = []
+        few, _ = self.clock.timed_run(self.solver, self.problem.take(slice(0, FEW)))
+        phases, self.solution = self.clock.timed_run(self.solver, self.problem, facts)
+        peak = self.clock.peak_rss_mb()
+        return {"oneoff_s": self.import_s + few.total, "phases": phases, "peak_rss_mb": peak, "facts": facts}
+
+    def save(self, file: str) -> dict[str, Any]:
+        """Reduce the first run's solution to what the judge needs, and let go of it."""
+        self.quality.save(self.quality.summarise(self.problem, self.solution), self.folder / file)
+        del self.solution
+        gc.collect()
+        gc.freeze()
+        return {}
+
+    def run(self, repeats: int) -> dict[str, Any]:
+        """A turn: that many timed runs, one after another."""
+        samples, facts = [], list[dict[str, float]]()
+        for _ in range(repeats):
+            phases, solution = self.clock.timed_run(self.solver, self.problem, facts)
+            del solution
+            samples.append(phases)
+        return {"samples": samples, "facts": facts}
+
+    def watch(self, how: str, **options: Any) -> dict[str, Any]:
+        """What `engines`, `stages`, ... of `harness.profiling` see of runs that they watch."""
+        self.__dict__.pop("solution", None)
+        return importlib.import_module(f"harness.profiling.{how}").watch(self.solver, self.problem, **options)
+
+
+def _pools() -> list[dict[str, Any]]:
+    """Every thread pool of a native library in this process; none where threadpoolctl, which would know, is missing."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return []
+    keys = ("user_api", "internal_api", "version", "num_threads", "architecture")
+    return [{k: pool.get(k) for k in keys} for pool in threadpool_info()]
+
+
+def _answer(reply: Any, value: dict[str, Any]) -> None:
+    reply.write(json.dumps(value) + "\n")
+    reply.flush()
+
+
+def _failure(error: BaseException) -> dict[str, Any]:
+    status = "out_of_memory" if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__ else "failed"
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    return {"failure": status, "reason": reason, "traceback": portable(traceback.format_exc())}
+
+
+def portable(text: str) -> str:
+    """A traceback with files named from their package on: those who read a record don't have these folders."""
+    known = r"site-packages|lib/python[\d.]+|harness|implementations"
+    return re.sub(rf'File "[^"]*/((?:{known})/[^"]*)"', r'File "\1"', text)
+
+
+def main(folder: str, spec: str, threads: str, *plugins: str) -> None:
+    """Serve commands until they end."""
+    reply, commands = os.fdopen(os.dup(1), "w"), os.fdopen(os.dup(0))
+    os.dup2(2, 1)
+    # A process that a solver forks closes its sys.stdin, and would wait for ever if the thread were reading from it.
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    threading.Thread(target=_listen, args=(commands,), daemon=True).start()
+    try:
+        bench = Bench(Path(folder), spec, int(threads), list(plugins))
+        _answer(reply, bench.hello())
+        while True:
+            command = COMMANDS.get()
+            action = getattr(bench, command.pop("do"))
+            _answer(reply, action(**command))
+    except Exception as error:
+        _answer(reply, _failure(error))
+        COMMANDS.get()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

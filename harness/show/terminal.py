@@ -1,0 +1,115 @@
+"""What commands print: numbers as people read them, and a run's table. NO_COLOR and plain output are respected."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from harness.judge.intervals import FEWEST
+
+GATE_MARK = {"pass": "✔ pass", "fail": "✘ fail", "none": "– none"}
+PLAIN_WIDTH = 100
+"""Columns of output that goes to a file or a pipe."""
+DROPPED = ("peak MB", "of limit", "px/s", "DEM err", "± ", "χ² med/IQR/p95", "±", "speedup")
+"""The columns that a narrow terminal goes without, the first of them first."""
+NAME_SHARE = 0.3
+"""Share of the width that solvers' names keep before columns are dropped for them; longer ones are folded."""
+GATE_STYLE = {"pass": "green", "fail": "bold red", "none": "dim"}
+
+
+def console() -> Console:
+    """Standard output: as wide as the terminal, or 100 columns where it is none."""
+    plain = Console()
+    return plain if plain.is_terminal else Console(width=PLAIN_WIDTH)
+
+
+def seconds(value: float) -> str:
+    """A time in the unit that suits it, three figures or whole seconds."""
+    if value >= 1000:
+        return f"{value:,.0f} s"
+    for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "µs")):
+        if value * factor >= 1 or unit == "µs":
+            return f"{value * factor:.3g} {unit}"
+    raise AssertionError
+
+
+def ratio(value: float) -> str:
+    """A speedup, three figures or whole."""
+    return f"{value:,.0f}x" if value >= 100 else f"{value:.3g}x"
+
+
+def _spread(value: float, low: float, high: float) -> str:
+    """The interval's larger side, relative to the value."""
+    return f"±{max(high - value, value - low) / value:.1%}" if pd.notna(low) and pd.notna(high) else ""
+
+
+def cells_of(row: pd.Series) -> dict[str, str]:
+    """One measured row as the table's texts, by column; "" is nothing to say, "–" not measured."""
+
+    def number(name: str, form: str) -> str:
+        return format(row[name], form) if pd.notna(row[name]) else "–"
+
+    few = f"n={row['n']}" if row["n"] < FEWEST else ""
+    compared = pd.notna(row["speedup"]) and row["solver"] != "baseline"
+    return {
+        "solver": row["solver"],
+        "median": seconds(row["median_s"]),
+        "±": few or _spread(row["median_s"], row["ci_low_s"], row["ci_high_s"]),
+        "speedup": ratio(row["speedup"]) if pd.notna(row["speedup"]) else "–",
+        "± ": _spread(row["speedup"], row["speedup_low"], row["speedup_high"]) if compared else "",
+        "gate": GATE_MARK[row["gate"]],
+        "χ² med/IQR/p95": " ".join(number(c, ".2f") for c in ("chisq_median", "chisq_iqr", "chisq_p95")),
+        "DEM err": number("truth_dem_error", ".3f"),
+        "px/s": number("pixels_per_s", ",.0f"),
+        "of limit": f"{row['of_limit']:.2%}" if pd.notna(row["of_limit"]) else "–",
+        "peak MB": number("peak_rss_mb", ",.0f"),
+    }
+
+
+def _widths(texts: list[dict[str, str]]) -> dict[str, int]:
+    """Width of every column that has anything to say."""
+    names = [name for name in texts[0] if any(t[name] not in ("", "–") for t in texts)]
+    return {name: max(len(name), *(len(t[name]) for t in texts)) for name in names}
+
+
+def fitting(width: int, texts: list[dict[str, str]], dropped: Sequence[str] = DROPPED) -> dict[str, int]:
+    """The columns that fit, with their widths: first solvers' long names are folded, then columns dropped."""
+    widths = _widths(texts)
+
+    def over() -> int:
+        return sum(widths.values()) + len(widths) - 1 - width
+
+    widths["solver"] -= min(max(over(), 0), max(widths["solver"] - int(NAME_SHARE * width), 0))
+    for name in dropped:
+        if over() > 0:
+            widths.pop(name, None)
+    widths["solver"] = max(widths["solver"] - max(over(), 0), len("solver"))
+    return widths
+
+
+def show_table(console: Console, table: pd.DataFrame) -> None:
+    """The measured rows, a block per cell, all blocks in the same columns; below, rows that failed or throttled."""
+    measured = table[table.status == "ok"]
+    texts = {index: cells_of(row) for index, row in measured.iterrows()}
+    widths = fitting(console.width, list(texts.values())) if texts else {}
+    for (dataset, bins, pixels), rows in measured.groupby(["dataset", "bins", "pixels"], sort=False):
+        console.print(Text(f"{dataset}, {pixels:,} pixels x {bins} bins", "bold"))
+        view = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
+        for name, width in widths.items():
+            side = "left" if name in ("solver", "gate", "±", "± ") else "right"
+            view.add_column(name, justify=side, width=width, no_wrap=name != "solver", overflow="fold")  # type: ignore[arg-type]
+        for index, gate in rows.gate.items():
+            view.add_row(*(Text(texts[index][n], style=GATE_STYLE[gate] if n == "gate" else "") for n in widths))
+        console.print(Padding(view, (0, 0, 1, 0)))
+    for _, row in measured[measured.gate == "fail"].iterrows():
+        console.print(Text(f"✘ {row.solver}, {row.pixels} px x {row.bins} bins: {row.gate_reasons}", "red"))
+    _show_reasons(console, table[(table.status != "ok") | (table.reason != "")])
+
+
+def _show_reasons(console: Console, rows: pd.DataFrame) -> None:
+    for (solver, status, reason), same in rows.groupby(["solver", "status", "reason"], sort=False):
+        where = "all cells" if len(same) > 1 else f"{same.pixels.iloc[0]} px x {same.bins.iloc[0]} bins"
+        console.print(Text(f"{solver}: {status} ({where}): {reason}", "dim" if status == "skipped" else "red"))
