@@ -25,14 +25,15 @@ from harness.measure.cell import MEMORY_SHARE, threads_of
 from harness.measure.supervisor import Supervisor, WorkerEnded
 from harness.profiling import engines, icicle, memory, thread_counts
 from harness.profiling.calls import Calls
-from harness.records.run import Cell, solver_slug, write_atomically
+from harness.profiling.engines import ICICLE_FILE, PROFILE_FILE
+from harness.records.files import write_atomically
+from harness.records.schema import Cell, solver_slug
 from harness.show import terminal
 from harness.workloads import problem as workload
 from implementations import command_line as cli
 from implementations import registry, solver_spec
 
 RESULTS = Path("results")
-PROFILE_FILE, ICICLE_FILE = "profile.json", "icicle.svg"
 SHOWN = 12
 """Functions in the printed table."""
 

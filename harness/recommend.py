@@ -20,7 +20,7 @@ from harness.advice import gaps as advice_gaps
 from harness.advice import text as advice_text
 from harness.advice.evidence import Evidence
 from harness.machine import facts
-from harness.records import run
+from harness.records import files
 from harness.show import terminal
 from implementations import command_line as cli
 
@@ -170,7 +170,7 @@ def _check(given: argparse.Namespace, runs: list[Path], machine: dict[str, Any])
 
 
 def _print_json(value: dict[str, Any]) -> None:
-    print(json.dumps(run.plain(value), indent=1, allow_nan=False))
+    print(json.dumps(files.plain(value), indent=1, allow_nan=False))
 
 
 if __name__ == "__main__":

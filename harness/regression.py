@@ -24,7 +24,7 @@ from harness.measure import record_row
 from harness.measure.checkout import Checkout, check_out
 from harness.measure.contender import Lane
 from harness.measure.plan import Plan
-from harness.records.run import Cell
+from harness.records.schema import Cell
 from harness.show import terminal
 from harness.workloads import problem as workload
 from implementations import command_line as cli

@@ -17,7 +17,7 @@ from rich.progress import track
 from harness.machine import facts
 from harness.measure import cell as measure_cell
 from harness.measure.plan import Plan
-from harness.records.run import Cell
+from harness.records.schema import Cell
 from implementations import command_line as cli
 from implementations import registry
 

@@ -3,7 +3,8 @@
 import numpy as np
 
 from harness.machine import facts as machine_facts
-from harness.records.run import Cell, Run
+from harness.records.run import Run
+from harness.records.schema import Cell
 
 MACHINE = machine_facts.machine()
 GRID = {"solvers": [], "threads": 1}

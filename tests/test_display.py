@@ -14,7 +14,8 @@ from rich.console import Console
 
 from harness.measure import progress
 from harness.measure.forecast import Forecast
-from harness.records.run import Cell, Run
+from harness.records.run import Run
+from harness.records.schema import Cell
 from harness.show import terminal as show_terminal
 
 RESULTS = Path(__file__).parent.parent / "results"

@@ -10,7 +10,7 @@ import pytest
 import records
 from matplotlib.figure import Figure
 
-from harness.figures import gallery, machine, quality, speed
+from harness.figures import common, gallery, machine, quality, speed
 from harness.judge import excerpt, intervals
 
 mpl.use("Agg")
@@ -55,7 +55,7 @@ def made(tmp_path_factory):
 
 @pytest.mark.parametrize("entry", gallery.FIGURES, ids=lambda e: e.name)
 def test_every_figure_draws_every_panel(entry, made):
-    figure = entry.draw(gallery.measured([made]))
+    figure = entry.draw(common.measured([made]))
     assert isinstance(figure, Figure), figure
     assert sum(bool(axes.get_title()) for axes in figure.axes) >= 2
     assert all(axes.has_data() for axes in figure.axes)
@@ -64,7 +64,7 @@ def test_every_figure_draws_every_panel(entry, made):
 @pytest.mark.parametrize("entry", gallery.FIGURES, ids=lambda e: e.name)
 def test_records_of_times_alone_are_drawn_or_it_is_said_why_not(entry, tmp_path):
     run = records.write_run(tmp_path / "old", LAWS, pixels=(200,))
-    figure = entry.draw(gallery.measured([run]))
+    figure = entry.draw(common.measured([run]))
     assert isinstance(figure, Figure) or (figure and "\n" not in figure)
 
 
@@ -75,14 +75,14 @@ def test_runs_of_the_same_workload_have_panels_of_their_own(tmp_path):
             record = json.loads(path.read_text())
             record["row"]["run"] = run.folder.name
             path.write_text(json.dumps(record))
-    data = gallery.measured(runs)
+    data = common.measured(runs)
     assert data.table.groupby("panel").run.nunique().eq(1).all()
     assert data.table.panel.nunique() == 4
-    assert gallery.measured(runs[:1]).table.panel.nunique() == 2
+    assert common.measured(runs[:1]).table.panel.nunique() == 2
 
 
 def test_the_points_are_the_tables(made):
-    data = gallery.measured([made])
+    data = common.measured([made])
     row = data.largest.iloc[0]
     figure = speed.speed_against_quality(data)
     points = {tuple(np.ravel(line.get_xydata())) for line in figure.axes[0].lines}
@@ -95,13 +95,13 @@ def test_the_points_are_the_tables(made):
 
 def test_a_gate_that_did_not_pass_is_hollow_and_named(tmp_path):
     run = records.write_run(tmp_path / "r", LAWS, fast={"gate": "fail", "gate_reasons": "dem"})
-    axes = speed.speed_against_quality(gallery.measured([run])).axes[0]
+    axes = speed.speed_against_quality(common.measured([run])).axes[0]
     hollow = {line.get_label(): line.get_markerfacecolor() == "none" for line in axes.lines}
     assert hollow == {"baseline": False, "fast (gate: fail)": True}
 
 
 def test_exact_solvers_that_agree_are_drawn_once_and_others_apart(made):
-    rows = gallery.measured([made]).largest
+    rows = common.measured([made]).largest
     assert [row.solver for row in quality._distinct(rows[rows.panel == rows.panel.iloc[0]])] == ["baseline"]
     failed = rows.assign(gate=rows.gate.where(rows.solver != "fast", "fail"))
     drawn = [row.solver for row in quality._distinct(failed[failed.panel == rows.panel.iloc[0]])]

@@ -12,7 +12,8 @@ import records
 from rich.console import Console
 
 from harness.measure.plan import PRESETS
-from harness.records.run import Cell, Run
+from harness.records.run import Run
+from harness.records.schema import Cell
 from harness.upkeep import gpu_check
 from implementations import command_line as cli
 from implementations.registry import Registry

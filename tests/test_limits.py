@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from solvers import REGISTRY
 
-from harness import limits
-from harness.machine import counted_work
+from harness.machine import counted_work, limits
 
 SHAPE = counted_work.Shape(channels=6, bins=200, nmu=42, passes=2.0, first=True)
 

@@ -13,7 +13,7 @@ from records import MACHINE, fast, slow, write_run
 
 from harness.advice import breakeven, evidence, held_out
 from harness.advice.candidates import Request
-from harness.figures import gallery
+from harness.figures import common
 from harness.figures import laws as figures_laws
 from harness.records.run import Run
 from harness.reports import findings
@@ -98,7 +98,7 @@ def known(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def table(known):
-    return gallery.measured([known]).table
+    return common.measured([known]).table
 
 
 def test_exponents_are_those_of_the_times(table):

@@ -13,6 +13,7 @@ from test_contract import problem, with_invalid
 
 from harness.judge import gates, quality
 from harness.records import run as records_run
+from harness.records import schema
 from harness.reports import peers as found
 from harness.workloads import problem as workload
 from implementations import dn2dem, peers
@@ -217,7 +218,7 @@ def run_of(folder, times, columns, pixels=1000):
             row |= {"dataset": dataset, "compared_pixels": pixels, "tied_pixels": 0, "hit_max_iter": 100}
             row |= {"invalid_pixels": 200, "n": len(turns), "leaves_out": "", **columns.get(solver, {})}
             turned = {str(i + 1): [[0.0, t, 0.0]] for i, t in enumerate(turns)}
-            run.add(records_run.Cell(dataset, pixels, 34, 1), solver, row, {"turns": turned})
+            run.add(schema.Cell(dataset, pixels, 34, 1), solver, row, {"turns": turned})
     return run
 
 

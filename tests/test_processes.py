@@ -14,7 +14,8 @@ from rich.console import Console
 from test_contract import assert_close, problem, with_invalid
 from test_sweep import sweep
 
-from harness.records.run import Cell, Run
+from harness.records.run import Run
+from harness.records.schema import Cell
 from harness.reports import contention
 from implementations.cluster import processes
 from implementations.contract import OUTPUTS, Solution

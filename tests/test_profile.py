@@ -12,6 +12,7 @@ from solvers import REGISTRY, rows
 
 from harness import profile
 from harness.profiling import engines
+from harness.profiling import engines as profiling_engines
 from harness.profiling.calls import Call, Calls
 from harness.profiling.icicle import svg
 
@@ -60,7 +61,7 @@ SLOW = ("dask", "numba-float32")
 @pytest.mark.parametrize("name", [pytest.param(r, marks=pytest.mark.slow) if r in SLOW else r for r in rows()])
 def test_every_solver_is_profiled(name, tmp_path):
     shown = run(name, *TINY, "--out", tmp_path).stdout
-    record = json.loads((tmp_path / profile.PROFILE_FILE).read_text())
+    record = json.loads((tmp_path / profiling_engines.PROFILE_FILE).read_text())
     assert "hot spot: " in shown
     assert record["solver"] == name
     assert record["undisturbed_s"] > 0
@@ -69,7 +70,7 @@ def test_every_solver_is_profiled(name, tmp_path):
     assert sum(row["own_share"] for row in record["functions"]) <= 1 + 1e-9
     assert all((tmp_path / file).is_file() for file in record["files"])
     assert Calls(tmp_path / engines.PROF).total > 0
-    picture = ET.parse(tmp_path / profile.ICICLE_FILE).getroot()
+    picture = ET.parse(tmp_path / profiling_engines.ICICLE_FILE).getroot()
     assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]*"', "", ET.tostring(picture, encoding="unicode")[200:])
 
 
@@ -80,7 +81,7 @@ def test_every_engine_writes_what_it_says(engine, tmp_path):
         assert reason in run("baseline", *TINY, "--engine", engine, "--out", tmp_path, check=2).stderr
         pytest.skip(reason)
     run("vectorized", *TINY, "--engine", engine, "--out", tmp_path)
-    record = json.loads((tmp_path / profile.PROFILE_FILE).read_text())
+    record = json.loads((tmp_path / profiling_engines.PROFILE_FILE).read_text())
     assert record["engine"] == engine
     assert all((tmp_path / file).stat().st_size > 0 for file in record["files"])
     if engine in ("memray", "tracemalloc"):
@@ -94,7 +95,7 @@ def test_the_hot_spot_is_the_function_that_dawdles(plugin, tmp_path):
     shown = run("dawdler", *TINY, "--plugin", plugin, "--out", tmp_path).stdout
     (sentence,) = re.findall(r"hot spot: (dawdle \(slow_step\.py:\d+\)) takes (\d+)% of the time itself", shown)
     assert int(sentence[1]) > 80
-    top = json.loads((tmp_path / profile.PROFILE_FILE).read_text())["functions"][0]
+    top = json.loads((tmp_path / profiling_engines.PROFILE_FILE).read_text())["functions"][0]
     assert (top["function"], top["calls"]) == (sentence[0], 1)
     assert top["own_s"] > 0.1
 

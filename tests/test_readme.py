@@ -11,6 +11,7 @@ import pandas as pd
 from harness import report
 from harness.records.run import Run
 from harness.reports import readme
+from harness.reports import run as reports_run
 
 TEXT = readme.README.read_text()
 
@@ -43,7 +44,7 @@ def test_the_committed_page_and_figures_are_of_the_committed_runs():
     runs = [Run.open(readme.ROOT / folder) for folder in command.split()]
     page = html.unescape((readme.ROOT / "plots" / report.PAGE).read_text())
     for run in runs:
-        assert report.provenance(run) in page, f"plots/ is stale for {run.folder.name}: make readme"
+        assert reports_run.provenance(run) in page, f"plots/ is stale for {run.folder.name}: make readme"
     pictures = {picture for picture in (readme.ROOT / "plots").glob("*.png") if picture.name != "dem_maps.png"}
     for picture in pictures:  # maps of the Sun are pixels, and invert's: no figure of a run
         assert picture.with_suffix(".svg").exists()

@@ -5,7 +5,9 @@ import math
 
 import pytest
 
-from harness.records.run import COLUMNS, RUN_FILE, Cell, Run, solver_slug, write_atomically
+from harness.records.files import write_atomically
+from harness.records.run import RUN_FILE, Run
+from harness.records.schema import COLUMNS, Cell, solver_slug
 
 CELL = Cell("random-response", 10, 34, 1)
 PROVENANCE = {"grid": {"solvers": ["baseline", "b[x=1]"]}}

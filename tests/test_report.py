@@ -9,8 +9,10 @@ import records
 from browser import opened
 
 from harness import report
-from harness.figures import gallery
-from harness.records.run import Cell, Run
+from harness.figures import common, gallery
+from harness.records.run import Run
+from harness.records.schema import Cell
+from harness.reports import run as reports_run
 
 LAWS = {"baseline": records.slow, "fast": records.fast}
 
@@ -87,13 +89,13 @@ def test_a_table_sorts_and_filters(page):
 
 def test_gates_are_told_by_signs_and_reasons_stand_with_their_rows(tmp_path):
     run = write(tmp_path / "run")
-    grid = report.glance([run.table()])
+    grid = reports_run.glance([run.table()])
     lines = {line[0].text: [datum.text for datum in line[1:]] for line in grid.rows}
     assert lines["fast"] == ["✔ pass, 3x"] * 2
     assert lines["wrong"] == ["✘ fail, 3x"] * 2
     assert lines["absent"] == ["skipped"] * 2
     assert lines["crashing"] == ["crashed"] * 2
-    whys = {line[1].text: (line[3].text, line[4].text) for line in report.reasons(run.table()).rows}
+    whys = {line[1].text: (line[3].text, line[4].text) for line in reports_run.reasons(run.table()).rows}
     assert whys == {
         "crashing": ("crashed", "killed by signal 9 <SIGKILL>"),
         "absent": ("skipped", "CuPy is not installed"),
@@ -104,11 +106,11 @@ def test_gates_are_told_by_signs_and_reasons_stand_with_their_rows(tmp_path):
 def test_machines_stand_side_by_side_and_are_not_averaged(tmp_path):
     there = records.MACHINE | {"id": "another", "cpu": "Another CPU"}
     runs = [write(tmp_path / "here"), write(tmp_path / "there", machine=there)]
-    made = report.sections(runs)
+    made = reports_run.sections(runs)
     assert any("different machines" in text for text in made[0].paragraphs)
     assert [line[0].text for line in made[2].grids[0].rows] == ["here"] * 12 + ["there"] * 12
     assert len(made[0].grids[0].columns) == 1 + 2 * 2
-    assert gallery.measured(runs).table.groupby("panel").run.nunique().eq(1).all()
+    assert common.measured(runs).table.groupby("panel").run.nunique().eq(1).all()
 
 
 def test_the_newest_run_is_taken(tmp_path, monkeypatch):
@@ -136,4 +138,4 @@ def test_what_cannot_be_shown_is_one_line(tmp_path, what, capsys):
 def test_a_run_in_progress_can_be_looked_at(tmp_path):
     run = write(tmp_path / "run")
     run.path(Cell("random-response", 200, 34, 1), "fast").unlink()
-    assert len(report.sections([run])[2].grids[0].rows) == 11
+    assert len(reports_run.sections([run])[2].grids[0].rows) == 11

@@ -11,7 +11,8 @@ from records import GRID, MACHINE, row
 
 from harness import sweep
 from harness.measure import plan
-from harness.records.run import Cell, Run
+from harness.records.run import Run
+from harness.records.schema import Cell
 from harness.reports import scaling
 
 STARTUP, SHUTDOWN = 2.0, 1.0

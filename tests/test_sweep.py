@@ -13,7 +13,8 @@ import pandas as pd
 import psutil
 import pytest
 
-from harness.records.run import COLUMNS, Run
+from harness.records.run import Run
+from harness.records.schema import COLUMNS
 
 BAD = Path(__file__).parent / "plugins" / "bad.py"
 QUICK = ("--pixels", "8", "--bins", "12", "--max-seconds", "20", "--repeats", "3")

@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from harness.records.run import COLUMNS, RUN_FILE, Run
+from harness.records.run import RUN_FILE, Run
+from harness.records.schema import COLUMNS
 
 KEY = ["solver", "threads", "dataset", "bins", "pixels"]
 """What makes two rows measurements of the same thing."""

@@ -16,6 +16,7 @@ from harness.advice.gaps import MINUTE, Gap
 from harness.advice.growth_law import LEVEL, Prediction
 from harness.advice.held_out import Trial
 from harness.machine import facts as machine_facts
+from harness.machine import pinning
 from harness.show.terminal import GATE_MARK, GATE_STYLE, fitting, seconds
 
 USELESS = 10.0
@@ -74,9 +75,7 @@ def call(candidate: Candidate) -> str:
     """The call that runs the solver so."""
     text = f'dn2dem(dn, edn, tresp, tresp_logt, temps, solver="{candidate.spec}")'
     if candidate.threads > 1 and not candidate.pinned:
-        text += (
-            f"  # with {machine_facts.THREAD_VARIABLES[0]}={candidate.threads} and its like set before Python starts"
-        )
+        text += f"  # with {pinning.THREAD_VARIABLES[0]}={candidate.threads} and its like set before Python starts"
     return text
 
 

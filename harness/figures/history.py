@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.figures.gallery import MARKERS
+from harness.figures.common import MARKERS
 from harness.records.history import METRICS, History
 
 LOGARITHMIC = ("time_solve", "track_time_to_baseline", "track_oneoff", "track_worst_parity")

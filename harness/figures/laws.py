@@ -11,7 +11,7 @@ from harness.advice.breakeven import Leg
 from harness.advice.candidates import Laws
 from harness.advice.evidence import Evidence
 from harness.advice.growth_law import LEVEL, Law
-from harness.figures.gallery import STYLE, panels
+from harness.figures.common import STYLE, panels
 
 FEWEST_PIXELS, MOST_PIXELS = 1.0, 4096.0**2
 CAPTION = f"""Lines are the fitted laws, bands their {LEVEL:.0%} intervals, dots the times they were fitted to. Dotted

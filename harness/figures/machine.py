@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from harness import limits as machine_limits
-from harness.figures.gallery import Measured, by_solver, legend, panels, pixel_axis
+from harness.figures.common import Measured, by_solver, legend, panels, pixel_axis
+from harness.machine import limits as machine_limits
 
 PHASES = {"oneoff_s": ("one-off", "o"), "prepare_s": ("prepare", "^"), "solve_s": ("solve", "s"),
           "collect_s": ("collect", "v")}  # fmt: skip

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.figures.gallery import Measured, by_solver, legend, panels
+from harness.figures.common import Measured, by_solver, legend, panels
 from harness.judge.excerpt import unpack
 
 MOST_BARS = 24

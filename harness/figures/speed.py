@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from harness.figures.gallery import Measured, by_solver, legend, panels, pixel_axis
+from harness.figures.common import Measured, by_solver, legend, panels, pixel_axis
 from harness.judge import intervals
 from harness.show.terminal import ratio
 

@@ -1,7 +1,6 @@
 """What a worker's process is given before Python starts, and what is recorded of the machine and the libraries."""
 
 import hashlib
-import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -12,15 +11,6 @@ import psutil
 
 from harness.machine import devices
 
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-)
 RECORDED_PACKAGES = (
     "numpy",
     "scipy",
@@ -35,17 +25,6 @@ RECORDED_PACKAGES = (
     "EMToolKit",
     "astropy",
 )
-
-
-def worker_environment(threads: int, checkout: Path | None = None) -> dict[str, str]:
-    """The environment of a worker pinned to `threads` threads, whose code is that in the folder `checkout` if given.
-
-    The libraries read these when they are first loaded, so they must be there before the process starts; setting them
-    after NumPy was imported has no effect. String hashing is fixed so that dict order can't differ between workers.
-    """
-    pins = dict.fromkeys(THREAD_VARIABLES, str(threads))
-    code = {} if checkout is None else {"PYTHONPATH": str(checkout)}
-    return {**os.environ, **pins, **code, "PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1"}
 
 
 def cpu_model() -> str:

@@ -22,7 +22,7 @@ from harness.machine import devices
 from harness.machine.facts import available_memory_mb
 from harness.measure.contender import Lane
 from harness.measure.plan import Plan
-from harness.records.run import Cell
+from harness.records.schema import Cell
 from harness.workloads import problem as workload
 from implementations import registry, solver_spec
 from implementations.contract import Array, Problem

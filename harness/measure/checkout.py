@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.machine.facts import worker_environment
+from harness.machine.pinning import worker_environment
 from implementations.places import ROOT
 
 PACKAGES = ("implementations", "harness", "datasets")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from harness.measure.clock import SHORTEST_TURN_S
-from harness.records.run import Cell
+from harness.records.schema import Cell
 
 REFERENCE = "baseline"
 KNEE_BINS = 130.0

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from harness.records.run import Cell, solver_slug
+from harness.records.schema import Cell, solver_slug
 from harness.workloads import problem as workload
 from harness.workloads.specification import Specification
 from implementations.registry import Registry

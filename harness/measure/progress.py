@@ -10,7 +10,7 @@ from rich.table import Column
 from rich.text import Text
 
 from harness.measure.forecast import Forecast
-from harness.records.run import Cell
+from harness.records.schema import Cell
 from harness.show.terminal import seconds
 
 BAR_WIDTH = 12

@@ -4,12 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from harness import limits
 from harness.judge import excerpt, gates, quality
-from harness.machine import counted_work
+from harness.machine import counted_work, limits
 from harness.measure.cell import Measured
 from harness.measure.contender import Lane
-from harness.records.run import Cell
+from harness.records.schema import Cell
 from implementations.contract import Bounds
 
 

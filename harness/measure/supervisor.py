@@ -15,12 +15,23 @@ from typing import Any, Self
 
 import psutil
 
-from harness.machine.facts import worker_environment
+from harness.machine.pinning import worker_environment
 
-WORKER = "harness.measure.worker"
+WORKERS = ("harness.measure.worker", "harness.worker")
+"""The worker's module, and what it was before the harness had rooms: an older commit under comparison has that one."""
 LOOKS = (0.02, 0.25)
 """Seconds between looks at a worker's memory: often at first, when a short solve may come and go, then more seldom, and
 seldom throughout while it is being timed."""
+
+
+def worker_module(checkout: Path | None) -> str:
+    """The worker's module in a commit's checkout, or in this one. ValueError when it has none."""
+    if checkout is None:
+        return WORKERS[0]
+    for name in WORKERS:
+        if checkout.joinpath(*name.split(".")).with_suffix(".py").is_file():
+            return name
+    raise ValueError(f"{checkout} has no worker to run: looked for {' and '.join(WORKERS)}")
 
 
 class WorkerEnded(Exception):
@@ -50,7 +61,7 @@ class Supervisor:
         self.peak_tree_mb = 0.0
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
         self._process = subprocess.Popen(
-            [*under, sys.executable, "-m", WORKER, str(folder), spec, str(threads), *map(str, plugins)],
+            [*under, sys.executable, "-m", worker_module(checkout), folder, spec, str(threads), *plugins],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
             env={**worker_environment(threads, checkout), **(variables or {})}, cwd=checkout, process_group=0,
         )  # fmt: skip

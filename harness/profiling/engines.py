@@ -28,7 +28,7 @@ from harness.profiling.stopwatch import Ranges
 from implementations.contract import Problem, Solution, Solver
 
 Run = Callable[..., tuple[Phases, Solution]]
-PROF = "calls.prof"
+PROF, PROFILE_FILE, ICICLE_FILE = "calls.prof", "profile.json", "icicle.svg"
 PERF_HERTZ = 999
 
 

@@ -10,12 +10,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from harness import limits
-from harness.machine import counted_work, facts
+from harness.machine import counted_work, facts, limits
 from harness.measure.cell import MEMORY_SHARE
 from harness.measure.supervisor import Supervisor
 from harness.profiling import threads as profiling_threads
-from harness.records.run import Cell
+from harness.records.schema import Cell
 from harness.show import terminal
 from harness.workloads import problem as workload
 from implementations import registry

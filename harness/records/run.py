@@ -5,82 +5,19 @@ in the cell files; the table holds one row for each.
 """
 
 import json
-import math
-import os
-import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-SCHEMA = 1
+from harness.records.files import dump, write_atomically
+from harness.records.schema import COLUMNS, COUNTS, SCHEMA, WORDS, Cell, solver_slug
+
 RUN_FILE, TABLE_FILE, CELLS, SCRATCH = "run.json", "table.csv", "cells", ".scratch"
-
-COLUMNS = tuple(
-    """run commit machine solver device accuracy external dataset seed pixels channels bins threads status reason
-    oneoff_s prepare_s solve_s collect_s median_s ci_low_s ci_high_s n pixels_per_s speedup speedup_low speedup_high
-    peak_rss_mb peak_device_mb chisq_median chisq_p25 chisq_p75 chisq_iqr chisq_p95 invalid_pixels hit_max_iter
-    negative_pixels tied_pixels compared_pixels parity_dem parity_edem parity_elogt parity_chisq parity_dn_reg
-    truth_dem_error truth_peak_logt_error truth_coverage gate gate_reasons limit_s of_limit algorithm_flops
-    algorithm_bytes strategy_flops strategy_bytes leaves_out""".split()
-)
-"""limit_s to strategy_bytes: see `harness.limits` and `harness.machine.counted_work`; flops and bytes are of one pixel.
-leaves_out: outputs that a solver doesn't compute, with blanks between them."""
-WORDS = "run commit machine solver device accuracy dataset status reason gate gate_reasons leaves_out".split()
-COUNTS = """seed pixels channels bins threads n invalid_pixels hit_max_iter negative_pixels tied_pixels
-    compared_pixels""".split()
-STATUSES = ("ok", "skipped", "failed", "timeout", "crashed", "out_of_memory")
-
-
-@dataclass(frozen=True, order=True)
-class Cell:
-    """One problem that all solvers of a run are measured on, in the same rounds."""
-
-    dataset: str
-    pixels: int
-    bins: int
-    seed: int
-
-    @property
-    def slug(self) -> str:
-        """The cell's name in file names."""
-        return f"{self.dataset}-p{self.pixels}-b{self.bins}-s{self.seed}"
-
-
-def solver_slug(spec: str) -> str:
-    """A solver's spec in file names: `dask[inner=numba,workers=2]` -> `dask@inner=numba+workers=2`."""
-    return re.sub(r"[^\w.=+@-]", "_", spec.replace("[", "@").replace("]", "").replace(",", "+").replace(" ", ""))
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that at every moment it is either absent, as it was, or whole."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def plain(value: Any) -> Any:
-    """JSON has no NaN or infinity: NaN, "not measured", is null, and an infinite deviation stays a word."""
-    if isinstance(value, dict):
-        return {k: plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else ("inf" if value > 0 else "-inf")
-    return value
 
 
 class Run:
@@ -96,7 +33,7 @@ class Run:
             raise ValueError(f"{folder} holds a run already; continue it with --resume {folder}, or name another --out")
         try:
             (folder / CELLS).mkdir(parents=True, exist_ok=True)
-            write_atomically(folder / RUN_FILE, _dump({"schema": SCHEMA, "run": folder.name, **provenance}))
+            write_atomically(folder / RUN_FILE, dump({"schema": SCHEMA, "run": folder.name, **provenance}))
         except OSError as error:
             raise ValueError(f"output folder {folder} can't be written: {error.strerror or error}") from error
         return cls(folder)
@@ -143,7 +80,7 @@ class Run:
         unknown = set(row) - set(COLUMNS)
         assert not unknown, f"columns not in the schema: {unknown}"
         record = {"schema": SCHEMA, "cell": asdict(cell), "row": row, **detail}
-        write_atomically(self.path(cell, spec), _dump(record))
+        write_atomically(self.path(cell, spec), dump(record))
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Every record, in file-name order."""
@@ -166,7 +103,3 @@ class Run:
         path = self.folder / TABLE_FILE
         write_atomically(path, self.table().to_csv(index=False))
         return path
-
-
-def _dump(value: dict[str, Any]) -> str:
-    return json.dumps(plain(value), indent=1, allow_nan=False) + "\n"

@@ -11,7 +11,8 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from harness.records.run import Run, write_atomically
+from harness.records.files import write_atomically
+from harness.records.run import Run
 from harness.show import terminal
 from implementations import solver_spec
 

@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 
 from harness.figures import history as figures_history
-from harness.figures.gallery import STYLE
+from harness.figures.common import STYLE
+from harness.records.files import write_atomically
 from harness.records.history import FEWEST_ROUNDS, METRICS, History, read
-from harness.records.run import write_atomically
 from harness.show import html as show_html
 from harness.show.html import Datum, Grid, Section
 from harness.show.terminal import ratio, seconds

@@ -14,14 +14,14 @@ import matplotlib as mpl
 from IPython.display import HTML, Markdown, display
 from matplotlib.figure import Figure
 
-from harness import report
 from harness.advice.evidence import Evidence, gather
 from harness.advice.held_out import Trial, trials
-from harness.figures import gallery
-from harness.figures.gallery import Measured
+from harness.figures import common, gallery
+from harness.figures.common import Measured
 from harness.machine import facts
-from harness.profile import PROFILE_FILE
+from harness.profiling.engines import PROFILE_FILE
 from harness.records.run import Run
+from harness.reports import run as reports_run
 from harness.show import html
 from harness.workloads.specification import FOLDER
 from implementations.places import ROOT
@@ -42,7 +42,7 @@ def folders(given: Sequence[str] = ()) -> list[Path]:
 def runs(given: Sequence[str] = ()) -> list[Run]:
     """Those runs, whose provenance is shown. ValueError, in one line, where one can't be read."""
     found = [Run.open(folder) for folder in folders(given)]
-    say([report.provenance(run) for run in found])
+    say([reports_run.provenance(run) for run in found])
     return found
 
 
@@ -65,7 +65,7 @@ def say(sentences: str | Sequence[str]) -> None:
 def figure(name: str, data: Measured) -> None:
     """Show a figure of the gallery with its caption, or why there is nothing to draw."""
     entry = next(entry for entry in gallery.FIGURES if entry.name == name)
-    with mpl.rc_context(gallery.STYLE):
+    with mpl.rc_context(common.STYLE):
         picture(entry.draw(data), f"*{entry.title}.* {entry.caption}")
 
 

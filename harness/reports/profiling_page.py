@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from harness.machine import facts as machine_facts
-from harness.profile import PROFILE_FILE
+from harness.profiling.engines import PROFILE_FILE
 from harness.records.run import Run
 from harness.show import markdown
 from harness.show.markdown import table

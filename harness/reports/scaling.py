@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.judge import intervals
-from harness.records.run import Run, write_atomically
+from harness.records.files import write_atomically
+from harness.records.run import Run
 
 FILE = "scaling.csv"
 CELL = ["dataset", "bins", "pixels"]

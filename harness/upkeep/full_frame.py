@@ -23,7 +23,7 @@ import numpy as np
 import psutil
 
 from harness.machine import facts
-from harness.records.run import plain, write_atomically
+from harness.records.files import plain, write_atomically
 from harness.upkeep import mapfile
 from implementations import command_line as cli
 from implementations.api import dn2dem

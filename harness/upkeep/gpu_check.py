@@ -22,7 +22,8 @@ from rich.table import Table
 
 from harness import sweep
 from harness.machine import devices
-from harness.records.run import Run, write_atomically
+from harness.records.files import write_atomically
+from harness.records.run import Run
 from harness.show import terminal
 from implementations import command_line as cli
 from implementations.places import ROOT

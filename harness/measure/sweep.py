@@ -1,0 +1,80 @@
+"""A plan being carried out, cell by cell."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from harness.measure import cell as measure_cell
+from harness.measure import progress, record_row
+from harness.measure.forecast import Forecast
+from harness.measure.plan import Plan
+from harness.records.run import Run
+from harness.records.schema import Cell
+from implementations import registry, solver_spec
+
+
+class Sweep:
+    """A plan being carried out: which solvers can't run here, and which ran out of time or memory in what cells."""
+
+    def __init__(self, plan: Plan, table: registry.Registry, run: Run):
+        self.plan, self.table, self.run = plan, table, run
+        self.provenance = run.provenance
+        self.limits = self.provenance.get("limits")
+        self.unavailable = {spec: table.unavailable(spec) for spec in plan.solvers}
+        self.exhausted: dict[str, list[tuple[Cell, str]]] = {spec: [] for spec in plan.solvers}
+        for record in run.records():
+            self._note_exhausted(Cell(**record["cell"]), record["row"])
+
+    def measure_all(self, console: Console) -> None:
+        """Every cell that isn't whole yet. A cell's records are written when its rounds are over."""
+        cells = self.plan.cells()
+        able = [spec for spec in self.plan.solvers if not self.unavailable[spec]]
+        forecast = Forecast(cells, able, self.plan.max_seconds, self.plan.repeats)
+        for record in self.run.records():
+            forecast.know(Cell(**record["cell"]), [record["row"]])
+        with progress.Display(console, forecast) as show, self.run.scratch() as scratch:
+            for cell in cells:
+                missing = [spec for spec in self.plan.solvers if not self.run.done(cell, spec)]
+                if missing:
+                    show.cell(cell)
+                show.cell_done(cell, self.measure(cell, missing, scratch, show) if missing else [])
+        self.run.write_table()
+
+    def measure(
+        self, cell: Cell, missing: list[str], scratch: Path, listener: measure_cell.Listener
+    ) -> list[dict[str, Any]]:
+        """Measure what is missing of a cell (beside the baseline, for the ratios), record it, and return the rows."""
+        solvers = self.plan.solvers
+        reasons = {s: self.unavailable[s] or record_row.dominated(cell, self.exhausted[s]) for s in solvers}
+        able = [s for s in solvers if not reasons[s] and (s in missing or s == measure_cell.REFERENCE)]
+        result = measure_cell.measure(cell, able, self.plan, scratch, listener) if set(able) & set(missing) else None
+        lanes = {lane.spec: lane for lane in result.lanes} if result else {}
+        recorded = []
+        for spec in missing:
+            row, detail = self._identity(cell, spec), {}
+            if result is None or spec not in lanes:
+                row |= record_row.skipped(reasons[spec], measure_cell.threads_of(spec, self.plan.threads))
+            else:
+                row |= record_row.row_of(lanes[spec], result)
+                if row["status"] == "ok" and row["device"] == "cpu" and self.limits:
+                    row |= record_row.limit(lanes[spec], result, self.limits)
+                detail = record_row.detail_of(lanes[spec], result)
+            self.run.add(cell, spec, row, detail)
+            self._note_exhausted(cell, row)
+            recorded.append(row)
+        return recorded
+
+    def _identity(self, cell: Cell, spec: str) -> dict[str, Any]:
+        """What a row is of."""
+        described = self.table.describe(solver_spec.parse(spec)[0])
+        return {
+            "run": self.provenance["run"], "commit": self.provenance["commit"],
+            "machine": self.provenance["machine"]["id"], "solver": spec, "device": described["device"],
+            "accuracy": described["accuracy"], "external": described["external"], "dataset": cell.dataset,
+            "seed": cell.seed, "pixels": cell.pixels, "bins": cell.bins,
+        }  # fmt: skip
+
+    def _note_exhausted(self, cell: Cell, row: dict[str, Any]) -> None:
+        if row["status"] in ("timeout", "out_of_memory"):
+            self.exhausted[row["solver"]].append((cell, row["status"]))
