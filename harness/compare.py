@@ -109,12 +109,16 @@ def _cells(row: Row) -> list[str]:
     interval = f" [{row.ratio.low:.3f}, {row.ratio.high:.3f}]" if np.isfinite(row.ratio.low) else ""
     a, b = row.error
     return [
-        ("✘ " if row.regression else "") + row.verdict, f"`{row.solver}`", head["dataset"],
-        f"{head['pixels']} x {head['bins']}", *times,
+        ("✘ " if row.regression else "") + row.verdict,
+        f"`{row.solver}`",
+        head["dataset"],
+        f"{head['pixels']} x {head['bins']}",
+        *times,
         f"{row.ratio.value:.3f}{interval}" if np.isfinite(row.ratio.value) else "–",
         f"{head['peak_rss_mb'] / base['peak_rss_mb']:.2f}" if np.isfinite(row.ratio.value) else "–",
-        f"{a:.3f} → {b:.3f}" if pd.notna(a) and pd.notna(b) else "–", row.reason,
-    ]  # fmt: skip
+        f"{a:.3f} → {b:.3f}" if pd.notna(a) and pd.notna(b) else "–",
+        row.reason,
+    ]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

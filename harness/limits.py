@@ -45,8 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"memory's first use: {limits['first_use_bytes_per_s'] / 1e9:.3g} GB/s; a Python call: "
         f"{terminal.seconds(limits['call_s'])}; an interpreter's start: {terminal.seconds(limits['interpreter_s'])}; "
         f"device: {'none' if limits['device'] is None else limits['device']}",
-        highlight=False, soft_wrap=True,
-    )  # fmt: skip
+        highlight=False,
+        soft_wrap=True,
+    )
     console.print(f"machine: {facts.machine_label(limits['machine'])}; {limits['vectors']}", highlight=False)
     return cli.OK
 

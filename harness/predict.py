@@ -128,10 +128,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for cell in cells:
         predicted = [each.seconds(cell.shape, cell.pixels) for each in calibrated]
         rows.append(
-            {"pixels": cell.pixels, "bins": cell.shape.bins, "passes": cell.shape.passes,
-             "predicted_s": float(np.median(predicted)), "measured_s": float(np.median(cell.turns)),
-             "ratio": float(np.median(np.divide(predicted, cell.turns)))}
-        )  # fmt: skip
+            {
+                "pixels": cell.pixels,
+                "bins": cell.shape.bins,
+                "passes": cell.shape.passes,
+                "predicted_s": float(np.median(predicted)),
+                "measured_s": float(np.median(cell.turns)),
+                "ratio": float(np.median(np.divide(predicted, cell.turns))),
+            }
+        )
     worst = max(abs(row["ratio"] - 1) for row in rows)
     if given.json:
         report = {"machine": facts.machine(), "commit": facts.commit(), "worst": worst, "rows": rows}
@@ -147,9 +152,13 @@ def _show(rows: list[dict[str, Any]], worst: float) -> None:
         view.add_column(name, justify="right")
     for row in rows:
         view.add_row(
-            f"{row['pixels']}", f"{row['bins']}", f"{row['passes']:.2f}", terminal.seconds(row["predicted_s"]),
-            terminal.seconds(row["measured_s"]), f"{row['ratio']:.2f}",
-        )  # fmt: skip
+            f"{row['pixels']}",
+            f"{row['bins']}",
+            f"{row['passes']:.2f}",
+            terminal.seconds(row["predicted_s"]),
+            terminal.seconds(row["measured_s"]),
+            f"{row['ratio']:.2f}",
+        )
     console.print(view)
     console.print(f"worst: {worst:.0%} off, {ALLOWED:.0%} allowed; {facts.machine_label(facts.machine())}")
 

@@ -130,10 +130,15 @@ def measure(given: argparse.Namespace, cell: Cell, out: Path) -> dict[str, Any]:
 
 def _provenance(given: argparse.Namespace, cell: Cell) -> dict[str, Any]:
     return {
-        "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "commit": facts.commit(),
-        "machine": facts.machine(), "software": facts.software(), "solver": given.solver,
-        "cell": vars(cell), "threads": threads_of(given.solver, given.threads[0]), "engine": given.engine,
-    }  # fmt: skip
+        "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "commit": facts.commit(),
+        "machine": facts.machine(),
+        "software": facts.software(),
+        "solver": given.solver,
+        "cell": vars(cell),
+        "threads": threads_of(given.solver, given.threads[0]),
+        "engine": given.engine,
+    }
 
 
 def _calls(out: Path, record: dict[str, Any]) -> dict[str, Any]:
@@ -151,8 +156,10 @@ def _show(console: Console, record: dict[str, Any], out: Path) -> None:
         f"{record['solver']}: {cell['dataset']}, {cell['pixels']} pixels x {cell['bins']} bins, "
         f"{record['threads']} thread(s): {terminal.seconds(record['undisturbed_s'])} undisturbed, "
         f"{terminal.seconds(record['disturbed_s'])} under {record['engine']}",
-        highlight=False, markup=False, soft_wrap=True,
-    )  # fmt: skip
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
     _show_stages(console, record)
     for line in memory.sentences(record):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -162,9 +169,13 @@ def _show(console: Console, record: dict[str, Any], out: Path) -> None:
             view.add_column(name, justify="right", no_wrap=True)
         for row in record["functions"][:SHOWN]:
             view.add_row(
-                row["function"], f"{row['calls']:,}", terminal.seconds(row["own_s"]), f"{row['own_share']:.1%}",
-                terminal.seconds(row["cumulative_s"]), f"{row['cumulative_share']:.1%}",
-            )  # fmt: skip
+                row["function"],
+                f"{row['calls']:,}",
+                terminal.seconds(row["own_s"]),
+                f"{row['own_share']:.1%}",
+                terminal.seconds(row["cumulative_s"]),
+                f"{row['cumulative_share']:.1%}",
+            )
         console.print(view)
         console.print(f"hot spot: {record['hot_spot']}", highlight=False, markup=False, soft_wrap=True)
     for row in record.get("allocations", [])[:SHOWN]:
@@ -185,8 +196,9 @@ def _show_stages(console: Console, record: dict[str, Any]) -> None:
         console.print(
             f"the stages add up to {record['stages_excess']:+.0%} beyond the undisturbed run: counting disturbs it, or "
             "the machine is not quiet",
-            highlight=False, soft_wrap=True,
-        )  # fmt: skip
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def view_command(prof: Path) -> list[str]:

@@ -130,9 +130,12 @@ def _interactive() -> bool:
 
 
 def _as_json(
-    known: Evidence, request: advice_candidates.Request, candidates: list[advice_candidates.Candidate],
-    chosen: advice_candidates.Candidate | None, gaps: list[advice_gaps.Gap],
-) -> dict[str, Any]:  # fmt: skip
+    known: Evidence,
+    request: advice_candidates.Request,
+    candidates: list[advice_candidates.Candidate],
+    chosen: advice_candidates.Candidate | None,
+    gaps: list[advice_gaps.Gap],
+) -> dict[str, Any]:
     rows = [asdict(c) | {"spec": c.spec, "call": advice_text.call(c)} for c in candidates]
     for row in rows:
         for name in ("time_s", "memory_mb"):

@@ -132,11 +132,14 @@ class Match:
 
         return [
             Comparison(
-                name, row(self.base, name), row(self.head, name),
-                _ratio(lanes.get((self.base, name)), lanes.get((self.head, name))), self.tolerance,
+                name,
+                row(self.base, name),
+                row(self.head, name),
+                _ratio(lanes.get((self.base, name)), lanes.get((self.head, name))),
+                self.tolerance,
             )
             for name in solvers
-        ]  # fmt: skip
+        ]
 
     def _satisfy(self, lanes: list[Lane]) -> None:
         """Let those pairs rest of which it is clear whether they are slower than tolerated."""
@@ -165,10 +168,15 @@ def _show(console: Console, cell: Cell, comparisons: list[Comparison]) -> None:
     for c in comparisons:
         style = next((STYLES[bit] for bit in (FAILED, GATE_VIOLATED, SLOWER) if c.code & bit), "")
         view.add_row(
-            c.solver, _time(c.base), _time(c.head), _interval(c.ratio), _change(c, "peak_rss_mb", ".0f"),
-            _change(c, "truth_dem_error", ".3f"), terminal.GATE_MARK[c.head["gate"]] if c.head else "–",
+            c.solver,
+            _time(c.base),
+            _time(c.head),
+            _interval(c.ratio),
+            _change(c, "peak_rss_mb", ".0f"),
+            _change(c, "truth_dem_error", ".3f"),
+            terminal.GATE_MARK[c.head["gate"]] if c.head else "–",
             Text(c.words, style),
-        )  # fmt: skip
+        )
     console.print(view)
     for c in comparisons:
         if c.reason:

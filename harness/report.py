@@ -38,9 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="folders of runs (the newest in results/)")
     parser.add_argument("--out", type=Path, default=PLOTS, metavar="DIR", help=f"where it is written ({PLOTS}/)")
     parser.add_argument(
-        "--history", nargs="?", type=Path, const=history.FOLDER, metavar="FOLDER",
+        "--history",
+        nargs="?",
+        type=Path,
+        const=history.FOLDER,
+        metavar="FOLDER",
         help="the history of commits instead, from airspeed velocity's results (results/asv)",
-    )  # fmt: skip
+    )
     given = parser.parse(arguments)
     try:
         if given.history and given.runs:

@@ -26,12 +26,27 @@ Outputs = tuple[Array, Array, Array, Array, Array]
 
 
 def dn2dem(
-    dn_in: ArrayLike, edn_in: ArrayLike, tresp: ArrayLike, tresp_logt: ArrayLike, temps: ArrayLike, *,
-    solver: str = "numba", reg_tweak: float = 1.0, max_iter: int = 10, gloci: int | ArrayLike = 0,
-    rgt_fact: float = 1.5, dem_norm0: ArrayLike | None = None, nmu: int = 40, warn: bool = False,
-    emd_int: bool = False, emd_ret: bool = False, l_emd: bool = False, non_pos: bool = False, rscl: bool = False,
+    dn_in: ArrayLike,
+    edn_in: ArrayLike,
+    tresp: ArrayLike,
+    tresp_logt: ArrayLike,
+    temps: ArrayLike,
+    *,
+    solver: str = "numba",
+    reg_tweak: float = 1.0,
+    max_iter: int = 10,
+    gloci: int | ArrayLike = 0,
+    rgt_fact: float = 1.5,
+    dem_norm0: ArrayLike | None = None,
+    nmu: int = 40,
+    warn: bool = False,
+    emd_int: bool = False,
+    emd_ret: bool = False,
+    l_emd: bool = False,
+    non_pos: bool = False,
+    rscl: bool = False,
     progress: bool = False,
-) -> Outputs:  # fmt: skip
+) -> Outputs:
     """DEM of every pixel from its counts.
 
     Parameters
@@ -111,11 +126,24 @@ def dn2dem(
 
 
 def demmap(
-    dd: ArrayLike, ed: ArrayLike, rmatrix: ArrayLike, logt: ArrayLike, dlogt: ArrayLike, glc: ArrayLike, *,
-    solver: str = "numba", reg_tweak: float = 1.0, max_iter: int = 10, rgt_fact: float = 1.5,
-    dem_norm0: ArrayLike | None = None, nmu: int = 42, warn: bool = False, l_emd: bool = False, rscl: bool = False,
+    dd: ArrayLike,
+    ed: ArrayLike,
+    rmatrix: ArrayLike,
+    logt: ArrayLike,
+    dlogt: ArrayLike,
+    glc: ArrayLike,
+    *,
+    solver: str = "numba",
+    reg_tweak: float = 1.0,
+    max_iter: int = 10,
+    rgt_fact: float = 1.5,
+    dem_norm0: ArrayLike | None = None,
+    nmu: int = 42,
+    warn: bool = False,
+    l_emd: bool = False,
+    rscl: bool = False,
     progress: bool = False,
-) -> Outputs:  # fmt: skip
+) -> Outputs:
     """The inversion below `dn2dem`, for a list of pixels and a response matrix that is made already.
 
     dd, ed (P, F): counts and errors, DN s-1 px-1. rmatrix (T, F): response times bin width times 1e15. logt, dlogt

@@ -210,9 +210,14 @@ class Solution:
         """Zeros of the shapes that `problem` calls for, every pixel invalid until it is filled in."""
         p, f, t = problem.sizes
         return cls(
-            np.zeros((p, t)), np.zeros((p, t)), np.zeros((p, t)), np.zeros(p), np.zeros((p, f)),
-            np.zeros(p, np.int32), np.full(p, Status.INVALID, np.int8),
-        )  # fmt: skip
+            np.zeros((p, t)),
+            np.zeros((p, t)),
+            np.zeros((p, t)),
+            np.zeros(p),
+            np.zeros((p, f)),
+            np.zeros(p, np.int32),
+            np.full(p, Status.INVALID, np.int8),
+        )
 
 
 @dataclass(frozen=True)

@@ -96,9 +96,14 @@ def _invert_images(given: argparse.Namespace) -> int:
     with Progress(transient=True) as progress:
         bar = progress.add_task("DEM", total=sum(s.dn[..., 0].size for s in sets))
         result = maps.invert(
-            sets, table, np.logspace(low, high, given.bins + 1), options, solver.run, history,
+            sets,
+            table,
+            np.logspace(low, high, given.bins + 1),
+            options,
+            solver.run,
+            history,
             lambda pixels: progress.advance(bar, pixels),
-        )  # fmt: skip
+        )
     _say(result, time.perf_counter() - start)
     write(result, given.out)
     print(f"maps: {given.out}")

@@ -114,10 +114,19 @@ class Demregpy(Peer):
         norm = None if problem.dem_norm0 is None else problem.dem_norm0[given]
         with self._cores():
             dem, edem, elogt, chisq, dn_reg = dn2dem(
-                problem.dn[given], problem.edn[given], state.response, problem.logt, edges,
-                reg_tweak=options.reg_tweak, max_iter=options.max_iter, rgt_fact=options.rgt_fact, nmu=options.nmu,
-                gloci=np.array(options.gloci), l_emd=options.l_emd, dem_norm0=norm,
-            )  # fmt: skip
+                problem.dn[given],
+                problem.edn[given],
+                state.response,
+                problem.logt,
+                edges,
+                reg_tweak=options.reg_tweak,
+                max_iter=options.max_iter,
+                rgt_fact=options.rgt_fact,
+                nmu=options.nmu,
+                gloci=np.array(options.gloci),
+                l_emd=options.l_emd,
+                dem_norm0=norm,
+            )
         negative = (dem < 0).any(axis=1)
         solution.dem[given], solution.edem[given] = dem / SCALE, edem / SCALE
         solution.elogt[given] = elogt * SIGMA_TO_HALF_WIDTH
@@ -185,9 +194,12 @@ class Utu(PlowmanCaspi):
         unit = u.DN / u.s
         temperature = na.ScalarArray(10.0**logt * u.K, axes="t")
         dem, _ = plowman(
-            na.ScalarArray(dn * unit, axes=("p", "f")), na.ScalarArray(edn * unit, axes=("p", "f")),
-            na.FunctionArray(temperature, na.ScalarArray(response * unit * u.cm**5, axes=("t", "f"))), "f", "t",
-        )  # fmt: skip
+            na.ScalarArray(dn * unit, axes=("p", "f")),
+            na.ScalarArray(edn * unit, axes=("p", "f")),
+            na.FunctionArray(temperature, na.ScalarArray(response * unit * u.cm**5, axes=("t", "f"))),
+            "f",
+            "t",
+        )
         values: Array = dem.outputs.ndarray_aligned(("p", "t")).to_value(u.cm**-5)
         return values
 

@@ -8,10 +8,7 @@ from implementations.aia.maps import width_k
 
 TABLE_LOGT = np.round(np.arange(4, 9.01, 0.05), 2)
 PEAKS = (6.85, 7.0, 5.9, 6.15, 6.3, 6.45)
-TABLE = (
-    TABLE_LOGT,
-    np.stack([3e-25 * np.exp(-0.5 * ((TABLE_LOGT - p) / 0.15) ** 2) + 1e-29 for p in PEAKS], axis=1),
-)
+TABLE = (TABLE_LOGT, np.stack([3e-25 * np.exp(-0.5 * ((TABLE_LOGT - p) / 0.15) ** 2) + 1e-29 for p in PEAKS], axis=1))
 EXPOSURE = (2.9, 2.9, 2.0, 2.0, 2.9, 2.9)
 
 

@@ -27,8 +27,12 @@ OPERATORS = (
 ).split()
 WAITS = ("__bool__", "__float__", "__int__", "__index__")
 LAUNCHES, FACTORISATIONS, UP, DOWN, SYNCHRONISATIONS = (
-    "launches", "factorisations", "transfers up", "transfers down", "waits of the host"
-)  # fmt: skip
+    "launches",
+    "factorisations",
+    "transfers up",
+    "transfers down",
+    "waits of the host",
+)
 
 
 class Counting:

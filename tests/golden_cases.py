@@ -29,9 +29,7 @@ def problem(name: str) -> Problem:
     given["l_emd"] = given.get("l_emd", False) or emd_int
     norm = FILE[f"{name} dem_norm0"].reshape(-1, len(logt)) if f"{name} dem_norm0" in FILE else None
     channels = dn.shape[-1]
-    return Problem(
-        dn.reshape(-1, channels), edn.reshape(-1, channels), rmatrix, logt, dlogt, Options(**given), norm
-    )  # fmt: skip
+    return Problem(dn.reshape(-1, channels), edn.reshape(-1, channels), rmatrix, logt, dlogt, Options(**given), norm)
 
 
 def expected(name: str, output: str) -> np.ndarray:

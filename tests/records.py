@@ -26,9 +26,16 @@ def memory(pixels, bins):
 
 
 def write_run(
-    folder, laws, pixels=(200, 1000, 5000), bins=(34, 200), noise=0.0, seed=1, machine=MACHINE, created="2026-01-01",
+    folder,
+    laws,
+    pixels=(200, 1000, 5000),
+    bins=(34, 200),
+    noise=0.0,
+    seed=1,
+    machine=MACHINE,
+    created="2026-01-01",
     **columns,
-):  # fmt: skip
+):
     """A run of solvers named in `laws` (name -> law), every row's other columns overridden by `columns[name]`."""
     rng = np.random.default_rng(seed)
     facts = {"created": created, "commit": "abc", "machine": machine, "software": {}, "grid": GRID}
@@ -45,11 +52,39 @@ def write_run(
 def row(name, law, pixels, bins, rng, noise, columns):
     time = law(pixels, bins) * np.exp(noise * rng.standard_normal())
     return {
-        "run": "made", "commit": "abc", "machine": MACHINE["id"], "solver": name, "device": "cpu", "accuracy": "exact",
-        "external": False, "dataset": "random-response", "seed": 1, "pixels": pixels, "channels": 6, "bins": bins,
-        "threads": 1, "status": "ok", "oneoff_s": 0.5, "prepare_s": 0.0, "solve_s": time, "collect_s": 0.0,
-        "median_s": time, "ci_low_s": time * 0.98, "ci_high_s": time * 1.02, "n": 5, "pixels_per_s": pixels / time,
-        "peak_rss_mb": memory(pixels, bins) + rng.uniform(0, 0.5), "chisq_median": 1.2, "chisq_iqr": 1.0,
-        "chisq_p95": 3.0, "parity_dem": 1e-13, "parity_edem": 1e-13, "parity_elogt": 0.0, "parity_chisq": 1e-13,
-        "parity_dn_reg": 1e-13, "truth_dem_error": 0.9, "gate": "pass", "gate_reasons": "",
-    } | columns.get(name.partition("[")[0], {})  # fmt: skip
+        "run": "made",
+        "commit": "abc",
+        "machine": MACHINE["id"],
+        "solver": name,
+        "device": "cpu",
+        "accuracy": "exact",
+        "external": False,
+        "dataset": "random-response",
+        "seed": 1,
+        "pixels": pixels,
+        "channels": 6,
+        "bins": bins,
+        "threads": 1,
+        "status": "ok",
+        "oneoff_s": 0.5,
+        "prepare_s": 0.0,
+        "solve_s": time,
+        "collect_s": 0.0,
+        "median_s": time,
+        "ci_low_s": time * 0.98,
+        "ci_high_s": time * 1.02,
+        "n": 5,
+        "pixels_per_s": pixels / time,
+        "peak_rss_mb": memory(pixels, bins) + rng.uniform(0, 0.5),
+        "chisq_median": 1.2,
+        "chisq_iqr": 1.0,
+        "chisq_p95": 3.0,
+        "parity_dem": 1e-13,
+        "parity_edem": 1e-13,
+        "parity_elogt": 0.0,
+        "parity_chisq": 1e-13,
+        "parity_dn_reg": 1e-13,
+        "truth_dem_error": 0.9,
+        "gate": "pass",
+        "gate_reasons": "",
+    } | columns.get(name.partition("[")[0], {})

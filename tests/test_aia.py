@@ -188,8 +188,10 @@ def test_a_sweep_over_ones_own_map_is_recorded_and_resumed(tmp_path):
     grid = ["--bins", "6", "--solvers", "baseline,numba", "--repeats", "1", "--pixels", "150"]
     done = subprocess.run(
         [*sweep_command, *grid, "--out", tmp_path / "run", "--map", *write_set(tmp_path)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     table = run.Run.open(tmp_path / "run").table()
     assert list(table.gate) == ["pass", "pass"]

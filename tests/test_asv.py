@@ -71,9 +71,17 @@ def measured(clone):
     deaths = clone.parent / "deaths"
     asv(clone, "machine", "--yes", "--machine", "here", "--cpu", "some")
     done = asv(
-        clone, "run", "--machine", "here", "--python=same", "--set-commit-hash", clones.git(clone, "rev-parse", "HEAD"),
-        ASV_PYTHONPATH=str(clone), PYTHONPATH=str(clone), DEATHS=str(deaths),
-    )  # fmt: skip
+        clone,
+        "run",
+        "--machine",
+        "here",
+        "--python=same",
+        "--set-commit-hash",
+        clones.git(clone, "rev-parse", "HEAD"),
+        ASV_PYTHONPATH=str(clone),
+        PYTHONPATH=str(clone),
+        DEATHS=str(deaths),
+    )
     (path,) = [p for p in (clone / "results" / "asv" / "here").glob("*.json") if p.name != "machine.json"]
     (notes,) = (clone / "results" / "asv" / "notes").glob("*.jsonl")
     lines = [json.loads(line) for line in notes.read_text().splitlines()]
@@ -121,10 +129,21 @@ def test_publish_makes_a_site_of_it(clone, measured):
 
 
 RECORD = {
-    "row": {"status": "ok", "peak_rss_mb": 321.5, "oneoff_s": 2.0, "speedup": 4.0, "gate": "fail", "chisq_median": 1.5,
-            "parity_dem": 1e-3, "parity_edem": "inf", "parity_elogt": 0.0, "parity_chisq": 0.0, "parity_dn_reg": 0.0},
+    "row": {
+        "status": "ok",
+        "peak_rss_mb": 321.5,
+        "oneoff_s": 2.0,
+        "speedup": 4.0,
+        "gate": "fail",
+        "chisq_median": 1.5,
+        "parity_dem": 1e-3,
+        "parity_edem": "inf",
+        "parity_elogt": 0.0,
+        "parity_chisq": 0.0,
+        "parity_dn_reg": 0.0,
+    },
     "turns": {"1": [[0.0, 1.0, 0.0], [0.5, 1.5, 0.0]], "2": [[0.0, 3.0, 0.0]], "3": [[0.0, 2.0, 0.25]]},
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,17 @@ SURE = {"speedup": 10.0, "speedup_low": 9.9, "speedup_high": 10.1}
 def pair(tmp_path, a=(), b=(), **kwargs):
     columns = {"baseline": {"speedup": 1.0, "speedup_low": 1.0, "speedup_high": 1.0}}
     return [
-        records.write_run(tmp_path / name, {"baseline": records.slow, "fast": records.fast}, pixels=(200,), bins=(34,),
-                          **columns, fast=SURE | dict(given), **kwargs)
+        records.write_run(
+            tmp_path / name,
+            {"baseline": records.slow, "fast": records.fast},
+            pixels=(200,),
+            bins=(34,),
+            **columns,
+            fast=SURE | dict(given),
+            **kwargs,
+        )
         for name, given in (("a", a), ("b", b))
-    ]  # fmt: skip
+    ]
 
 
 def verdicts(runs):

@@ -46,9 +46,13 @@ def tool(tmp_path, monkeypatch):
 def test_each_line_is_a_device():
     first, second = devices.parse_facts(TWO)
     assert first == {
-        "name": "NVIDIA H100 80GB HBM3", "driver": "535.104.05", "memory_mb": 81559.0,
-        "clock_max_mhz": 1980.0, "clock_mhz": 345.0, "clock_memory_mhz": 2619.0,
-    }  # fmt: skip
+        "name": "NVIDIA H100 80GB HBM3",
+        "driver": "535.104.05",
+        "memory_mb": 81559.0,
+        "clock_max_mhz": 1980.0,
+        "clock_mhz": 345.0,
+        "clock_memory_mhz": 2619.0,
+    }
     assert second["clock_mhz"] is None
 
 
@@ -129,9 +133,20 @@ def test_a_device_solvers_own_facts_and_the_throttling_are_recorded(tool, tmp_pa
     (tmp_path / "plugin.py").write_text(PLUGIN)
     folder = tmp_path / "run"
     done = sweep(
-        "--plugin", tmp_path / "plugin.py", "--solvers", "baseline,pretends", "--pixels", "60", "--bins", "20",
-        "--repeats", "2", "--out", folder, check=0,
-    )  # fmt: skip
+        "--plugin",
+        tmp_path / "plugin.py",
+        "--solvers",
+        "baseline,pretends",
+        "--pixels",
+        "60",
+        "--bins",
+        "20",
+        "--repeats",
+        "2",
+        "--out",
+        folder,
+        check=0,
+    )
     records = {
         r["row"]["solver"]: r for r in (json.loads(path.read_text()) for path in (folder / "cells").glob("*.json"))
     }

@@ -20,10 +20,17 @@ from harness.show import terminal as show_terminal
 
 RESULTS = Path(__file__).parent.parent / "results"
 RECORDED = [
-    folder for folder in (RESULTS / "reference", RESULTS / "reference-loci", RESULTS / "reference-heldout")
-    if sum(wall for wall in {(r["cell"]["pixels"], r["cell"]["bins"]): r.get("cell_setup_s", 0.0)
-                             + r.get("cell_rounds_s", 0.0) for r in Run.open(folder).records()}.values()) > 180
-]  # fmt: skip
+    folder
+    for folder in (RESULTS / "reference", RESULTS / "reference-loci", RESULTS / "reference-heldout")
+    if sum(
+        wall
+        for wall in {
+            (r["cell"]["pixels"], r["cell"]["bins"]): r.get("cell_setup_s", 0.0) + r.get("cell_rounds_s", 0.0)
+            for r in Run.open(folder).records()
+        }.values()
+    )
+    > 180
+]
 """Committed runs of this project's solvers over a grid, of more than three minutes: after the first of them enough is
 left to be predicted. What the peers' solvers cost beside the baseline is not known beforehand."""
 FACTOR = 1.5
@@ -34,9 +41,13 @@ def table(tmp_path_factory):
     long = "dask-delayed[workers=2,inner=numba-regmap]"
     laws = {"baseline": slow, "numba": fast, long: fast, "broken": slow}
     run = write_run(
-        tmp_path_factory.mktemp("shown") / "run", laws, (200, 100_000), (34,), of_limit=0.0123,
+        tmp_path_factory.mktemp("shown") / "run",
+        laws,
+        (200, 100_000),
+        (34,),
+        of_limit=0.0123,
         broken={"gate": "fail", "gate_reasons": "dem: deviates from the baseline by 3"},
-    )  # fmt: skip
+    )
     rows = run.table()
     rows["speedup"], rows["speedup_low"], rows["speedup_high"] = 1234.5, 1200.0, 1300.0
     rows["of_limit"] = 0.0123

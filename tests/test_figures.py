@@ -31,8 +31,13 @@ def made(tmp_path_factory):
         "flops_per_s": {"core": {"best": 1e11}, "all": {"best": 2e11}},
         "copy_bytes_per_s": [{"bytes": 2**20, "core": {"best": 1e10}, "all": {"best": 2e10}}],
     }
-    work = {"strategy_flops": 1e6, "strategy_bytes": 1e4, "speedup": 1.0, "truth_coverage": 0.4,
-            "truth_peak_logt_error": 0.1}  # fmt: skip
+    work = {
+        "strategy_flops": 1e6,
+        "strategy_bytes": 1e4,
+        "speedup": 1.0,
+        "truth_coverage": 0.4,
+        "truth_peak_logt_error": 0.1,
+    }
     faster = work | {"speedup": 30.0, "speedup_low": 29.0, "speedup_high": 31.0}
     folder = tmp_path_factory.mktemp("runs") / "made"
     run = records.write_run(folder, LAWS | {"fast[threads=2]": records.slow}, baseline=work, fast=faster)

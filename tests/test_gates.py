@@ -114,9 +114,17 @@ def summary_at(chisq, iterations=1):
     ones = np.ones((1, 3))
     zero = np.zeros(1, int)
     return Summary(
-        np.array([chisq]), zero.astype(np.int8), np.zeros(1, bool), zero, ones, ones, ones, np.array([chisq]), ones,
+        np.array([chisq]),
+        zero.astype(np.int8),
+        np.zeros(1, bool),
+        zero,
+        ones,
+        ones,
+        ones,
+        np.array([chisq]),
+        ones,
         np.array([iterations]),
-    )  # fmt: skip
+    )
 
 
 @given(gap=st.floats(1e-6, 0.5), iterations=st.integers(1, 5))

@@ -67,9 +67,8 @@ def test_a_failed_gate_or_test_is_the_exit_code(monkeypatch, tmp_path):
     bad = ROOT / "tests" / "plugins" / "bad.py"
     name = "five-percent-off"
     monkeypatch.setattr(
-        gpu_check, "STEPS",
-        {"gates": f"--plugin {bad} --pixels 30 --bins 12 --repeats 1 --solvers baseline,{name}"},
-    )  # fmt: skip
+        gpu_check, "STEPS", {"gates": f"--plugin {bad} --pixels 30 --bins 12 --repeats 1 --solvers baseline,{name}"}
+    )
     assert gpu_check.check(tmp_path / "gpu-none", Console(quiet=True)) == cli.GATE_FAILED
     monkeypatch.setattr(gpu_check, "STEPS", {})
     monkeypatch.setattr(gpu_check, "gpu_tests", lambda console: cli.CELL_FAILED)
@@ -87,8 +86,7 @@ def test_a_run_that_is_there_is_not_overwritten(monkeypatch, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("name", "folder"),
-    [("NVIDIA H100 80GB HBM3", "h100-80gb-hbm3"), ("Tesla T4", "tesla-t4"), ("NVIDIA H200", "h200")],
+    ("name", "folder"), [("NVIDIA H100 80GB HBM3", "h100-80gb-hbm3"), ("Tesla T4", "tesla-t4"), ("NVIDIA H200", "h200")]
 )
 def test_a_devices_name_names_a_folder(name, folder):
     assert gpu_check.slug(name) == folder

@@ -11,10 +11,28 @@ from harness import report
 from harness.records import history
 from harness.reports import history as report_of
 
-MACHINE = {"machine": "some-box", "cpu": "Some CPU", "num_cpu": "2", "ram": "24 GB", "os": "Linux", "arch": "x86_64",
-           "version": 1}  # fmt: skip
-COLUMNS = ["result", "params", "version", "started_at", "duration", "stats_ci_99_a", "stats_ci_99_b", "stats_q_25",
-           "stats_q_75", "stats_number", "stats_repeat"]  # fmt: skip
+MACHINE = {
+    "machine": "some-box",
+    "cpu": "Some CPU",
+    "num_cpu": "2",
+    "ram": "24 GB",
+    "os": "Linux",
+    "arch": "x86_64",
+    "version": 1,
+}
+COLUMNS = [
+    "result",
+    "params",
+    "version",
+    "started_at",
+    "duration",
+    "stats_ci_99_a",
+    "stats_ci_99_b",
+    "stats_q_25",
+    "stats_q_75",
+    "stats_number",
+    "stats_repeat",
+]
 PARAMS = [["'baseline'", "'fast'", "'absent'"], ["50"], ["34"]]
 BEFORE = AFTER = 4
 
@@ -96,12 +114,25 @@ def folder(tmp_path_factory):
     """Two machines; on one the solver became slower, and its gate broke."""
     pytest.importorskip("asv", reason="asv is not installed")
     folder = tmp_path_factory.mktemp("history")
-    note = {"solver": "fast", "pixels": 50, "bins": 34, "status": "ok", "reason": "", "gate": "fail",
-            "gate_reasons": "dem deviates by <1e-2>"}  # fmt: skip
+    note = {
+        "solver": "fast",
+        "pixels": 50,
+        "bins": 34,
+        "status": "ok",
+        "reason": "",
+        "gate": "fail",
+        "gate_reasons": "dem deviates by <1e-2>",
+    }
     skipped = note | {"solver": "absent", "status": "skipped", "gate": "none", "reason": "CuPy is not installed"}
-    write(folder, notes=[note, skipped], time_solve=level(0.001, 0.0012), track_time_to_baseline=level(0.01, 0.02),
-          peakmem_solve=level(2**28, 2**28), track_chisq_median=level(1.5, 1.5),
-          track_gate_violation=level(0.0, 1.0))  # fmt: skip
+    write(
+        folder,
+        notes=[note, skipped],
+        time_solve=level(0.001, 0.0012),
+        track_time_to_baseline=level(0.01, 0.02),
+        peakmem_solve=level(2**28, 2**28),
+        track_chisq_median=level(1.5, 1.5),
+        track_gate_violation=level(0.0, 1.0),
+    )
     write(folder, machine=MACHINE | {"machine": "another", "cpu": "Another CPU"}, time_solve=level(1.0, 1.0))
     return folder
 

@@ -17,9 +17,25 @@ from implementations.maths import constraint, discrepancy, factorise, inverse, r
 from implementations.maths.namespace import Standard
 
 MISSING = (
-    "array_api_compat", "joblib", "threadpoolctl", "jinja2", "dask", "distributed", "zarr", "astropy", "asdf", "asv",
-    "pytest", "hypothesis", "array_api_strict", "line_profiler", "memray", "pyinstrument", "snakeviz", "sunpy",
-)  # fmt: skip
+    "array_api_compat",
+    "joblib",
+    "threadpoolctl",
+    "jinja2",
+    "dask",
+    "distributed",
+    "zarr",
+    "astropy",
+    "asdf",
+    "asv",
+    "pytest",
+    "hypothesis",
+    "array_api_strict",
+    "line_profiler",
+    "memray",
+    "pyinstrument",
+    "snakeviz",
+    "sunpy",
+)
 
 
 @pytest.fixture
@@ -33,9 +49,20 @@ def test_a_sweep_needs_no_more(lean, tmp_path):
     blocked = "import importlib.util, joblib"
     assert subprocess.run([sys.executable, "-c", blocked], env=lean, capture_output=True).returncode == 1
     sweep(
-        "--solvers", "baseline,batched,numba,processes[inner=l2,workers=1],dask,gpu-batched", "--pixels", "12",
-        "--bins", "12", "--repeats", "1", "--strict", "--out", tmp_path / "run", check=0, env=lean,
-    )  # fmt: skip
+        "--solvers",
+        "baseline,batched,numba,processes[inner=l2,workers=1],dask,gpu-batched",
+        "--pixels",
+        "12",
+        "--bins",
+        "12",
+        "--repeats",
+        "1",
+        "--strict",
+        "--out",
+        tmp_path / "run",
+        check=0,
+        env=lean,
+    )
     rows = rows_of(tmp_path / "run")
     ran = rows[rows.status == "ok"]
     assert {"baseline", "batched", "numba", "processes[inner=l2,workers=1]"} <= set(ran.index)

@@ -57,9 +57,11 @@ def test_the_maps_are_the_solvers_outputs_in_place(one):
     with fits.open(out) as file:
         sigma = 2 * np.sqrt(2 * np.log(2))
         for name, values in (
-            ("DEM", expected.dem * 1e15), ("EDEM", expected.edem * 1e15), ("ELOGT", expected.elogt / sigma),
+            ("DEM", expected.dem * 1e15),
+            ("EDEM", expected.edem * 1e15),
+            ("ELOGT", expected.elogt / sigma),
             ("DN_REG", expected.dn_reg),
-        ):  # fmt: skip
+        ):
             at_pixels = np.moveaxis(file[name].data, 0, -1).reshape(12 * 17, -1)
             np.testing.assert_allclose(at_pixels, values, rtol=1e-6)
         assert file["STATUS"].data[3, 4] == 2

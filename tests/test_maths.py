@@ -44,13 +44,26 @@ def pipeline(a: dict[str, Any], l_emd: bool = False) -> dict[str, Any]:
     peak = uncertainty.profile_peak(per_count, a["rmatrix"])
     dn_reg = uncertainty.counts(dem, a["rmatrix"])
     return {
-        "kernel": kernel, "d": d, "linv": linv, "s": s, "grid": grid, "misfit": misfit, "mu": mu, "dem": dem,
-        "k_dagger": k_dagger, "peak": peak, "dn_reg": dn_reg, "edem": uncertainty.edem(k_dagger),
+        "kernel": kernel,
+        "d": d,
+        "linv": linv,
+        "s": s,
+        "grid": grid,
+        "misfit": misfit,
+        "mu": mu,
+        "dem": dem,
+        "k_dagger": k_dagger,
+        "peak": peak,
+        "dn_reg": dn_reg,
+        "edem": uncertainty.edem(k_dagger),
         "elogt": uncertainty.elogt(per_count, a["rmatrix"], peak, sampling, a["dlogt"]),
-        "chisq": uncertainty.chisq(a["dn"], a["edn"], dn_reg), "points": sampling.points,
-        "given": constraint.is_given(a["w"]), "loci": constraint.loci_weight(a["dn"], a["rmatrix"]),
-        "self": constraint.solution_weight(dem), "uniform": constraint.uniform_inverse_diagonal(a["dlogt"]),
-    }  # fmt: skip
+        "chisq": uncertainty.chisq(a["dn"], a["edn"], dn_reg),
+        "points": sampling.points,
+        "given": constraint.is_given(a["w"]),
+        "loci": constraint.loci_weight(a["dn"], a["rmatrix"]),
+        "self": constraint.solution_weight(dem),
+        "uniform": constraint.uniform_inverse_diagonal(a["dlogt"]),
+    }
 
 
 @pytest.mark.parametrize("sizes", [(5, 11, 4), (3, 3, 7), (1, 6, 6), (0, 8, 3)])
@@ -105,9 +118,7 @@ def test_thin_svd_loses_no_more_than_an_svd_does(xp, sizes, closeness):
     if closeness:
         rmatrix[:, 1] = rmatrix[:, 0] + 10.0**-closeness * rng.random(bins)
     linv, edn = rng.uniform(0.1, 1, (4, bins)), rng.uniform(0.1, 1, (4, channels))
-    u, s = factorise.thin_svd(
-        factorise.reduced(xp.asarray(rmatrix), xp.asarray(linv)), xp.asarray(edn)
-    )  # fmt: skip
+    u, s = factorise.thin_svd(factorise.reduced(xp.asarray(rmatrix), xp.asarray(linv)), xp.asarray(edn))
     u, s, b = np.asarray(u), np.asarray(s), rmatrix.T * linv[:, None, :] / edn[:, :, None]
     rank, largest = min(sizes), s[:, :1]
     assert u.shape == (4, channels, rank)

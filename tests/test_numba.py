@@ -107,11 +107,14 @@ print(sum(search.stats.cache_hits.values()), sum(search.stats.cache_misses.value
 """
     counts = [
         subprocess.run(
-            [sys.executable, "-c", code], env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
-            capture_output=True, text=True, check=True,
+            [sys.executable, "-c", code],
+            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout.split()
         for _ in range(2)
-    ]  # fmt: skip
+    ]
     assert counts == [["0", "1"], ["1", "0"]]
 
 

@@ -57,9 +57,16 @@ def figures(**changed):
     """A run on four cores that takes a second, half of which a second thread would save."""
     blas = [{"process": "main", "pools": [{"user_api": "blas", "num_threads": 1}]}]
     run = {
-        "prepare_s": 0.0, "solve_s": 1.0, "collect_s": 0.0, "total_s": 1.0, "busy_s": [1.0], "waited_s": 0.0,
-        "processes": 1, "cores": 4, "blas": blas,
-    }  # fmt: skip
+        "prepare_s": 0.0,
+        "solve_s": 1.0,
+        "collect_s": 0.0,
+        "total_s": 1.0,
+        "busy_s": [1.0],
+        "waited_s": 0.0,
+        "processes": 1,
+        "cores": 4,
+        "blas": blas,
+    }
     return run | changed
 
 

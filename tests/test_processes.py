@@ -125,9 +125,20 @@ def test_contention_preset_here(tmp_path):
     """On the cores it runs; what wants a device that isn't here is skipped, with the reason."""
     asked = "processes[inner=batched,workers=1],processes[inner=batched,workers=2],processes[inner=gpu-fused,workers=2]"
     done = sweep(
-        "--preset", "contention", "--pixels", "400", "--bins", "12", "--repeats", "2", "--solvers", asked,
-        "--out", tmp_path / "run", check=0,
-    )  # fmt: skip
+        "--preset",
+        "contention",
+        "--pixels",
+        "400",
+        "--bins",
+        "12",
+        "--repeats",
+        "2",
+        "--solvers",
+        asked,
+        "--out",
+        tmp_path / "run",
+        check=0,
+    )
     table = pd.read_csv(tmp_path / "run" / contention.FILE)
     ran = table[table.inner == "batched"]
     assert list(ran.processes) == [1, 2]
@@ -156,10 +167,14 @@ def test_where_the_device_turns_slower_than_the_cores(tmp_path):
     run = made_up(
         tmp_path,
         {
-            ("numba", 1): (100, 0), ("numba", 4): (400, 0), ("numba", 8): (700, 0),
-            ("gpu-fused", 1): (500, 50), ("gpu-fused", 4): (450, 50), ("gpu-fused", 8): (300, 50),
+            ("numba", 1): (100, 0),
+            ("numba", 4): (400, 0),
+            ("numba", 8): (700, 0),
+            ("gpu-fused", 1): (500, 50),
+            ("gpu-fused", 4): (450, 50),
+            ("gpu-fused", 8): (300, 50),
         },
-    )  # fmt: skip
+    )
     table = contention.of_run(run)
     assert list(table[table.inner == "numba"].gain) == pytest.approx([1, 4, 7])
     assert list(table[table.inner == "gpu-fused"].process_device_mb) == [50, 50, 50]

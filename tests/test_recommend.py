@@ -174,8 +174,12 @@ def device(pixels, bins):
 
 def test_the_decision_table_says_from_how_many_pixels_a_device_wins(tmp_path, capsys):
     legs = answer(capsys, device_run(tmp_path / "run"), "--table")["table"]
-    of = {(b, d, n): [x for x in legs if (x["bins"], x["device"], x["needs"]) == (b, d, n)] for b in (34, 200)
-          for d in ("cpu", "any") for n in ("exact", "any")}  # fmt: skip
+    of = {
+        (b, d, n): [x for x in legs if (x["bins"], x["device"], x["needs"]) == (b, d, n)]
+        for b in (34, 200)
+        for d in ("cpu", "any")
+        for n in ("exact", "any")
+    }
     assert sum(map(len, of.values())) == len(legs)
     for (_, where, needs), found in of.items():
         names = [leg["solver"] for leg in found]

@@ -72,9 +72,14 @@ def test_a_plugin_file_adds_its_solvers():
     assert {"hangs", "five-percent-off"} <= set(table.names())
     assert table.describe("hangs")["external"]
     assert table.describe("unavailable") | {"tunables": {}} == {
-        "name": "unavailable", "device": "cpu", "accuracy": "exact", "external": True,
-        "available": False, "reason": "no such device", "tunables": {},
-    }  # fmt: skip
+        "name": "unavailable",
+        "device": "cpu",
+        "accuracy": "exact",
+        "external": True,
+        "available": False,
+        "reason": "no such device",
+        "tunables": {},
+    }
 
 
 @pytest.mark.parametrize(

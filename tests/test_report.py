@@ -19,9 +19,11 @@ LAWS = {"baseline": records.slow, "fast": records.fast}
 
 def write(folder, machine=records.MACHINE, **columns):
     """A run of which one solver crashed in a cell, one is skipped, and one's gate failed."""
-    about = {"crashing": {"status": "crashed", "reason": "killed by signal 9 <SIGKILL>", "gate": "none"},
-             "absent": {"status": "skipped", "reason": "CuPy is not installed", "gate": "none"},
-             "wrong": {"gate": "fail", "gate_reasons": "dem deviates by 1e-2"}}  # fmt: skip
+    about = {
+        "crashing": {"status": "crashed", "reason": "killed by signal 9 <SIGKILL>", "gate": "none"},
+        "absent": {"status": "skipped", "reason": "CuPy is not installed", "gate": "none"},
+        "wrong": {"gate": "fail", "gate_reasons": "dem deviates by 1e-2"},
+    }
     laws = LAWS | dict.fromkeys(about, records.slow)
     run = records.write_run(folder, laws, pixels=(200, 1000), machine=machine, created=folder.name, **about | columns)
     for path in (folder / "cells").glob("*.json"):
@@ -68,8 +70,11 @@ def test_in_a_browser_without_a_network(page, width, dark):
 
 def column(browser, table, name):
     heads = [head.inner_text().strip() for head in table.query_selector_all("th")]
-    return [row.query_selector_all("td")[heads.index(name)].inner_text() for row in table.query_selector_all("tbody tr")
-            if row.is_visible()]  # fmt: skip
+    return [
+        row.query_selector_all("td")[heads.index(name)].inner_text()
+        for row in table.query_selector_all("tbody tr")
+        if row.is_visible()
+    ]
 
 
 def test_a_table_sorts_and_filters(page):
@@ -125,8 +130,10 @@ def test_the_newest_run_is_taken(tmp_path, monkeypatch):
 @pytest.mark.parametrize("what", ["nothing there", "no record"])
 def test_what_cannot_be_shown_is_one_line(tmp_path, what, capsys):
     if what == "no record":
-        Run.create(tmp_path / "r", {"created": "", "commit": "", "machine": records.MACHINE, "software": {},
-                                    "grid": records.GRID})  # fmt: skip
+        Run.create(
+            tmp_path / "r",
+            {"created": "", "commit": "", "machine": records.MACHINE, "software": {}, "grid": records.GRID},
+        )
     with pytest.raises(SystemExit, match="2"):
         report.main([str(tmp_path / "r"), "--out", str(tmp_path / "plots")])
     message = capsys.readouterr().err

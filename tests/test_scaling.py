@@ -23,9 +23,15 @@ def add(run, solver, pixels, seconds, threads=1, workers=0):
     line = row(solver, lambda *_: seconds, pixels, 34, np.random.default_rng(0), 0.0, {}) | {"threads": threads}
     turn = [[STARTUP if workers else 0.0, seconds, SHUTDOWN if workers else 0.0]] * 2
     facts = {
-        "slots": workers, "blocks": 10, "startup_s": STARTUP, "shutdown_s": SHUTDOWN, "wall_s": seconds,
-        "task_s": 0.9 * seconds * workers, "bytes_sent": 1e6, "bytes_shared": 2e6,
-    }  # fmt: skip
+        "slots": workers,
+        "blocks": 10,
+        "startup_s": STARTUP,
+        "shutdown_s": SHUTDOWN,
+        "wall_s": seconds,
+        "task_s": 0.9 * seconds * workers,
+        "bytes_sent": 1e6,
+        "bytes_shared": 2e6,
+    }
     numbers = [str(n) for n in range(1, 6)]
     detail = {"turns": dict.fromkeys(numbers, turn), "facts": dict.fromkeys(["0", *numbers], [facts] * 2)}
     if not workers:

@@ -98,9 +98,7 @@ def test_of_the_baseline_the_gsvd_and_the_grid_search_take_most(problem):
 def test_what_is_hooked_is_put_back(problem):
     before = baseline.gsvd, baseline.regularisation, baseline.invert_pixel.__defaults__, executors.start
     stages.hooked_run(create("baseline"), problem)
-    assert before == (
-        baseline.gsvd, baseline.regularisation, baseline.invert_pixel.__defaults__, executors.start
-    )  # fmt: skip
+    assert before == (baseline.gsvd, baseline.regularisation, baseline.invert_pixel.__defaults__, executors.start)
 
 
 def test_every_function_in_the_table_exists():

@@ -45,8 +45,11 @@ def test_a_run_has_every_row_with_every_column(good_run):
     table = pd.read_csv(folder / "table.csv")
     assert table.columns.tolist() == list(COLUMNS)
     assert table[["solver", "bins"]].values.tolist() == [
-        ["baseline", 12], ["vectorized", 12], ["baseline", 34], ["vectorized", 34],
-    ]  # fmt: skip
+        ["baseline", 12],
+        ["vectorized", 12],
+        ["baseline", 34],
+        ["vectorized", 34],
+    ]
     assert (table.status == "ok").all()
     assert (table.gate == "pass").all()
     assert (table.n == 3).all()
@@ -224,8 +227,9 @@ def test_an_interrupted_run_says_how_to_go_on_and_leaves_no_process(tmp_path):
             *(sys.executable, "-m", "harness.sweep", "--plugin", str(BAD), "--solvers", "baseline,hangs", *QUICK),
             *("--out", str(folder)),
         ],
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     while not (folder / "run.json").exists():
         time.sleep(0.1)
     time.sleep(3)
@@ -246,8 +250,9 @@ def test_a_run_killed_at_any_moment_is_resumed_whole(tmp_path, kills):
         arguments = ("--resume", folder) if (folder / "run.json").exists() else (*grid, "--out", folder)
         process = subprocess.Popen(
             [sys.executable, "-m", "harness.sweep", *map(str, arguments)],
-            start_new_session=True, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+        )
         time.sleep(1.0 + 3.0 * ((kill * 0.618) % 1))
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -127,12 +127,19 @@ def _candidate(laws: Laws, rows: pd.DataFrame, solver: str, threads: int, reques
     share = math.ceil(request.pixels / max(parts, 1))
     each = law.predict(share, request.bins)
     return Candidate(
-        solver, threads, refused=reason, gives_up=gives_up, **facts,
-        time_s=Prediction(*(float(x) * max(parts, 1) for x in each)), memory_mb=memory, parts=parts,
-        oneoff_s=(float(here.oneoff_s.median()), float(here.oneoff_s.max())), beyond=law.reach(share, request.bins),
+        solver,
+        threads,
+        refused=reason,
+        gives_up=gives_up,
+        **facts,
+        time_s=Prediction(*(float(x) * max(parts, 1) for x in each)),
+        memory_mb=memory,
+        parts=parts,
+        oneoff_s=(float(here.oneoff_s.median()), float(here.oneoff_s.max())),
+        beyond=law.reach(share, request.bins),
         measured_at=f"{here.pixels.min():,} to {here.pixels.max():,} pixels, "
         f"{', '.join(str(b) for b in sorted(here.bins.unique()))} bins",
-    )  # fmt: skip
+    )
 
 
 def _memory(law: Law | str, request: Request) -> tuple[Prediction | None, int]:

@@ -69,10 +69,24 @@ def measure(found: Sequence[Gap], request: Request, root: Path) -> list[Path]:
             break
         folder = root / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-recommend{number}"
         command = [
-            sys.executable, "-m", "harness.sweep", "--solvers", ",".join(gap.solvers), "--dataset", request.dataset,
-            "--pixels", ",".join(map(str, gap.pixels)), "--bins", str(request.bins), "--repeats", "5",
-            "--max-seconds", f"{left / (2 * len(gap.pixels)):.1f}", "--out", str(folder),
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "harness.sweep",
+            "--solvers",
+            ",".join(gap.solvers),
+            "--dataset",
+            request.dataset,
+            "--pixels",
+            ",".join(map(str, gap.pixels)),
+            "--bins",
+            str(request.bins),
+            "--repeats",
+            "5",
+            "--max-seconds",
+            f"{left / (2 * len(gap.pixels)):.1f}",
+            "--out",
+            str(folder),
+        ]
         hang = {"DEMREG_BENCH_HANG_S": f"{max(left / 2, 1):.0f}"}
         process = subprocess.Popen(command, stdout=sys.stderr, env=os.environ | hang)
         try:

@@ -24,9 +24,13 @@ USELESS = 10.0
 
 
 def show(
-    console: Console, known: Evidence, request: Request, candidates: Sequence[Candidate], chosen: Candidate | None,
+    console: Console,
+    known: Evidence,
+    request: Request,
+    candidates: Sequence[Candidate],
+    chosen: Candidate | None,
     gaps: Sequence[Gap],
-) -> None:  # fmt: skip
+) -> None:
     """The recommendation, what stands behind it, and all candidates."""
     _line(console, f"{request.pixels:,} pixels x {request.bins} bins, times of the workload {request.dataset}")
     _line(console, f"machine: {_machine(known)}")
@@ -146,9 +150,15 @@ def show_table(console: Console, known: Evidence, request: Request, legs: Sequen
         between = "anywhere: as fast" if leg.start_low <= 1 and not settled else between
         between = "" if math.isnan(leg.start_low) else between
         view.add_row(
-            str(leg.bins), leg.device, "exact" if leg.needs == "exact" else "all", f"{leg.from_pixels:,.0f}",
-            leg.solver, str(leg.threads), between, f"{leg.beyond:.2g}x measured" if leg.beyond > 1 else "",
-        )  # fmt: skip
+            str(leg.bins),
+            leg.device,
+            "exact" if leg.needs == "exact" else "all",
+            f"{leg.from_pixels:,.0f}",
+            leg.solver,
+            str(leg.threads),
+            between,
+            f"{leg.beyond:.2g}x measured" if leg.beyond > 1 else "",
+        )
     console.print(view)
 
 
@@ -157,12 +167,17 @@ def show_trials(console: Console, trials: Sequence[Trial]) -> None:
     predicted = sorted((t for t in trials if not t.why), key=lambda t: (t.solver, t.threads, t.bins, t.pixels))
     texts = [
         {
-            "solver": t.solver, "threads": str(t.threads), "pixels": f"{t.pixels:,}", "bins": str(t.bins),
-            "error": f"{t.error:+.0%} {'✔' if t.good else '✘'}", "predicted": seconds(t.predicted_s),
-            "measured": seconds(t.measured_s), "dataset": t.dataset,
+            "solver": t.solver,
+            "threads": str(t.threads),
+            "pixels": f"{t.pixels:,}",
+            "bins": str(t.bins),
+            "error": f"{t.error:+.0%} {'✔' if t.good else '✘'}",
+            "predicted": seconds(t.predicted_s),
+            "measured": seconds(t.measured_s),
+            "dataset": t.dataset,
         }
         for t in predicted
-    ]  # fmt: skip
+    ]
     if texts:
         names = fitting(console.width, texts, ("dataset", "measured", "predicted"))
         view = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")

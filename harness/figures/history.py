@@ -41,9 +41,13 @@ def _grid(points: pd.DataFrame, steps: pd.DataFrame, names: list[str]) -> Figure
     commits = list(dict.fromkeys(points.commit))
     solvers = list(dict.fromkeys(points.solver))
     figure, grid = plt.subplots(
-        len(names), len(cells), squeeze=False, sharex=True, sharey="row",
+        len(names),
+        len(cells),
+        squeeze=False,
+        sharex=True,
+        sharey="row",
         figsize=(2.2 + 2.7 * len(cells), 1.0 + 2.0 * len(names)),
-    )  # fmt: skip
+    )
     for axes_row, name in zip(grid, names, strict=True):
         for axes, (bins, pixels) in zip(axes_row, cells, strict=True):
             inside = {"metric": name, "bins": bins, "pixels": pixels}

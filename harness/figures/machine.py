@@ -10,8 +10,12 @@ from matplotlib.figure import Figure
 from harness.figures.common import Measured, by_solver, legend, panels, pixel_axis
 from harness.machine import limits as machine_limits
 
-PHASES = {"oneoff_s": ("one-off", "o"), "prepare_s": ("prepare", "^"), "solve_s": ("solve", "s"),
-          "collect_s": ("collect", "v")}  # fmt: skip
+PHASES = {
+    "oneoff_s": ("one-off", "o"),
+    "prepare_s": ("prepare", "^"),
+    "solve_s": ("solve", "s"),
+    "collect_s": ("collect", "v"),
+}
 SHORTEST_S = 1e-6
 """Phases below a microsecond are at the axis' left end."""
 
@@ -74,8 +78,13 @@ def parallel_efficiency(data: Measured) -> Figure | str:
     for one, (_, group) in zip(axes, groups, strict=True):
         for n, ((family, pixels), points) in enumerate(group.groupby(["family", "pixels"], sort=False)):
             points = points.sort_values("threads")
-            one.plot(points.threads, points.efficiency, "osD^vP"[n % 6] + "-", color=f"C{n}",
-                     label=f"{family}, {pixels:,} pixels")  # fmt: skip
+            one.plot(
+                points.threads,
+                points.efficiency,
+                "osD^vP"[n % 6] + "-",
+                color=f"C{n}",
+                label=f"{family}, {pixels:,} pixels",
+            )
         one.axhline(1, color="grey", lw=1, ls=":")
         one.set(xlabel="threads", ylim=(0, 1.15))
         one.set_xticks(sorted(several.threads.unique().astype(int)))
@@ -106,8 +115,15 @@ def roofline(data: Measured) -> Figure | str:
         _roofs(one, group, data)
         for row in group.itertuples():
             colour, marker = data.styles[row.solver]
-            one.plot(row.strategy_flops / row.strategy_bytes, row.strategy_flops * row.pixels_per_s / 1e9, marker,
-                     color=colour, ms=8, ls="", label=row.solver)  # fmt: skip
+            one.plot(
+                row.strategy_flops / row.strategy_bytes,
+                row.strategy_flops * row.pixels_per_s / 1e9,
+                marker,
+                color=colour,
+                ms=8,
+                ls="",
+                label=row.solver,
+            )
         one.set(xscale="log", yscale="log", xlabel="operations per byte")
     axes[0].set_ylabel("Gflop/s")
     legend(figure, axes)
@@ -121,8 +137,13 @@ def _roofs(axes: Any, group: pd.DataFrame, data: Measured) -> None:
         axes.plot(intensity, np.minimum(flops, memory * intensity) / 1e9, color="grey", lw=1.3)
         name = "1 thread" if threads == 1 else f"{threads} threads"
         axes.annotate(
-            name, (1, flops / 1e9), (-2, 3), xycoords=axes.get_yaxis_transform(), textcoords="offset points",
-            ha="right", fontsize=8,
-        )  # fmt: skip
+            name,
+            (1, flops / 1e9),
+            (-2, 3),
+            xycoords=axes.get_yaxis_transform(),
+            textcoords="offset points",
+            ha="right",
+            fontsize=8,
+        )
     seen = group.strategy_flops / group.strategy_bytes
     axes.set_xlim(min(0.05, seen.min() / 2), max(1e3, seen.max() * 2))

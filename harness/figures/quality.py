@@ -82,9 +82,17 @@ def _recovery(axes: Axes, drawn: list[tuple[Any, dict[str, Any]]], number: int, 
         bars = slice(None, None, -(-len(logt) // MOST_BARS))
         axes.plot(logt, dem, color=colour, lw=1.1 if len(logt) <= 2 * MOST_BARS else 0.5)
         axes.errorbar(
-            logt[bars], dem[bars], edem[bars], elogt[bars] / 2, marker, color=colour, ms=3.2, lw=0, elinewidth=0.6,
+            logt[bars],
+            dem[bars],
+            edem[bars],
+            elogt[bars] / 2,
+            marker,
+            color=colour,
+            ms=3.2,
+            lw=0,
+            elinewidth=0.6,
             label=f"{row.solver} and all exact" if row.accuracy == "exact" and row.gate == "pass" else row.solver,
-        )  # fmt: skip
+        )
         top = max(np.nanmax(dem + edem), np.nanmax(np.nan_to_num(truth)), axes.get_ylim()[1] / 1.05)
         axes.set_ylim(min(0.0, 1.1 * dem.min()), 1.05 * top)
 
@@ -107,8 +115,15 @@ def truth(data: Measured) -> Figure | str:
             offset = 0.5 * (n + 0.5) / len(names) - 0.25
             places = [solvers.index(name) + offset for name in rows.solver]
             label = names[n].replace("\n", ", ")
-            one.plot(rows[column], places, markers[n % len(markers)], color=plt.get_cmap("viridis")(n / len(names)),
-                     ms=6, ls="", label=label)  # fmt: skip
+            one.plot(
+                rows[column],
+                places,
+                markers[n % len(markers)],
+                color=plt.get_cmap("viridis")(n / len(names)),
+                ms=6,
+                ls="",
+                label=label,
+            )
         by_solver(one, solvers)
         one.set_xlim(0, 1.1 * np.fmax(known[column].max(), 1e-3))
     axes[2].axvline(0.68, color="grey", lw=1, ls=":")

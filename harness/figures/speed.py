@@ -21,10 +21,16 @@ def speed_against_quality(data: Measured) -> Figure | str:
         for row in rows.itertuples():
             colour, marker = data.styles[row.solver]
             one.plot(
-                row.pixels_per_s, row.truth_dem_error, marker, color=colour, ms=9, mew=1.5, ls="",
+                row.pixels_per_s,
+                row.truth_dem_error,
+                marker,
+                color=colour,
+                ms=9,
+                mew=1.5,
+                ls="",
                 mfc=colour if row.gate == "pass" else "none",
                 label=row.solver if row.gate == "pass" else f"{row.solver} (gate: {row.gate})",
-            )  # fmt: skip
+            )
         one.set(xscale="log", xlabel="DEM / s")
         one.xaxis.set_minor_formatter(NullFormatter())
         one.margins(x=0.15)
@@ -48,9 +54,16 @@ def runtime_against_pixels(data: Measured) -> Figure | str:
             low = (points.median_s - points.ci_low_s).clip(lower=0).fillna(0)
             high = (points.ci_high_s - points.median_s).clip(lower=0).fillna(0)
             one.errorbar(
-                points.pixels, points.median_s, yerr=[low, high], marker=marker, ms=5, lw=1.2, color=colour, capsize=2,
+                points.pixels,
+                points.median_s,
+                yerr=[low, high],
+                marker=marker,
+                ms=5,
+                lw=1.2,
+                color=colour,
+                capsize=2,
                 label=f"{name}{_exponent(points)}",
-            )  # fmt: skip
+            )
         one.set_yscale("log")
         pixel_axis(one, rows.pixels)
         one.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, fontsize=7, handlelength=1.4)
@@ -95,6 +108,10 @@ def _speedups(axes: Axes, points: pd.DataFrame, place: int, data: Measured) -> N
         last = points.iloc[-1]
         right = np.nanmax([last.speedup, last.speedup_high])
         axes.annotate(
-            ratio(last.speedup), (right, place + 0.27 * (len(points) > 1)), (6, 0), textcoords="offset points",
-            va="center", fontsize=8,
-        )  # fmt: skip
+            ratio(last.speedup),
+            (right, place + 0.27 * (len(points) > 1)),
+            (6, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+        )

@@ -41,9 +41,14 @@ def median(samples: Sequence[float] | NDArray[np.float64], seed: int = 0) -> Est
         low = high = middle if values.size >= FEWEST else np.nan
         return Estimate(middle, low, high)
     interval = bootstrap(
-        (values,), np.median, confidence_level=LEVEL, n_resamples=RESAMPLES, method="percentile",
-        rng=np.random.default_rng(seed), vectorized=True,
-    ).confidence_interval  # fmt: skip
+        (values,),
+        np.median,
+        confidence_level=LEVEL,
+        n_resamples=RESAMPLES,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+        vectorized=True,
+    ).confidence_interval
     # Interpolation between equal resamples may round outwards.
     low, high = np.clip([interval.low, interval.high], values.min(), values.max())
     return Estimate(middle, float(low), float(high))

@@ -51,9 +51,11 @@ def algorithm(s: Shape) -> Work:
         + (2 * f * t + 7 * t) * s.first  # the first solution, smoothed to weights
         + s.passes * (2 * f * t + t)  # the DEM of each pass
         + 2 * f * t  # recovered counts
-        + 2 * f * f * t + 2 * f * t + t  # rows U^T K and the error of the DEM
+        + 2 * f * f * t
+        + 2 * f * t
+        + t  # rows U^T K and the error of the DEM
         + 3 * 2 * f * t  # of each bin's profile: the peak and its two half maxima
-    )  # fmt: skip
+    )
     divisions = f + t + solves * f * np.log2(s.nmu)  # errors, the DEM's error, the misfit's terms
     return Work(flops, divisions, traffic(s))
 
@@ -88,9 +90,14 @@ def _thin(s: Shape) -> Work:
     """Batched: a thin SVD, whole profiles, arrays of a chunk between the steps."""
     f, t, times = s.channels, s.bins, 1 + s.first
     flops = (
-        2 * f * f * t + times * (22 * f**3 + 7 * f * s.nmu) + (s.passes + s.first) * 2 * f * t
-        + 4 * f * f * t + 2 * f * t + 2 * t * t * f + SAMPLES * t * (2 * f + 4)
-    )  # fmt: skip
+        2 * f * f * t
+        + times * (22 * f**3 + 7 * f * s.nmu)
+        + (s.passes + s.first) * 2 * f * t
+        + 4 * f * f * t
+        + 2 * f * t
+        + 2 * t * t * f
+        + SAMPLES * t * (2 * f + 4)
+    )
     arrays = 6 * f * t + times * 4 * s.nmu + 8 * t + 2 * t * t
     return Work(flops, times * f * s.nmu + 2 * t, DOUBLE * arrays + traffic(s))
 
@@ -112,9 +119,15 @@ def _fused(s: Shape) -> Work:
     rotations = SWEEPS * f * (f - 1) / 2
     needed = PRODUCTS_NEEDED if t >= 64 else 1.0
     flops = (
-        2 * f * f * t + times * rotations * 12 * f + (s.passes + s.first) * (2 * f * t + 2 * t)
-        + 2 * f * t + 2 * f * f * t + 8 * f * t + needed * 2 * f * t * t + SAMPLES * f * (3 + 2 * t * needed)
-    )  # fmt: skip
+        2 * f * f * t
+        + times * rotations * 12 * f
+        + (s.passes + s.first) * (2 * f * t + 2 * t)
+        + 2 * f * t
+        + 2 * f * f * t
+        + 8 * f * t
+        + needed * 2 * f * t * t
+        + SAMPLES * f * (3 + 2 * t * needed)
+    )
     return Work(flops, times * (rotations * 4 + 8 * f * 3) + 4 * t, traffic(s))
 
 

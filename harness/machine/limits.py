@@ -41,9 +41,12 @@ def known(again: bool = False) -> dict[str, Any]:
     found = None if again else cached(machine)
     if found is None:
         done = subprocess.run(
-            [sys.executable, "-m", "harness.machine.probes"], env=pinning.worker_environment(1), capture_output=True,
-            text=True, check=False,
-        )  # fmt: skip
+            [sys.executable, "-m", "harness.machine.probes"],
+            env=pinning.worker_environment(1),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if done.returncode:
             raise ValueError(f"the machine's limits can't be measured: {(done.stderr.splitlines() or ['?'])[-1]}")
         found = {"schema": SCHEMA, "machine": machine, **json.loads(done.stdout)}

@@ -29,8 +29,12 @@ class Checkout:
         """Name -> what the commit's own registry says of the solver. ValueError, in one line, when it can't say."""
         done = subprocess.run(
             [sys.executable, "-m", "harness.sweep", "--list", "--json"],
-            cwd=self.folder, env=worker_environment(1, self.folder), capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            cwd=self.folder,
+            env=worker_environment(1, self.folder),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if done.returncode != 0:
             said = done.stderr.strip().splitlines()
             raise ValueError(f"{self.label}: its solvers can't be listed: {said[-1] if said else '(no word)'}")

@@ -62,9 +62,13 @@ class Supervisor:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
         self._process = subprocess.Popen(
             [*under, sys.executable, "-m", worker_module(checkout), folder, spec, str(threads), *plugins],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
-            env={**worker_environment(threads, checkout), **(variables or {})}, cwd=checkout, process_group=0,
-        )  # fmt: skip
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env={**worker_environment(threads, checkout), **(variables or {})},
+            cwd=checkout,
+            process_group=0,
+        )
         self._received = b""
 
     @property

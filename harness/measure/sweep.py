@@ -69,11 +69,18 @@ class Sweep:
         """What a row is of."""
         described = self.table.describe(solver_spec.parse(spec)[0])
         return {
-            "run": self.provenance["run"], "commit": self.provenance["commit"],
-            "machine": self.provenance["machine"]["id"], "solver": spec, "device": described["device"],
-            "accuracy": described["accuracy"], "external": described["external"], "dataset": cell.dataset,
-            "seed": cell.seed, "pixels": cell.pixels, "bins": cell.bins,
-        }  # fmt: skip
+            "run": self.provenance["run"],
+            "commit": self.provenance["commit"],
+            "machine": self.provenance["machine"]["id"],
+            "solver": spec,
+            "device": described["device"],
+            "accuracy": described["accuracy"],
+            "external": described["external"],
+            "dataset": cell.dataset,
+            "seed": cell.seed,
+            "pixels": cell.pixels,
+            "bins": cell.bins,
+        }
 
     def _note_exhausted(self, cell: Cell, row: dict[str, Any]) -> None:
         if row["status"] in ("timeout", "out_of_memory"):

@@ -38,11 +38,15 @@ class Calls:
         """Functions by falling own time: calls, own and cumulative seconds, their shares of the run."""
         rows = [
             {
-                "function": label(key), "calls": calls, "own_s": own, "cumulative_s": cumulative,
-                "own_share": own / self.total, "cumulative_share": cumulative / self.total,
+                "function": label(key),
+                "calls": calls,
+                "own_s": own,
+                "cumulative_s": cumulative,
+                "own_share": own / self.total,
+                "cumulative_share": cumulative / self.total,
             }
             for key, (_, calls, own, cumulative, _) in self.stats.items()
-        ]  # fmt: skip
+        ]
         return sorted(rows, key=lambda row: -row["own_s"])[:most]
 
     def hot_spot(self) -> str:

@@ -172,8 +172,9 @@ def _perf(run: Run, solver: Solver, out: Path) -> dict[str, Any]:
     data = out / "perf.data"
     recorder = subprocess.Popen(
         ["perf", "record", "-q", "-g", "-F", str(PERF_HERTZ), "-o", str(data), "-p", str(os.getpid())],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     time.sleep(0.5)  # perf doesn't say when it has attached
     try:
         phases, _ = run()
@@ -182,8 +183,10 @@ def _perf(run: Run, solver: Solver, out: Path) -> dict[str, Any]:
         recorder.wait(timeout=30)
     report = subprocess.run(
         ["perf", "report", "-i", str(data), "--stdio", "--no-children", "-g", "none", "--percent-limit", "0.5"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     (out / "perf.txt").write_text(report.stdout)
     return {"run_s": phases.total, "files": ["perf.data", "perf.txt"]}
 

@@ -61,9 +61,11 @@ def _look(pid: int) -> dict[str, float] | None:
     if not held:
         return None
     return {
-        "own": held[0][0], "workers": sum(private for private, _ in held[1:]),
-        "shared": sum(shared for _, shared in held), "processes": float(len(held)),
-    }  # fmt: skip
+        "own": held[0][0],
+        "workers": sum(private for private, _ in held[1:]),
+        "shared": sum(shared for _, shared in held),
+        "processes": float(len(held)),
+    }
 
 
 def _held(process: psutil.Process) -> tuple[float, float] | None:

@@ -21,9 +21,16 @@ from implementations.contract import Problem, Solver
 from implementations.solver_spec import parse
 
 STAGES = (
-    "weights", "factorisation", "grid search", "positivity", "errors", "profile width", "transfers", "pool overhead",
+    "weights",
+    "factorisation",
+    "grid search",
+    "positivity",
+    "errors",
+    "profile width",
+    "transfers",
+    "pool overhead",
     OTHER,
-)  # fmt: skip
+)
 """The weights that shape L; SVDs and what leads to them; the search for mu; the DEM of each pass; edem, chi-squared and
 counts; elogt; staging, and to and from a device; workers' start, end and waiting; the rest."""
 AGREEMENT = 0.1
@@ -38,33 +45,42 @@ HANDS_ON = ("dask", "dask-delayed", "processes")
 
 _PARTS = {
     "implementations.baseline": {
-        "constraint_weight smoothed": "weights", "gsvd": "factorisation", "regularisation": "grid search",
-        "regularised_inverse": "positivity", "temperature_resolution": "profile width",
+        "constraint_weight smoothed": "weights",
+        "gsvd": "factorisation",
+        "regularisation": "grid search",
+        "regularised_inverse": "positivity",
+        "temperature_resolution": "profile width",
     },
     "implementations.cpu.vectorized": {
-        "constraint_weight": "weights", "gsvd": "factorisation", "regularisation": "grid search",
+        "constraint_weight": "weights",
+        "gsvd": "factorisation",
+        "regularisation": "grid search",
     },
     "implementations.cpu.regmap_search": {"search search_parallel": "grid search"},
     "implementations.cpu.batched": {
-        "constraint_weight": "weights", "factorised": "factorisation", "nonnegative": "positivity",
-        "resolution": "profile width", "Batched.fill": OTHER,
+        "constraint_weight": "weights",
+        "factorised": "factorisation",
+        "nonnegative": "positivity",
+        "resolution": "profile width",
+        "Batched.fill": OTHER,
     },
     "implementations.cpu.l2": {
-        "tabulate": "factorisation", "choose by_grid_point": "grid search", "invert": "positivity",
+        "tabulate": "factorisation",
+        "choose by_grid_point": "grid search",
+        "invert": "positivity",
     },
     "implementations.maths.constraint": {
-        "is_given loci_weight solution_weight smoothed inverse_diagonal uniform_inverse_diagonal": "weights",
+        "is_given loci_weight solution_weight smoothed inverse_diagonal uniform_inverse_diagonal": "weights"
     },
     "implementations.maths.factorise": {"reduced thin_svd": "factorisation"},
     "implementations.maths.discrepancy": {"grid misfit project morozov": "grid search"},
     "implementations.maths.inverse": {"solution": "positivity", "k_dagger": "errors"},
     "implementations.maths.uncertainty": {
-        "edem counts chisq": "errors", "sampling profile_peak elogt": "profile width",
+        "edem counts chisq": "errors",
+        "sampling profile_peak elogt": "profile width",
     },
-    "implementations.executors": {
-        "start InWorkers.stop InProcess.stop": "pool overhead", "invert_block": OTHER,
-    },
-}  # fmt: skip
+    "implementations.executors": {"start InWorkers.stop InProcess.stop": "pool overhead", "invert_block": OTHER},
+}
 TABLE = {f"{m}:{f}": stage for m, parts in _PARTS.items() for names, stage in parts.items() for f in names.split()}
 """Where each function's time goes. A function in none of them adds to the one that called it."""
 

@@ -55,10 +55,16 @@ def show(console: Console, runs: dict[int, dict[str, Any]]) -> None:
     for threads, run in runs.items():
         copied = run["bandwidth_share"]
         view.add_row(
-            str(threads), terminal.seconds(run["total_s"]), terminal.ratio(run["speedup"]), f"{run['efficiency']:.0%}",
-            str(len(run["busy_s"])), f"{run['start_share']:.0%}", f"{run['imbalance']:.0%}", f"{run['wait_share']:.0%}",
+            str(threads),
+            terminal.seconds(run["total_s"]),
+            terminal.ratio(run["speedup"]),
+            f"{run['efficiency']:.0%}",
+            str(len(run["busy_s"])),
+            f"{run['start_share']:.0%}",
+            f"{run['imbalance']:.0%}",
+            f"{run['wait_share']:.0%}",
             "not counted" if copied is None else f"{copied:.1%}",
-        )  # fmt: skip
+        )
     console.print(view)
     for threads, run in runs.items():
         for finding in run["findings"] or ["nothing found that keeps it from being faster"]:

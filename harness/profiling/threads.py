@@ -106,11 +106,14 @@ def _run(solver: Solver, problem: Problem) -> dict[str, Any]:
     most = max((ran for ran, _ in spent.values()), default=0.0)
     busy = {key: each for key, each in spent.items() if each[0] >= BUSY * most}
     return {
-        "prepare_s": staged - start, "solve_s": end - begin, "collect_s": done - home,
+        "prepare_s": staged - start,
+        "solve_s": end - begin,
+        "collect_s": done - home,
         "total_s": staged - start + end - begin + done - home,
         "busy_s": sorted((ran for ran, _ in busy.values()), reverse=True),
-        "waited_s": sum(wait for _, wait in busy.values()), "processes": len({pid for pid, _ in busy}),
-    }  # fmt: skip
+        "waited_s": sum(wait for _, wait in busy.values()),
+        "processes": len({pid for pid, _ in busy}),
+    }
 
 
 @contextmanager

@@ -37,13 +37,20 @@ def _cells(row: pd.Series) -> dict[str, str]:
         return f"{row[name]:.2f}{interval}"
 
     return {
-        "pixels": f"{row.pixels:,}", "bins": f"{row.bins}", "workers": f"{row.workers}", "rounds": f"{row.n}",
-        "solve": f"{row.seconds:.2f} s", "start": f"{row.startup_s:.1f} s", "end": f"{row.shutdown_s:.1f} s",
-        "strong efficiency": share("strong"), "weak efficiency": share("weak"),
-        "rate beside `numba` on as many threads": share("beside"), "beside the work, per block":
-        f"{1e3 * row.overhead_s:.0f} ms", "sent": f"{row.bytes_sent / 1e6:,.0f} MB",
+        "pixels": f"{row.pixels:,}",
+        "bins": f"{row.bins}",
+        "workers": f"{row.workers}",
+        "rounds": f"{row.n}",
+        "solve": f"{row.seconds:.2f} s",
+        "start": f"{row.startup_s:.1f} s",
+        "end": f"{row.shutdown_s:.1f} s",
+        "strong efficiency": share("strong"),
+        "weak efficiency": share("weak"),
+        "rate beside `numba` on as many threads": share("beside"),
+        "beside the work, per block": f"{1e3 * row.overhead_s:.0f} ms",
+        "sent": f"{row.bytes_sent / 1e6:,.0f} MB",
         "shared": f"{row.bytes_shared / 1e6:,.0f} MB",
-    }  # fmt: skip
+    }
 
 
 def full_frame() -> str:

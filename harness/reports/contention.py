@@ -39,11 +39,14 @@ def _row(record: dict[str, Any]) -> dict[str, Any] | None:
         return None
     device = [f["process_device_mb"] for f in facts if "process_device_mb" in f]
     return {name: row[name] for name in CELL} | {
-        "inner": solver_spec.parse(row["solver"])[1].get("inner", "numba"), "processes": int(facts[0]["processes"]),
-        "seconds": row["median_s"], "pixels_per_s": row["pixels_per_s"],
+        "inner": solver_spec.parse(row["solver"])[1].get("inner", "numba"),
+        "processes": int(facts[0]["processes"]),
+        "seconds": row["median_s"],
+        "pixels_per_s": row["pixels_per_s"],
         "process_rss_mb": median(f["process_rss_mb"] for f in facts),
-        "process_device_mb": median(device) if device else float("nan"), "gain": float("nan"),
-    }  # fmt: skip
+        "process_device_mb": median(device) if device else float("nan"),
+        "gain": float("nan"),
+    }
 
 
 def turns(table: pd.DataFrame) -> list[str]:
@@ -82,9 +85,14 @@ def conclude(run: Run, console: Console) -> None:
             gain = f"{row.gain:.2f}x" if pd.notna(row.gain) else "–"
             device = f"{row.process_device_mb:,.0f}" if pd.notna(row.process_device_mb) else "–"
             view.add_row(
-                row.inner, str(row.processes), terminal.seconds(row.seconds), f"{row.pixels_per_s:,.0f}", gain,
-                f"{row.process_rss_mb:,.0f}", device,
-            )  # fmt: skip
+                row.inner,
+                str(row.processes),
+                terminal.seconds(row.seconds),
+                f"{row.pixels_per_s:,.0f}",
+                gain,
+                f"{row.process_rss_mb:,.0f}",
+                device,
+            )
         console.print(view)
     for line in turns(table):
         console.print(line, highlight=False, markup=False)

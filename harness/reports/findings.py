@@ -181,13 +181,17 @@ def decisions(legs: Sequence[Leg]) -> pd.DataFrame:
 
     table = pd.DataFrame(
         {
-            "bins": leg.bins, "device": leg.device, "solvers": "exact" if leg.needs == "exact" else "all",
-            "from pixels": f"{leg.from_pixels:,.0f}", "solver": leg.solver, "threads": leg.threads,
+            "bins": leg.bins,
+            "device": leg.device,
+            "solvers": "exact" if leg.needs == "exact" else "all",
+            "from pixels": f"{leg.from_pixels:,.0f}",
+            "solver": leg.solver,
+            "threads": leg.threads,
             "overtakes between": between(leg),
             "beyond measured": f"{leg.beyond:.2g}x" if leg.beyond > 1 else "",
         }
         for leg in legs
-    )  # fmt: skip
+    )
     return table.set_index(["bins", "device", "solvers"]) if len(table) else table
 
 

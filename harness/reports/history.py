@@ -47,11 +47,14 @@ def _machine(history: History, name: str) -> list[Section]:
     span = f"{len(commits)} commits, {commits[0]} to {commits[-1]}" if commits[1:] else f"One commit, {commits[0]}"
     pictures = [
         show_html.picture(
-            f"{name}-{group}", group, figures_history.caption(history, name, group),
-            partial(figures_history.draw, history, name, group), STYLE,
+            f"{name}-{group}",
+            group,
+            figures_history.caption(history, name, group),
+            partial(figures_history.draw, history, name, group),
+            STYLE,
         )
         for group in figures_history.GROUPS
-    ]  # fmt: skip
+    ]
     steps = _steps(history.steps[history.steps.machine == name], commits)
     told = [history.caveat or " ".join(STEPS.split())]
     return [
@@ -67,12 +70,19 @@ def _steps(steps: pd.DataFrame, commits: list[str]) -> Grid:
     rows = []
     for step in steps.sort_values("commit", key=lambda column: -column.map(order), kind="stable").itertuples():
         factor = step.after / step.before if step.before else float("nan")
-        rows.append([
-            Datum(step.commit, order[step.commit]), Datum(METRICS[str(step.metric)].title), Datum(step.solver),
-            _number(step.pixels, ",.0f"), _number(step.bins, ".0f"), _number(step.before, ".3g"),
-            _number(step.after, ".3g"), _number(factor, ".3g"),
-            Datum("▲ worse", mark="bad") if step.worse else Datum("▼ better", mark="good"),
-        ])  # fmt: skip
+        rows.append(
+            [
+                Datum(step.commit, order[step.commit]),
+                Datum(METRICS[str(step.metric)].title),
+                Datum(step.solver),
+                _number(step.pixels, ",.0f"),
+                _number(step.bins, ".0f"),
+                _number(step.before, ".3g"),
+                _number(step.after, ".3g"),
+                _number(factor, ".3g"),
+                Datum("▲ worse", mark="bad") if step.worse else Datum("▼ better", mark="good"),
+            ]
+        )
     headings = ("commit", "quantity", "solver", "pixels", "bins", "before", "after", "after / before", "")
     return Grid(headings, rows)
 
@@ -90,15 +100,36 @@ def _newest(points: pd.DataFrame) -> Grid:
             spread = Datum(f"{seconds(time.low)} to {seconds(time.high)}" if pd.notna(time.low) else "–")
             n = _number(time.n, ".0f")
         gate = {0.0: Datum("✔ pass", mark="good"), 1.0: Datum("✘ fail", mark="bad")}
-        rows.append([
-            Datum(solver), _number(pixels, ",.0f"), _number(bins, ".0f"),
-            gate.get(values.track_gate_violation, Datum("–", mark="quiet")),
-            _time(values.time_solve), spread, n, _speedup(values.track_time_to_baseline), _time(values.track_oneoff),
-            _number(values.peakmem_solve, ",.0f"), _number(values.track_chisq_median, ".3f"),
-            _number(values.track_dem_error, ".3f"), _number(values.track_worst_parity, ".0e"),
-        ])  # fmt: skip
-    headings = (*CELL, "gate", "median", "99% interval", "n", "speedup", "one-off", "peak MB", "χ² median", "DEM error",
-                "worst deviation")  # fmt: skip
+        rows.append(
+            [
+                Datum(solver),
+                _number(pixels, ",.0f"),
+                _number(bins, ".0f"),
+                gate.get(values.track_gate_violation, Datum("–", mark="quiet")),
+                _time(values.time_solve),
+                spread,
+                n,
+                _speedup(values.track_time_to_baseline),
+                _time(values.track_oneoff),
+                _number(values.peakmem_solve, ",.0f"),
+                _number(values.track_chisq_median, ".3f"),
+                _number(values.track_dem_error, ".3f"),
+                _number(values.track_worst_parity, ".0e"),
+            ]
+        )
+    headings = (
+        *CELL,
+        "gate",
+        "median",
+        "99% interval",
+        "n",
+        "speedup",
+        "one-off",
+        "peak MB",
+        "χ² median",
+        "DEM error",
+        "worst deviation",
+    )
     return Grid(headings, rows, "n is the number of rounds; the speedup is the ratio to the baseline in them.")
 
 
@@ -127,8 +158,13 @@ def _unmeasured(notes: pd.DataFrame) -> Section:
     for (solver, what, why), same in told.groupby(["solver", "what", "why"], sort=False):
         cells = [f"{pixels} x {bins}" for pixels, bins in dict.fromkeys(zip(same.pixels, same.bins, strict=True))]
         mark = "quiet" if what in ("skipped", "gate none") else "bad"
-        rows.append([
-            Datum(str(solver)), Datum(str(what), mark=mark), Datum(str(why), mark="long"), Datum(", ".join(cells)),
-            Datum(", ".join(dict.fromkeys(same.commit)), mark="long"),
-        ])  # fmt: skip
+        rows.append(
+            [
+                Datum(str(solver)),
+                Datum(str(what), mark=mark),
+                Datum(str(why), mark="long"),
+                Datum(", ".join(cells)),
+                Datum(", ".join(dict.fromkeys(same.commit)), mark="long"),
+            ]
+        )
     return Section(title, (), (), [Grid(("solver", "what", "why", "pixels x bins", "commits"), rows)])

@@ -80,10 +80,16 @@ def _limit() -> str:
     counted = known[(known.pixels == most) & (known.status == "ok") & known.strategy_flops.notna()]
     names = ("solver", "bins", "a pixel", "operations a pixel", "algorithm's operations", "share of the limit")
     rows = [
-        (f"`{row.solver}`", f"{row.bins}", seconds(row.median_s / row.pixels), f"{row.strategy_flops:,.0f}",
-         f"{row.algorithm_flops:,.0f}", f"{100 * row.of_limit:.2g}%")
+        (
+            f"`{row.solver}`",
+            f"{row.bins}",
+            seconds(row.median_s / row.pixels),
+            f"{row.strategy_flops:,.0f}",
+            f"{row.algorithm_flops:,.0f}",
+            f"{100 * row.of_limit:.2g}%",
+        )
         for _, row in counted.iterrows()
-    ]  # fmt: skip
+    ]
     facts = run.provenance
     where = f"{machine_facts.machine_label(facts['machine'])}, {facts['created'][:10]}"
     return f"{table(names, rows, left=1)}\n\n{most:,} pixels, one thread a solver, on {where}."
@@ -93,10 +99,16 @@ def _prediction() -> str:
     got = json.loads(PREDICTION.read_text())
     names = ("pixels", "bins", "positivity passes", "predicted", "measured", "ratio")
     rows = [
-        (f"{row['pixels']}", f"{row['bins']}", f"{row['passes']:.2f}", seconds(row["predicted_s"]),
-         seconds(row["measured_s"]), f"{row['ratio']:.2f}")
+        (
+            f"{row['pixels']}",
+            f"{row['bins']}",
+            f"{row['passes']:.2f}",
+            seconds(row["predicted_s"]),
+            seconds(row["measured_s"]),
+            f"{row['ratio']:.2f}",
+        )
         for row in got["rows"]
-    ]  # fmt: skip
+    ]
     where = f"{machine_facts.machine_label(got['machine'])}, commit {got['commit']}"
     return f"{table(names, rows, left=0)}\n\nWorst: {got['worst']:.0%} off. Made on {where}."
 
@@ -111,17 +123,20 @@ def _instructions() -> str:
     got = counts()
     names = ("solver", "bins", "instructions a pixel", "operations a pixel", "operations an instruction")
     rows = [
-        (f"`{row['solver']}`", f"{row['bins']}", f"{row['instructions']:,.0f}", f"{row['operations']:,.0f}",
-         f"{row['density']:.2f}")
+        (
+            f"`{row['solver']}`",
+            f"{row['bins']}",
+            f"{row['instructions']:,.0f}",
+            f"{row['operations']:,.0f}",
+            f"{row['density']:.2f}",
+        )
         for row in got["rows"]
-    ]  # fmt: skip
+    ]
     where = f"{machine_facts.machine_label(got['machine'])}, commit {got['commit']}"
     return f"{table(names, rows, left=1)}\n\nMade on {where}."
 
 
-BLOCKS = {
-    "stages": _stages, "calls": _calls, "limit": _limit, "prediction": _prediction, "instructions": _instructions,
-}  # fmt: skip
+BLOCKS = {"stages": _stages, "calls": _calls, "limit": _limit, "prediction": _prediction, "instructions": _instructions}
 
 
 def rewritten() -> str:

@@ -22,15 +22,27 @@ baseline in the same rounds; intervals are 99% bootstrap intervals. A gate compa
 
 
 NUMBERS = (
-    ("pixels", "pixels", "{:,.0f}"), ("bins", "bins", "{:.0f}"), ("threads", "threads", "{:.0f}"),
-    ("median_s", "median", seconds), ("n", "n", "{:.0f}"), ("pixels_per_s", "DEM/s", "{:,.0f}"),
-    ("speedup", "speedup", ratio), ("of_limit", "of limit", "{:.2%}"), ("oneoff_s", "one-off", seconds),
-    ("peak_rss_mb", "peak MB", "{:,.0f}"), ("peak_device_mb", "device MB", "{:,.0f}"),
-    ("chisq_median", "χ² median", "{:.2f}"), ("chisq_iqr", "χ² IQR", "{:.2f}"), ("chisq_p95", "χ² p95", "{:.2f}"),
-    ("truth_dem_error", "DEM error", "{:.3f}"), ("truth_coverage", "coverage", "{:.2f}"),
-    ("parity_dem", "parity DEM", "{:.0e}"), ("parity_edem", "parity edem", "{:.0e}"),
-    ("hit_max_iter", "hit max_iter", "{:,.0f}"), ("invalid_pixels", "invalid", "{:,.0f}"),
-)  # fmt: skip
+    ("pixels", "pixels", "{:,.0f}"),
+    ("bins", "bins", "{:.0f}"),
+    ("threads", "threads", "{:.0f}"),
+    ("median_s", "median", seconds),
+    ("n", "n", "{:.0f}"),
+    ("pixels_per_s", "DEM/s", "{:,.0f}"),
+    ("speedup", "speedup", ratio),
+    ("of_limit", "of limit", "{:.2%}"),
+    ("oneoff_s", "one-off", seconds),
+    ("peak_rss_mb", "peak MB", "{:,.0f}"),
+    ("peak_device_mb", "device MB", "{:,.0f}"),
+    ("chisq_median", "χ² median", "{:.2f}"),
+    ("chisq_iqr", "χ² IQR", "{:.2f}"),
+    ("chisq_p95", "χ² p95", "{:.2f}"),
+    ("truth_dem_error", "DEM error", "{:.3f}"),
+    ("truth_coverage", "coverage", "{:.2f}"),
+    ("parity_dem", "parity DEM", "{:.0e}"),
+    ("parity_edem", "parity edem", "{:.0e}"),
+    ("hit_max_iter", "hit max_iter", "{:,.0f}"),
+    ("invalid_pixels", "invalid", "{:,.0f}"),
+)
 """Columns of the table of all rows: the record's, the heading, and how it is written."""
 
 

@@ -82,10 +82,12 @@ def of_run(run: Run) -> pd.DataFrame:
 
 def _row(one: Timed, clustered: list[Timed], others: list[Timed]) -> dict[str, Any]:
     figures = {name: one.row[name] for name in ("solver", *CELL)} | {
-        "workers": one.workers, "n": len(one.seconds), "seconds": median(one.seconds.values()),
+        "workers": one.workers,
+        "n": len(one.seconds),
+        "seconds": median(one.seconds.values()),
         "overhead_s": median((f["wall_s"] * f["slots"] - f["task_s"]) / f["blocks"] for f in one.facts),
         **{name: one.middle(name) for name in ("blocks", "startup_s", "shutdown_s", "bytes_sent", "bytes_shared")},
-    }  # fmt: skip
+    }
     fewest = min((t for t in clustered if t.cell == one.cell), key=lambda t: t.workers)
     if fewest.workers < one.workers:
         share = fewest.workers / one.workers
@@ -129,9 +131,15 @@ def _texts(row: pd.Series) -> dict[str, str]:
         return f"{row[name]:.0%}" if pd.notna(row[name]) else "–"
 
     return {
-        "pixels": f"{row.pixels:,}", "workers": f"{row.workers}", "blocks": f"{row.blocks:.0f}",
-        "time": f"{row.seconds:.3g} s", "start, end": f"{row.startup_s:.2g} s, {row.shutdown_s:.2g} s",
-        "strong": share("strong"), "weak": share("weak"), "beside": share("beside"),
+        "pixels": f"{row.pixels:,}",
+        "workers": f"{row.workers}",
+        "blocks": f"{row.blocks:.0f}",
+        "time": f"{row.seconds:.3g} s",
+        "start, end": f"{row.startup_s:.2g} s, {row.shutdown_s:.2g} s",
+        "strong": share("strong"),
+        "weak": share("weak"),
+        "beside": share("beside"),
         "overhead/block": f"{1e3 * row.overhead_s:.3g} ms",
-        "sent": f"{row.bytes_sent / 1e6:,.0f} MB", "shared": f"{row.bytes_shared / 1e6:,.0f} MB",
-    }  # fmt: skip
+        "sent": f"{row.bytes_sent / 1e6:,.0f} MB",
+        "shared": f"{row.bytes_shared / 1e6:,.0f} MB",
+    }

@@ -61,9 +61,12 @@ def render(title: str, lead: str, sections: Sequence[Section], foot: Sequence[st
     except ImportError:
         raise RuntimeError("the page needs Jinja2 (pip install 'demreg-bench[report]')") from None
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
-    )  # fmt: skip
+    )
     style, script = ((HERE / f"page.{kind}").read_text() for kind in ("css", "js"))
     template = environment.get_template("page.html.j2")
     return template.render(title=title, lead=lead, sections=sections, foot=foot, style=style, script=script)

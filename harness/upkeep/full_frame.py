@@ -72,13 +72,23 @@ def measure(scratch: Path, shape: tuple[int, ...], bins: int, solver: str) -> di
     load = os.getloadavg()[0]
     seconds, peak = _watched([sys.executable, "-m", "implementations.invert", *asked], cores)
     return {
-        "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "commit": facts.commit(),
-        "machine": facts.machine(), "software": facts.software(), "cores": len(cores),
+        "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "commit": facts.commit(),
+        "machine": facts.machine(),
+        "software": facts.software(),
+        "cores": len(cores),
         "command": " ".join(["python -m implementations.invert in.zarr out.zarr", *asked[2:]]),
-        "shape": list(shape), "pixels": pixels, "bins": bins, "seconds": seconds, "pixels_per_s": pixels / seconds,
-        "peak_mb": peak, "limit_mb": LIMIT_MB, "load_before": load,
-        "compared": list(OUTPUTS), "differing": _differing(source, target, bins),
-    }  # fmt: skip
+        "shape": list(shape),
+        "pixels": pixels,
+        "bins": bins,
+        "seconds": seconds,
+        "pixels_per_s": pixels / seconds,
+        "peak_mb": peak,
+        "limit_mb": LIMIT_MB,
+        "load_before": load,
+        "compared": list(OUTPUTS),
+        "differing": _differing(source, target, bins),
+    }
 
 
 def _watched(command: list[str], cores: list[int]) -> tuple[float, float]:

@@ -41,9 +41,13 @@ def _describe_machine() -> str:
     name = re.sub(r"[^A-Za-z0-9]+", "-", machine_facts.machine_label(facts))
     system, _, architecture = facts["system"].partition(" ")
     described = {
-        "machine": name, "cpu": facts["cpu"], "num_cpu": str(facts["cores"]), "ram": f"{facts['memory_gb']} GB",
-        "os": system, "arch": architecture,
-    }  # fmt: skip
+        "machine": name,
+        "cpu": facts["cpu"],
+        "num_cpu": str(facts["cores"]),
+        "ram": f"{facts['memory_gb']} GB",
+        "os": system,
+        "arch": architecture,
+    }
     MachineCollection.save(name, described)
     return name
 

@@ -84,9 +84,13 @@ def read_set(paths: Sequence[Path]) -> ImageSet:
     exposure = np.array([_exposure(image) for image in images])
     rate = np.stack([_rate(image, seconds) for image, seconds in zip(images, exposure, strict=True)], axis=-1)
     return ImageSet(
-        rate, instrument.errors(rate, exposure), exposure, images[REFERENCE].header,
-        tuple(str(image.path) for image in images), tuple(_remarks(images, rate * exposure)),
-    )  # fmt: skip
+        rate,
+        instrument.errors(rate, exposure),
+        exposure,
+        images[REFERENCE].header,
+        tuple(str(image.path) for image in images),
+        tuple(_remarks(images, rate * exposure)),
+    )
 
 
 def _open(path: Path, with_data: bool = True) -> _Image:

@@ -75,9 +75,14 @@ def width_k(logt: Array, dlogt: Array) -> Array:
 
 
 def invert(
-    sets: Sequence[ImageSet], table: tuple[Array, Array], temps: Array, options: Options,
-    run: Callable[[Problem], Solution], history: Sequence[str], done: Callable[[int], object] = lambda pixels: None,
-) -> DemMaps:  # fmt: skip
+    sets: Sequence[ImageSet],
+    table: tuple[Array, Array],
+    temps: Array,
+    options: Options,
+    run: Callable[[Problem], Solution],
+    history: Sequence[str],
+    done: Callable[[int], object] = lambda pixels: None,
+) -> DemMaps:
     """Invert every pixel of the sets strip by strip; `run` solves one, `done` is told how many pixels it had.
 
     table: logt (N,) and response (N, F); temps: bin edges (T+1,), K. Raises ValueError when the sets' shapes differ.

@@ -106,9 +106,10 @@ def _chi_squared(figure: Figure, ax: Any, maps: DemMaps, number: int) -> None:
 def _status(figure: Figure, ax: Any, maps: DemMaps, number: int) -> None:
     names = {Status.OK: "ok", Status.HIT_MAX_ITER: "DEM < 0", Status.INVALID: "invalid"}
     image = ax.imshow(
-        maps.status[number], cmap=ListedColormap(["#dfe7ef", "#d95f02", "0.6"]),
+        maps.status[number],
+        cmap=ListedColormap(["#dfe7ef", "#d95f02", "0.6"]),
         norm=BoundaryNorm(np.arange(len(names) + 1) - 0.5, len(names)),
-    )  # fmt: skip
+    )
     ax.set_title("status")
     bar = figure.colorbar(image, ax=ax, shrink=0.75, pad=0.02, ticks=range(len(names)))
     counts = np.bincount(maps.status[number].ravel(), minlength=len(names)) / maps.status[number].size

@@ -37,9 +37,14 @@ def outputs(call: Call, dn: Any, edn: Any, norm: Any, bins: int) -> tuple[Any, .
         given.append(_chunked(norm, leading))
     width = 3 * bins + 1 + channels
     rows = da.map_blocks(
-        _row, *given, call=call, norm=None if per_pixel else norm, dtype=np.float64, chunks=(*leading, (width,)),
+        _row,
+        *given,
+        call=call,
+        norm=None if per_pixel else norm,
+        dtype=np.float64,
+        chunks=(*leading, (width,)),
         meta=np.empty((0,) * like.ndim),
-    )  # fmt: skip
+    )
     dem, edem, elogt = (rows[..., i * bins : (i + 1) * bins] for i in range(3))
     return dem, edem, elogt, rows[..., 3 * bins], rows[..., 3 * bins + 1 :]
 

@@ -254,9 +254,14 @@ def _next(todo: Iterator[int], session: Session, flight: dict[Future, int]) -> I
 
 def _submitted(session: Session, job: Job, task: Task, block: int) -> Future:
     return session.client.submit(
-        _compute, job.name, task, key=f"{job.name}-{block}-{uuid.uuid4().hex[:6]}", pure=False,
-        workers=session.addresses, allow_other_workers=session.addresses is not None,
-    )  # fmt: skip
+        _compute,
+        job.name,
+        task,
+        key=f"{job.name}-{block}-{uuid.uuid4().hex[:6]}",
+        pure=False,
+        workers=session.addresses,
+        allow_other_workers=session.addresses is not None,
+    )
 
 
 def explained(error: Exception, what: str) -> BlockError:

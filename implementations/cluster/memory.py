@@ -104,8 +104,13 @@ def _library() -> Any:
     library = ctypes.CDLL(None, use_errno=True)
     library.process_vm_readv.restype = ctypes.c_ssize_t
     library.process_vm_readv.argtypes = [
-        ctypes.c_int, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_ulong,
-    ]  # fmt: skip
+        ctypes.c_int,
+        ctypes.c_void_p,
+        ctypes.c_ulong,
+        ctypes.c_void_p,
+        ctypes.c_ulong,
+        ctypes.c_ulong,
+    ]
     return library
 
 

@@ -200,9 +200,14 @@ def invert(solver: Solver, constants: Problem, places: Places, share: slice) -> 
     views = {n: np.ndarray(shape, kind, memory[n].buf)[share] for n, (_, shape, kind) in places.items()}
     try:
         problem = Problem(
-            views["dn"].copy(), views["edn"].copy(), constants.rmatrix, constants.logt, constants.dlogt,
-            constants.options, views["dem_norm0"].copy() if "dem_norm0" in views else None,
-        )  # fmt: skip
+            views["dn"].copy(),
+            views["edn"].copy(),
+            constants.rmatrix,
+            constants.logt,
+            constants.dlogt,
+            constants.options,
+            views["dem_norm0"].copy() if "dem_norm0" in views else None,
+        )
         state = solver.prepare(problem)
         solution = solver.collect(state, solver.solve(state))
         facts = {**solver.facts(state), "rss_mb": psutil.Process().memory_info().rss / 2**20}

@@ -127,9 +127,14 @@ def _embedded(asked: Workers) -> Session:
         parse_bytes(asked.memory) if asked.memory else psutil.virtual_memory().available * MEMORY_SHARE / asked.count
     )
     cluster = LocalCluster(
-        n_workers=asked.count, threads_per_worker=1, processes=True, memory_limit=int(memory), host="127.0.0.1",
-        dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL,
-    )  # fmt: skip
+        n_workers=asked.count,
+        threads_per_worker=1,
+        processes=True,
+        memory_limit=int(memory),
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        silence_logs=logging.CRITICAL,
+    )
     try:
         return Session(Client(cluster), cluster, asked, 0.0)
     except BaseException:

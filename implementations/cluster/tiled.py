@@ -68,9 +68,13 @@ class DaskTiled(Solver):
     accuracy = "exact"
 
     def __init__(
-        self, inner: Any = "auto", scheduler: str = "", workers: int | None = None, threads: int = 1,
+        self,
+        inner: Any = "auto",
+        scheduler: str = "",
+        workers: int | None = None,
+        threads: int = 1,
         memory: str | int | None = None,
-    ):  # fmt: skip
+    ):
         self.inner = inner
         self.asked = {"scheduler": scheduler, "workers": workers, "threads": threads, "memory": memory}
         if self.available()[0]:
@@ -166,7 +170,12 @@ class DaskTiled(Solver):
         if state.tally is None:
             return {}
         return {
-            "slots": state.session.slots, "blocks": state.tally.blocks, "startup_s": state.session.startup_s,
-            "shutdown_s": state.shutdown_s, "wall_s": state.tally.wall_s, "task_s": state.tally.task_s,
-            "bytes_sent": state.bytes_sent, "bytes_shared": state.bytes_shared,
-        }  # fmt: skip
+            "slots": state.session.slots,
+            "blocks": state.tally.blocks,
+            "startup_s": state.session.startup_s,
+            "shutdown_s": state.shutdown_s,
+            "wall_s": state.tally.wall_s,
+            "task_s": state.tally.task_s,
+            "bytes_sent": state.bytes_sent,
+            "bytes_shared": state.bytes_shared,
+        }

@@ -81,9 +81,21 @@ def constrain(setup, scratch, lane):
         g = grid(w.energy, w.projection, w.unfitted, lane, s.rank, w.power, w.excess, s.ramp, s.nmu)
         w.guess[0] = morozov(g, s.channels * s.reg_tweak, w.guess[0])
         solution(
-            s.response, s.width, 0, w.factor, w.energy, w.projection, w.inverse_error, lane,
-            1.0 / reciprocal(g, w.guess[0]), w.coefficient, w.dem, s.channels, s.rank, s.padded,
-        )  # fmt: skip
+            s.response,
+            s.width,
+            0,
+            w.factor,
+            w.energy,
+            w.projection,
+            w.inverse_error,
+            lane,
+            1.0 / reciprocal(g, w.guess[0]),
+            w.coefficient,
+            w.dem,
+            s.channels,
+            s.rank,
+            s.padded,
+        )
         solution_weight(w.dem, s.fallback, w.line, s.padded)
     else:
         loci_weight(s.loci, w.counts, lane, w.line, s.channels, s.padded)
@@ -110,9 +122,21 @@ def solve(setup, scratch, lane):
             w.guess[1] = index
         mu = 1.0 / reciprocal(g, index)
         negative = solution(
-            s.response, w.weight, lane * s.padded, w.factor, w.energy, w.projection, w.inverse_error, lane, mu,
-            w.coefficient, w.dem, s.channels, s.rank, s.padded,
-        )  # fmt: skip
+            s.response,
+            w.weight,
+            lane * s.padded,
+            w.factor,
+            w.energy,
+            w.projection,
+            w.inverse_error,
+            lane,
+            mu,
+            w.coefficient,
+            w.dem,
+            s.channels,
+            s.rank,
+            s.padded,
+        )
         iterations += 1
         target *= s.rgt_fact
     return mu, iterations, HIT_MAX_ITER if negative else OK
@@ -130,16 +154,42 @@ def finish(setup, scratch, lane, mu, dem, edem, elogt, chisq, dn_reg):
         residual += ((w.counts[f * LANES + lane] - counts) * w.inverse_error[f * LANES + lane]) ** 2
     chisq[pixel] = residual / s.channels
     greatest = edem_and_rows(
-        s.response, w.weight, at, w.factor, w.energy, w.inverse_error, lane, mu, w.coefficient, w.edem, w.wz, w.gz,
-        w.reach, w.bound, s.channels, s.rank, s.padded,
-    )  # fmt: skip
+        s.response,
+        w.weight,
+        at,
+        w.factor,
+        w.energy,
+        w.inverse_error,
+        lane,
+        mu,
+        w.coefficient,
+        w.edem,
+        w.wz,
+        w.gz,
+        w.reach,
+        w.bound,
+        s.channels,
+        s.rank,
+        s.padded,
+    )
     if s.sorts:
         order_rows(w.bound, greatest, w.bucket, w.tally, w.order, w.limit, s.bins)
     profile_samples(w.wz, w.bound, s.left, s.near, s.far, w.sample, w.sample_bound, s.rank, s.padded)
     elogt_of(
-        w.wz, w.gz, w.reach, w.order, w.limit, w.sample, w.sample_bound, s.position, s.dlogt, w.elogt, s.bins, s.rank,
+        w.wz,
+        w.gz,
+        w.reach,
+        w.order,
+        w.limit,
+        w.sample,
+        w.sample_bound,
+        s.position,
+        s.dlogt,
+        w.elogt,
+        s.bins,
+        s.rank,
         s.padded,
-    )  # fmt: skip
+    )
     put(dem, pixel, w.dem, s.bins)
     put(edem, pixel, w.edem, s.bins)
     put(elogt, pixel, w.elogt, s.bins)

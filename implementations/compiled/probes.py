@@ -38,8 +38,19 @@ def divisions(repeats, values):
     i, j, k, m = load(values, 8 * LANES), load(values, 9 * LANES), load(values, 10 * LANES), load(values, 11 * LANES)
     for _ in range(repeats):
         a, b, c, d, e, f, g, h, i, j, k, m = (
-            x / a, x / b, x / c, x / d, x / e, x / f, x / g, x / h, x / i, x / j, x / k, x / m
-        )  # fmt: skip
+            x / a,
+            x / b,
+            x / c,
+            x / d,
+            x / e,
+            x / f,
+            x / g,
+            x / h,
+            x / i,
+            x / j,
+            x / k,
+            x / m,
+        )
     store(values, 0, a + b + c + d + e + f + g + h + i + j + k + m)
 
 

@@ -101,9 +101,20 @@ def _invert_tiles(state: State, s: Solution, tiles: deque[int]) -> None:
         except IndexError:  # another thread was faster
             return
         invert(
-            state.setup, scratch, p.dn, p.edn, first, min(first + state.tile, len(p.dn)),
-            s.dem, s.edem, s.elogt, s.chisq, s.dn_reg, s.iterations, s.status,
-        )  # fmt: skip
+            state.setup,
+            scratch,
+            p.dn,
+            p.edn,
+            first,
+            min(first + state.tile, len(p.dn)),
+            s.dem,
+            s.edem,
+            s.elogt,
+            s.chisq,
+            s.dn_reg,
+            s.iterations,
+            s.status,
+        )
 
 
 def stage(problem: Problem, dtype: type[np.floating]) -> Setup:

@@ -67,9 +67,21 @@ def constrain(s, w, lane, ticks, since):
             w.guess[0] = morozov(g, s.channels * s.reg_tweak, w.guess[0])
             since = mark(ticks, SEARCH, since)
             solution(
-                s.response, s.width, 0, w.factor, w.energy, w.projection, w.inverse_error, lane,
-                1.0 / reciprocal(g, w.guess[0]), w.coefficient, w.dem, s.channels, s.rank, s.padded,
-            )  # fmt: skip
+                s.response,
+                s.width,
+                0,
+                w.factor,
+                w.energy,
+                w.projection,
+                w.inverse_error,
+                lane,
+                1.0 / reciprocal(g, w.guess[0]),
+                w.coefficient,
+                w.dem,
+                s.channels,
+                s.rank,
+                s.padded,
+            )
             solution_weight(w.dem, s.fallback, w.line, s.padded)
         else:
             loci_weight(s.loci, w.counts, lane, w.line, s.channels, s.padded)
@@ -90,9 +102,21 @@ def solve(s, w, lane, ticks, since):
             w.guess[1] = index
         mu = 1.0 / reciprocal(g, index)
         negative = solution(
-            s.response, w.weight, lane * s.padded, w.factor, w.energy, w.projection, w.inverse_error, lane, mu,
-            w.coefficient, w.dem, s.channels, s.rank, s.padded,
-        )  # fmt: skip
+            s.response,
+            w.weight,
+            lane * s.padded,
+            w.factor,
+            w.energy,
+            w.projection,
+            w.inverse_error,
+            lane,
+            mu,
+            w.coefficient,
+            w.dem,
+            s.channels,
+            s.rank,
+            s.padded,
+        )
         iterations += 1
         target *= s.rgt_fact
         since = mark(ticks, POSITIVITY, since)
@@ -110,17 +134,43 @@ def finish(s, w, lane, mu, ticks, since, dem, edem, elogt, chisq, dn_reg):
         residual += ((w.counts[f * LANES + lane] - counts) * w.inverse_error[f * LANES + lane]) ** 2
     chisq[pixel] = residual / s.channels
     greatest = edem_and_rows(
-        s.response, w.weight, at, w.factor, w.energy, w.inverse_error, lane, mu, w.coefficient, w.edem, w.wz, w.gz,
-        w.reach, w.bound, s.channels, s.rank, s.padded,
-    )  # fmt: skip
+        s.response,
+        w.weight,
+        at,
+        w.factor,
+        w.energy,
+        w.inverse_error,
+        lane,
+        mu,
+        w.coefficient,
+        w.edem,
+        w.wz,
+        w.gz,
+        w.reach,
+        w.bound,
+        s.channels,
+        s.rank,
+        s.padded,
+    )
     since = mark(ticks, ERRORS, since)
     if s.sorts:
         order_rows(w.bound, greatest, w.bucket, w.tally, w.order, w.limit, s.bins)
     profile_samples(w.wz, w.bound, s.left, s.near, s.far, w.sample, w.sample_bound, s.rank, s.padded)
     elogt_of(
-        w.wz, w.gz, w.reach, w.order, w.limit, w.sample, w.sample_bound, s.position, s.dlogt, w.elogt, s.bins, s.rank,
+        w.wz,
+        w.gz,
+        w.reach,
+        w.order,
+        w.limit,
+        w.sample,
+        w.sample_bound,
+        s.position,
+        s.dlogt,
+        w.elogt,
+        s.bins,
+        s.rank,
         s.padded,
-    )  # fmt: skip
+    )
     since = mark(ticks, WIDTH, since)
     put(dem, pixel, w.dem, s.bins)
     put(edem, pixel, w.edem, s.bins)
@@ -195,7 +245,19 @@ def _count(state: Any, s: Solution, tiles: deque[int]) -> tuple[Any, float]:
         except IndexError:  # another thread was faster
             break
         counted(
-            state.setup, scratch, ticks, p.dn, p.edn, first, min(first + state.tile, len(p.dn)),
-            s.dem, s.edem, s.elogt, s.chisq, s.dn_reg, s.iterations, s.status,
-        )  # fmt: skip
+            state.setup,
+            scratch,
+            ticks,
+            p.dn,
+            p.edn,
+            first,
+            min(first + state.tile, len(p.dn)),
+            s.dem,
+            s.edem,
+            s.elogt,
+            s.chisq,
+            s.dn_reg,
+            s.iterations,
+            s.status,
+        )
     return ticks, time.perf_counter() - start

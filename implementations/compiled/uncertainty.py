@@ -53,9 +53,24 @@ def count(response, at, dem, padded):
 
 @part
 def edem_and_rows(
-    response, weight, at, factor, energy, inverse_error, lane, mu, coefficient, edem, wz, gz, reach, bound, channels,
-    rank, padded,
-):  # fmt: skip
+    response,
+    weight,
+    at,
+    factor,
+    energy,
+    inverse_error,
+    lane,
+    mu,
+    coefficient,
+    edem,
+    wz,
+    gz,
+    reach,
+    bound,
+    channels,
+    rank,
+    padded,
+):
     """edem, the rows wz and gz, reach = sqrt(sum over k of gz * Z) and bound = W * reach; returns the greatest bound.
 
     No element (i, t) of K-dagger K exceeds bound[i] * reach[t], by Cauchy and Schwarz. To form U diag(g) U^T and apply

@@ -96,9 +96,14 @@ def compute(kernel: Kernel, inputs: Arrays, outputs: Arrays, stream: Any) -> Non
     """Launch the kernel for a chunk; a missing `norm` is a null pointer."""
     pixels = inputs["dn"].shape[0]
     arguments = (
-        np.int64(pixels), inputs["dn"], inputs["edn"], inputs.get("norm", np.intp(0)),
-        *(outputs[name] for name in OUTPUTS), *kernel.tables, *kernel.settings,
-    )  # fmt: skip
+        np.int64(pixels),
+        inputs["dn"],
+        inputs["edn"],
+        inputs.get("norm", np.intp(0)),
+        *(outputs[name] for name in OUTPUTS),
+        *kernel.tables,
+        *kernel.settings,
+    )
     grid, block = -(-pixels // kernel.warps), kernel.warps * LANES
     kernel.function((grid,), (block,), arguments, shared_mem=kernel.shared_bytes, stream=stream)
 

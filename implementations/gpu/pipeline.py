@@ -144,9 +144,11 @@ class Line:
 
         pinned, empty, job = self.runtime.pinned, self.runtime.empty, self.job
         return Slot(
-            buffers(pinned, job.inputs), buffers(empty, job.inputs),
-            buffers(empty, job.outputs), buffers(pinned, job.outputs),
-        )  # fmt: skip
+            buffers(pinned, job.inputs),
+            buffers(empty, job.inputs),
+            buffers(empty, job.outputs),
+            buffers(pinned, job.outputs),
+        )
 
     def run(self, chunks: deque[NDArray[np.intp]]) -> None:
         """Take chunks from the queue until it is empty; returns when the last is in the solution."""

@@ -27,9 +27,14 @@ MEMORY_OF_ONE_PROCESS = 0.5
 
 
 def invert_store(
-    source: Path, target: Path, solver: str, threads: int = 1, bins: int = 34, logt: tuple[float, float] = (5.7, 7.4),
+    source: Path,
+    target: Path,
+    solver: str,
+    threads: int = 1,
+    bins: int = 34,
+    logt: tuple[float, float] = (5.7, 7.4),
     options: Options | None = None,
-) -> int:  # fmt: skip
+) -> int:
     """Invert the store `source` into `target`, or go on where an earlier call ended; the command's exit code.
 
     `solver` with `threads`, as in the registry; `bins` bins over `logt`, log10 K. Raises ValueError, naming what is

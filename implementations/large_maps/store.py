@@ -72,12 +72,13 @@ class Call:
         name, given = parse(self.solver)
         response_hash = hashlib.sha256(constants.rmatrix.tobytes()).hexdigest()[:16]
         return {
-            "source": self.source.resolve().name, "shape": list(group["dn"].shape),
+            "source": self.source.resolve().name,
+            "shape": list(group["dn"].shape),
             "solver": str(given.get("inner", "auto")) if name == "dask" else self.solver,
             "logt_edges": [round(float(x), 9) for x in np.log10(self.edges)],
             "options": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.options).items()},
             "response": response_hash,
-        }  # fmt: skip
+        }
 
 
 @dataclass(frozen=True)
@@ -158,9 +159,11 @@ def target_of(call: Call, group: zarr.Group, constants: Problem, pixels: int) ->
     _make_arrays(out, group, constants, stores)
     _copy_others(group, out)
     out.attrs.update(
-        made_by=f"demreg-bench {version('demreg-bench')}", created=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        solver=call.solver, source_attributes=dict(group.attrs),
-    )  # fmt: skip
+        made_by=f"demreg-bench {version('demreg-bench')}",
+        created=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        solver=call.solver,
+        source_attributes=dict(group.attrs),
+    )
     out.attrs["inversion"] = identity  # last: a store that has it is a whole one
     return stores
 
@@ -179,10 +182,14 @@ def _make_arrays(out: zarr.Group, group: zarr.Group, constants: Problem, stores:
         last = {"chisq": (), "status": (), "dn_reg": (channels,)}.get(name, (bins,))
         axis = {"dn_reg": names[-1:], "chisq": (), "status": ()}.get(name, ("temperature",))
         out.create_array(
-            name, shape=(*stores.shape, *last), chunks=(*stores.block, *last), compressors=None,
-            dtype=np.int8 if name == "status" else np.float64, dimension_names=(*names[:-1], *axis),
+            name,
+            shape=(*stores.shape, *last),
+            chunks=(*stores.block, *last),
+            compressors=None,
+            dtype=np.int8 if name == "status" else np.float64,
+            dimension_names=(*names[:-1], *axis),
             attributes={"units": UNITS[name]} if name in UNITS else {},
-        )  # fmt: skip
+        )
     out.create_array("done", shape=stores.grid, chunks=(1,) * len(stores.grid), dtype=np.uint8, compressors=None)
     for name in ("logt", "dlogt"):
         values = getattr(constants, name)
@@ -195,9 +202,13 @@ def _copy_others(group: zarr.Group, out: zarr.Group) -> None:
         if name in GIVEN or name in out:
             continue
         copy = out.create_array(
-            name, shape=array.shape, chunks=array.chunks, dtype=array.dtype, attributes=dict(array.attrs),
+            name,
+            shape=array.shape,
+            chunks=array.chunks,
+            dtype=array.dtype,
+            attributes=dict(array.attrs),
             dimension_names=array.metadata.dimension_names,
-        )  # fmt: skip
+        )
         if array.ndim == 0:
             copy[...] = array[...]
             continue
