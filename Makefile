@@ -30,7 +30,7 @@ test: $(VENV)/.installed-dev
 test-newer:
 	@if [ -z "$(NEWER)" ]; then echo "no Python 3.12 or newer is found: the peers' tests are skipped"; \
 	elif ! $(MAKE) --no-print-directory $(PEERS)/.installed; then echo "so the peers' tests are skipped"; \
-	else $(PEERS)/bin/python -m pytest -n 2 tests/test_peers.py tests/test_maps.py; fi
+	else $(PEERS)/bin/python -m pytest -n 2 tests/implementations/test_peers.py tests/implementations/aia/test_maps.py; fi
 
 test-all: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
@@ -53,7 +53,7 @@ peers:
 	$(PEERS)/bin/python -m harness.sweep --dataset aia-image --pixels 1048576 --bins 34 --threads 2 --max-seconds 60 \
 		--solvers numba,numba-float32,l2,utu --out results/reference-peers-disc
 	$(PEERS)/bin/python -m harness.reports.readme
-	$(PEERS)/bin/python -m harness.reports.peers
+	$(PEERS)/bin/python -m harness.reports.peers_table
 
 # On a machine with an NVIDIA device and CuPy: parity, gates, speed, maps, with the Python given; installs nothing.
 gpu-check:

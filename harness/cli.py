@@ -15,7 +15,7 @@ COMMANDS = {
     "instructions": "harness.instructions",
     "regression": "harness.regression",
     "data": "harness.upkeep.data",
-    "peers": "harness.reports.peers",
+    "peers": "harness.reports.peers_table",
     "invert": "implementations.invert",
     "recommend": "harness.recommend",
     "report": "harness.report",

@@ -24,6 +24,7 @@ from rich.table import Table
 from harness.machine import facts
 from harness.machine.counted_work import Shape
 from harness.measure.supervisor import Supervisor
+from harness.profiling import stages
 from harness.profiling.stages import COUNTED
 from harness.show import terminal
 from harness.workloads import problem as workload
@@ -103,7 +104,8 @@ def measure(grid: Sequence[tuple[int, int]], rounds: int) -> tuple[list[Costs], 
         known = [_cell(stack, CALIBRATION_PIXELS, bins, seed) for bins, seed in CALIBRATION]
         calibrated = []
         for _ in range(rounds):
-            turns = [c.worker.ask(WAIT_S, do="watch", how="stages", spec=SOLVER, enough_s=TURN_S) for c in known]
+            watch = {"do": "watch", "how": stages.__name__, "spec": SOLVER, "enough_s": TURN_S}
+            turns = [c.worker.ask(WAIT_S, **watch) for c in known]
             shapes = [cell.shape for cell in known]
             calibrated.append(costs([turn["stages"] for turn in turns], shapes, CALIBRATION_PIXELS))
             for cell in cells:

@@ -23,7 +23,7 @@ from rich.table import Table
 from harness.machine import facts
 from harness.measure.cell import MEMORY_SHARE, threads_of
 from harness.measure.supervisor import Supervisor, WorkerEnded
-from harness.profiling import engines, icicle, memory, thread_counts
+from harness.profiling import engines, icicle, memory, stages, thread_counts
 from harness.profiling.calls import Calls
 from harness.profiling.engines import ICICLE_FILE, PROFILE_FILE
 from harness.records.files import write_atomically
@@ -117,15 +117,15 @@ def measure(given: argparse.Namespace, cell: Cell, out: Path) -> dict[str, Any]:
         with Supervisor(problem, given.solver, [Path(p) for p in given.plugins or ()], threads, limit_mb) as worker:
             worker.reply(given.max_seconds)
             warm = worker.ask(given.max_seconds, do="warmup")
-            stages = worker.ask(given.max_seconds, do="watch", how="stages", spec=given.solver)
+            staged = worker.ask(given.max_seconds, do="watch", how=stages.__name__, spec=given.solver)
             with memory.sampled(worker.pid) as looks:
                 worker.ask(given.max_seconds, do="run", repeats=1)
             held: dict[str, Any] = {"memory": memory.summary(looks)}
             if "workers" in registry.tunables(type(table.create(given.solver))):
-                held["worker_memory"] = worker.ask(given.max_seconds, do="watch", how="memory")
-            folder = str(out.resolve())
-            figures = worker.ask(given.max_seconds, do="watch", how="engines", engine=given.engine, folder=folder)
-            return {"oneoff_s": warm["oneoff_s"], "peak_rss_mb": warm["peak_rss_mb"], **held, **stages, **figures}
+                held["worker_memory"] = worker.ask(given.max_seconds, do="watch", how=memory.__name__)
+            with_engine = {"how": engines.__name__, "engine": given.engine, "folder": str(out.resolve())}
+            figures = worker.ask(given.max_seconds, do="watch", **with_engine)
+            return {"oneoff_s": warm["oneoff_s"], "peak_rss_mb": warm["peak_rss_mb"], **held, **staged, **figures}
 
 
 def _provenance(given: argparse.Namespace, cell: Cell) -> dict[str, Any]:

@@ -114,7 +114,8 @@ def _recommend(given: argparse.Namespace, known: Evidence, runs: list[Path]) -> 
     candidates = advice_candidates.advise(known, request)
     gaps = [] if given.machine else advice_gaps.gaps(candidates, request)
     if gaps and (given.measure or (_interactive() and not given.json and advice_text.asks(terminal.console(), gaps))):
-        known = evidence.gather([*runs, *advice_gaps.measure(gaps, request, RESULTS)], known.machine)
+        made = advice_gaps.measure(gaps, request, RESULTS, [sys.executable, "-m", "harness.sweep"])
+        known = evidence.gather([*runs, *made], known.machine)
         candidates = advice_candidates.advise(known, request)
         gaps = advice_gaps.gaps(candidates, request)
     chosen = advice_candidates.best(candidates)

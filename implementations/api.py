@@ -180,7 +180,6 @@ def _lazily(call: Any, arguments: dict[str, Any], pixels: tuple[str, str], bins:
     Raises ValueError as `call` does, and for a solver that starts workers: a task is in one already.
     """
     from implementations.cluster import arrays as cluster_arrays
-    from implementations.registry import Registry
 
     kept = {k: v for k, v in arguments.items() if k not in (*pixels, "dem_norm0", "progress")}
     dn, edn, norm = (arguments[name] for name in (*pixels, "dem_norm0"))

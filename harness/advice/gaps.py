@@ -59,8 +59,11 @@ def _affordable(candidate: Candidate, pixels: int, request: Request) -> bool:
     return largest < pixels <= request.pixels and candidate.time_s.value * pixels / request.pixels <= AFFORDABLE_S
 
 
-def measure(found: Sequence[Gap], request: Request, root: Path) -> list[Path]:
-    """Sweep over the gaps, `MINUTE` seconds in all; whole cells that were measured by then are kept. The new runs."""
+def measure(found: Sequence[Gap], request: Request, root: Path, sweep: Sequence[str]) -> list[Path]:
+    """Sweep over the gaps, `MINUTE` seconds in all; whole cells that were measured by then are kept. The new runs.
+
+    `sweep` are the words that start one.
+    """
     deadline = time.monotonic() + MINUTE
     made = []
     for number, gap in enumerate(found):
@@ -69,9 +72,7 @@ def measure(found: Sequence[Gap], request: Request, root: Path) -> list[Path]:
             break
         folder = root / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-recommend{number}"
         command = [
-            sys.executable,
-            "-m",
-            "harness.sweep",
+            *sweep,
             "--solvers",
             ",".join(gap.solvers),
             "--dataset",

@@ -82,9 +82,9 @@ class Bench:
         return {"samples": samples, "facts": facts}
 
     def watch(self, how: str, **options: Any) -> dict[str, Any]:
-        """What `engines`, `stages`, ... of `harness.profiling` see of runs that they watch."""
+        """What the module `how` sees of runs that its function `watch` makes."""
         self.__dict__.pop("solution", None)
-        return importlib.import_module(f"harness.profiling.{how}").watch(self.solver, self.problem, **options)
+        return importlib.import_module(how).watch(self.solver, self.problem, **options)
 
 
 def _pools() -> list[dict[str, Any]]:

@@ -44,7 +44,7 @@ def _figures(given: argparse.Namespace, problem: Path, spec: str, pinned: int) -
     with Supervisor(problem, spec, [Path(p) for p in given.plugins or ()], pinned, limit_mb) as worker:
         worker.reply(given.max_seconds)
         worker.ask(given.max_seconds, do="warmup")
-        return worker.ask(given.max_seconds, do="watch", how="threads")
+        return worker.ask(given.max_seconds, do="watch", how=profiling_threads.__name__)
 
 
 def show(console: Console, runs: dict[int, dict[str, Any]]) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 from harness.judge.intervals import FEWEST
 from harness.machine import facts as machine_facts
 from harness.records.run import TABLE_FILE, Run
-from harness.reports import cluster_page, peers, profiling_page
+from harness.reports import cluster_page, peers_table, profiling_page
 from harness.show.markdown import rewritten, table
 from harness.show.terminal import ratio, seconds
 from implementations import command_line as cli
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse(arguments)
     runs = [Run.open(folder) for folder in REFERENCES]
     text = rewritten(README.read_text(), TABLE, text_of(runs))
-    text = rewritten(text, PEERS, peers.text_of(peers.Records.open()))
+    text = rewritten(text, PEERS, peers_table.text_of(peers_table.Records.open()))
     text = rewritten(text, FULL_FRAME, cluster_page.full_frame())
     pages = {README: text} | {page.PAGE: page.rewritten() for page in (profiling_page, cluster_page)}
     if given.check:

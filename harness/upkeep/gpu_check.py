@@ -29,7 +29,7 @@ from implementations import command_line as cli
 from implementations.places import ROOT
 from implementations.registry import Registry
 
-TESTED = "tests/test_gpu.py", "tests/test_contract.py"
+TESTED = "tests/implementations/gpu/test_gpu.py", "tests/implementations/test_contract.py"
 MAP, STRETCH = 4096 * 4096, 1 << 20
 LARGE = "gpu-batched,gpu-fused,gpu-fused[precision=float32]"
 MAPS = f"--solvers {LARGE} --dataset solar-mix --repeats 3 --max-seconds 60"

@@ -1,4 +1,4 @@
 """Solvers that hand blocks of pixels to several threads, processes or machines.
 
-It imports the contract, executors and itself; the solver inside is known by name only.
+It may import the contract, executors and itself; the solver inside is known by name only.
 """

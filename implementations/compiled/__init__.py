@@ -1,4 +1,4 @@
 """The algorithm's steps for one pixel or a vector of them, under the names of `maths`, compiled by Numba.
 
-It imports the contract and itself.
+It may import the contract and itself.
 """

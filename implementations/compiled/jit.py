@@ -23,9 +23,19 @@ def entry(function: Callable[..., Any]) -> Any:
         return numba.njit(**flags)(function)
 
 
+def sources(folder: Path = Path(__file__).parent) -> list[Path]:
+    """The files that kernels are made of: all of this folder."""
+    return sorted(folder.glob("*.py"))
+
+
 def fingerprint(folder: Path = Path(__file__).parent) -> int:
-    """Of the kernels' sources. To see whether its cache is stale, Numba looks at the file of the entry only."""
+    """Of the kernels' sources. To see whether its cache is stale, Numba looks at the file of the entry only.
+
+    RuntimeError where there are none: every kernel would then look like every other.
+    """
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.py")):
+    for path in sources(folder):
         digest.update(path.read_bytes())
+    if not sources(folder):
+        raise RuntimeError(f"no sources of kernels in {folder}: a stale kernel could be taken from the cache")
     return int.from_bytes(digest.digest()[:7])

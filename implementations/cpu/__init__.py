@@ -1,4 +1,4 @@
 """Solvers that compute on this machine's processor.
 
-It imports the contract, maths and compiled.
+It may import the contract, maths and compiled.
 """

@@ -1,4 +1,4 @@
 """Solvers that compute on an NVIDIA device, and what they stand on: the device's verbs and the pipeline of chunks.
 
-It imports the contract, maths, compiled, and the cpu solvers that it moves to a device.
+It may import the contract, maths, compiled, and the cpu solvers that it moves to a device.
 """

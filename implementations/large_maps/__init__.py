@@ -1,4 +1,4 @@
 """Maps larger than memory, from one Zarr store to another.
 
-It imports the contract, maths, and cluster.
+It may import the contract, maths, and cluster.
 """

@@ -1,0 +1,194 @@
+"""The airspeed velocity suite: one sweep a commit, every metric read from it, and cells that have no figures."""
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+
+import clones
+import pytest
+
+pytest.importorskip("asv_runner", reason="asv is not installed (pip install 'demreg-bench[asv]')")
+METRICS = """time_solve peakmem_solve track_chisq_median track_chisq_iqr track_chisq_p95 track_dem_error
+    track_worst_parity track_gate_violation track_oneoff track_time_to_baseline""".split()
+TRIMMED = """
+IN_REPO = {name: IN_REPO[name] for name in ("baseline", "vectorized")}
+IN_REPO["dying"] = "implementations.only_here:Dying"
+IN_REPO["absent"] = "implementations.only_here:Absent"
+PEERS = {}
+"""
+ONLY_HERE = """
+import os
+
+from implementations.cpu.vectorized import Vectorized
+
+
+class Dying(Vectorized):
+    name = "dying"
+
+    def solve(self, state):
+        with open(os.environ["DEATHS"], "a") as file:
+            file.write("x")
+        os.abort()
+
+
+class Absent(Vectorized):
+    name = "absent"
+
+    @classmethod
+    def available(cls):
+        return False, "no such device"
+"""
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A clone with two solvers that work, one that dies, and one that can't run here."""
+    folder = clones.make(tmp_path_factory.mktemp("clone"))
+    (folder / "implementations" / "only_here.py").write_text(ONLY_HERE)
+    registry = folder / "harness" / "registry.py"
+    head, marker, tail = registry.read_text().partition("\n\nclass UnknownNameError")
+    assert marker
+    registry.write_text(head + TRIMMED + marker + tail)
+    shutil.rmtree(folder / "results" / "asv", ignore_errors=True)
+    clones.commit(folder)
+    return folder
+
+
+def asv(folder, *words, **variables):
+    environment = {**os.environ, **variables, "HOME": str(folder.parent), "DEMREG_BENCH_ASV_SIZES": "tiny"}
+    command = [sys.executable, "-m", "asv", *words]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
+
+
+@pytest.fixture(scope="module")
+def measured(clone):
+    """asv's results of one commit: the file's content, the notes, and how often the dying solver was started."""
+    deaths = clone.parent / "deaths"
+    asv(clone, "machine", "--yes", "--machine", "here", "--cpu", "some")
+    done = asv(
+        clone,
+        "run",
+        "--machine",
+        "here",
+        "--python=same",
+        "--set-commit-hash",
+        clones.git(clone, "rev-parse", "HEAD"),
+        ASV_PYTHONPATH=str(clone),
+        PYTHONPATH=str(clone),
+        DEATHS=str(deaths),
+    )
+    (path,) = [p for p in (clone / "results" / "asv" / "here").glob("*.json") if p.name != "machine.json"]
+    (notes,) = (clone / "results" / "asv" / "notes").glob("*.jsonl")
+    lines = [json.loads(line) for line in notes.read_text().splitlines()]
+    return done, json.loads(path.read_text()), lines, deaths.read_text()
+
+
+def test_every_metric_of_every_registered_solver_is_stored(measured):
+    done, stored, _, _ = measured
+    assert sorted(name.rpartition(".")[2] for name in stored["results"]) == sorted(METRICS), done.stdout + done.stderr
+    for name, (values, params, *_) in stored["results"].items():
+        assert params == [["'baseline'", "'vectorized'", "'dying'", "'absent'"], ["8"], ["12"]]
+        baseline, vectorized, dying, absent = values
+        assert math.isfinite(baseline), name
+        assert math.isfinite(vectorized), name
+        assert dying is None, "failed, not skipped"
+        assert math.isnan(absent), "skipped, not failed"
+
+
+def test_the_values_are_of_this_run(measured):
+    results = {name.rpartition(".")[2]: values[0] for name, values in measured[1]["results"].items()}
+    times, shares = results["time_solve"], results["track_time_to_baseline"]
+    assert shares[0] == 1
+    assert times[1] / times[0] == pytest.approx(shares[1], rel=0.5)  # a ratio of medians against a median of ratios
+    assert results["track_gate_violation"][:2] == [0, 0]
+    assert results["track_worst_parity"][0] == 0 < results["track_chisq_p95"][0]
+
+
+def test_a_cell_that_dies_is_started_once_and_its_reason_kept(measured):
+    _, _, (facts, *rows), deaths = measured
+    assert deaths == "x"
+    assert facts["machine"]["cores"] >= 1
+    found = {row["solver"]: (row["status"], row["reason"]) for row in rows}
+    assert list(found) == ["absent", "dying"]
+    assert found["absent"] == ("skipped", "no such device")
+    assert found["dying"][0] == "crashed"
+    assert "SIGABRT" in found["dying"][1]
+
+
+def test_publish_makes_a_site_of_it(clone, measured):
+    done = asv(clone, "publish")
+    assert done.returncode == 0, done.stdout + done.stderr
+    index = json.loads((clone / ".asv" / "html" / "index.json").read_text())
+    assert {name.rpartition(".")[2] for name in index["benchmarks"]} == set(METRICS)
+    assert (clone / ".asv" / "html" / "index.html").exists()
+
+
+RECORD = {
+    "row": {
+        "status": "ok",
+        "peak_rss_mb": 321.5,
+        "oneoff_s": 2.0,
+        "speedup": 4.0,
+        "gate": "fail",
+        "chisq_median": 1.5,
+        "parity_dem": 1e-3,
+        "parity_edem": "inf",
+        "parity_elogt": 0.0,
+        "parity_chisq": 0.0,
+        "parity_dn_reg": 0.0,
+    },
+    "turns": {"1": [[0.0, 1.0, 0.0], [0.5, 1.5, 0.0]], "2": [[0.0, 3.0, 0.0]], "3": [[0.0, 2.0, 0.25]]},
+}
+
+
+@pytest.fixture(scope="module")
+def benchmark_of():
+    """asv's own benchmark objects over made-up records."""
+    from asv_runner.discovery import _get_benchmark
+
+    from harness.asv_suite import solvers
+
+    def make(method, record):
+        benchmark = _get_benchmark(method, solvers, solvers.Solver, getattr(solvers.Solver, method))
+        benchmark.set_cache({} if record is None else {("baseline", 8, 12): record})
+        benchmark._current_params = ("baseline", 8, 12)
+        return benchmark
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("method", "value"),
+    [
+        ("time_solve", {"samples": [1.5, 3.0, 2.25], "number": 1}),
+        ("peakmem_solve", int(321.5 * 2**20)),
+        ("track_oneoff", 2.0),
+        ("track_time_to_baseline", 0.25),
+        ("track_chisq_median", 1.5),
+        ("track_worst_parity", math.inf),
+        ("track_gate_violation", 1.0),
+    ],
+)
+def test_asv_gets_the_measured_value(benchmark_of, method, value):
+    benchmark = benchmark_of(method, RECORD)
+    assert benchmark.do_setup() is False
+    assert benchmark.do_run() == value
+
+
+def test_a_gate_that_had_nothing_to_judge_by_has_no_value(benchmark_of):
+    benchmark = benchmark_of("track_gate_violation", {"row": RECORD["row"] | {"gate": "none"}, "turns": {}})
+    benchmark.do_setup()
+    assert math.isnan(benchmark.do_run())
+
+
+def test_a_solver_that_the_commit_does_not_have_is_skipped(benchmark_of):
+    assert benchmark_of("time_solve", None).do_setup() is True
+
+
+def test_a_failed_cell_fails_with_its_reason(benchmark_of):
+    row = {"status": "timeout", "reason": "no answer within 60 s; killed"}
+    with pytest.raises(RuntimeError, match="timeout: no answer within 60 s"):
+        benchmark_of("time_solve", {"row": row, "turns": {}}).do_setup()

@@ -1,0 +1,154 @@
+"""`gpu-batched` with array libraries of the host standing in for the device's: parity, chunks, and who waits when."""
+
+import array_api_strict
+import numpy as np
+import pytest
+from draws import draws
+from fake_device import FakeDevices, allow_assignment_by_numbers
+from hypothesis import given as drawn
+from hypothesis import settings
+from parity import check_solution
+from problems import assert_close, problem, with_invalid
+from replay import Tally
+
+from implementations.contract import OUTPUTS, Problem
+from implementations.cpu.batched import Batched, pixel_bytes
+from implementations.gpu import batched
+from implementations.gpu import device as gpu_device
+from implementations.gpu.batched import GpuBatched
+
+NAMESPACES = {"numpy": np, "strict": array_api_strict}
+
+
+@pytest.fixture(params=NAMESPACES)
+def device(request, monkeypatch):
+    """Stand-ins for the devices; a new set for each run, of the array library that the test is parametrised with."""
+    allow_assignment_by_numbers(monkeypatch)
+
+    def install(**kwargs):
+        monkeypatch.setattr(gpu_device, "runtime", lambda: FakeDevices(xp=NAMESPACES[request.param], **kwargs))
+
+    install()
+    return install
+
+
+def same(got, expected):
+    for output in OUTPUTS:
+        assert_close(getattr(got, output), getattr(expected, output))
+    np.testing.assert_array_equal(got.iterations, expected.iterations)
+    np.testing.assert_array_equal(got.status, expected.status)
+
+
+@pytest.mark.parametrize("options", [{"gloci": 0}, {"gloci": 1}, {"gloci": (0, 1, 1, 0, 1, 1), "l_emd": True}])
+@pytest.mark.parametrize("tunables", [{}, {"chunk": 7}, {"chunk": 3, "devices": 0}, {"profile_mb": 1e-6}])
+def test_chunks_and_devices_change_nothing(device, options, tunables):
+    device(devices=3, order=5)
+    given, _ = with_invalid(problem(50, **options))
+    same(GpuBatched(**tunables).run(given), Batched().run(given))
+
+
+def test_user_weights_go_up_with_the_counts(device):
+    plain = problem(9)
+    norm = np.random.default_rng(3).uniform(0.2, 2, (9, 14))
+    norm[1], norm[4, 0] = 1, 0
+    given = Problem(plain.dn, plain.edn, plain.rmatrix, plain.logt, plain.dlogt, plain.options, norm)
+    same(GpuBatched(chunk=4).run(given), Batched().run(given))
+
+
+def test_parity_with_the_baseline(device):
+    tally = Tally()
+
+    @settings(max_examples=40, deadline=None, derandomize=True)
+    @drawn(draws())
+    def parity(draw):
+        check_solution(GpuBatched(chunk=3).run(draw.problem()), draw, tally)
+
+    parity()
+    assert tally.well_conditioned >= 0.2 * tally.pixels
+
+
+@pytest.mark.parametrize("pixels", [1, 5])
+def test_few_pixels(device, pixels):
+    same(GpuBatched().run(problem(pixels)), Batched().run(problem(pixels)))
+
+
+def test_no_pixel(device):
+    GpuBatched().run(problem(0)).check(problem(0))
+
+
+def test_all_pixels_invalid(device):
+    given = problem(5)
+    solution = GpuBatched().run(Problem(given.dn * np.nan, given.edn, given.rmatrix, given.logt, given.dlogt))
+    assert not any(getattr(solution, output).any() for output in OUTPUTS)
+
+
+@pytest.mark.parametrize("gloci", [0, 1])
+def test_the_host_waits_once_a_positivity_pass(monkeypatch, gloci):
+    """Counted: whatever makes a value or a size that depends on values known to the host."""
+    allow_assignment_by_numbers(monkeypatch)
+    waits = []
+    kind = type(array_api_strict.zeros(1))
+    for name in ("__bool__", "__int__", "__float__", "__index__", "__complex__"):
+        original = getattr(kind, name)
+        monkeypatch.setattr(kind, name, lambda self, *a, f=original, n=name: (waits.append(n), f(self, *a))[1])
+    get, nonzero = kind.__getitem__, array_api_strict.nonzero
+
+    def getitem(self, key):
+        if isinstance(key, kind) and key.dtype == array_api_strict.bool:
+            waits.append("mask")
+        return get(self, key)
+
+    monkeypatch.setattr(kind, "__getitem__", getitem)
+    monkeypatch.setattr(array_api_strict, "nonzero", lambda x: (waits.append("nonzero"), nonzero(x))[1])
+    monkeypatch.setattr(gpu_device, "runtime", lambda: FakeDevices(xp=array_api_strict))
+    given = problem(60, gloci=gloci)
+    solution = GpuBatched().run(given)
+    passes = int(solution.iterations.max())
+    assert passes > 2
+    assert waits == ["nonzero"] * (passes if (solution.dem >= 0).all() else passes - 1)
+
+
+def test_what_is_done_is_not_solved_again(device, monkeypatch):
+    from implementations.cpu import batched
+
+    solved, original = [], batched.solution_at
+
+    def counted(target, of, rmatrix):
+        solved.append(of.mu.shape[0])
+        return original(target, of, rmatrix)
+
+    monkeypatch.setattr(batched, "solution_at", counted)
+    given = problem(60, gloci=1)
+    passes = GpuBatched().run(given).iterations
+    assert solved == [int((passes > n).sum()) for n in range(passes.max())]
+
+
+def test_its_own_facts_are_handed_over(device):
+    solver, given = GpuBatched(), problem(20)
+    state = solver.prepare(given)
+    solver.collect(state, solver.solve(state))
+    facts = solver.facts(state)
+    assert facts["peak_device_mb"] > 0
+    assert facts["kernel_s"] > 0
+
+
+def test_a_map_is_cut_to_what_the_devices_svd_takes_at_a_time(monkeypatch):
+    """cuSOLVER's workspace is counted in 32 bits; room is planned for it too."""
+    monkeypatch.setattr(gpu_device, "runtime", lambda: FakeDevices(free_bytes=10**15))
+    monkeypatch.setattr(batched, "MOST_PIXELS", 16)
+    state, given = GpuBatched().prepare(problem(50)), problem(50)
+    assert state.chunk == 16
+    assert state.job.work_bytes >= pixel_bytes(given) + 8 * 1049
+    same(GpuBatched().run(given), Batched().run(given))
+
+
+def test_no_room_is_a_memory_error_and_no_crash(device):
+    device(free_bytes=1000)
+    with pytest.raises(MemoryError, match=r"a pixel needs \d+ bytes on the device, of which 0 are free"):
+        GpuBatched().run(problem(20))
+
+
+@pytest.mark.parametrize("tunables", [{"devices": -1}, {"devices": 1.5}, {"chunk": 0}, {"profile_mb": 0}])
+def test_tunables_out_of_range_are_refused(tunables):
+    with pytest.raises(ValueError, match=f"{next(iter(tunables))} must be"):
+        GpuBatched(**tunables)

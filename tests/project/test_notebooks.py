@@ -1,0 +1,170 @@
+"""The notebooks, run headless on a small run, and the sentences that they say."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from folders import SUPPORT
+from records import MACHINE, fast, slow, write_run
+
+from harness.advice import breakeven, evidence, held_out
+from harness.advice.candidates import Request
+from harness.figures import common
+from harness.figures import laws as figures_laws
+from harness.records.run import Run
+from harness.reports import findings
+from implementations.places import ROOT
+
+BOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SIZES = ("--pixels", "6,12", "--bins", "12,20", "--repeats", "3", "--max-seconds", "10")
+MEASURED = re.compile(r"\d(?:\.\d+)?\s?(?:x\b|ms\b|s\b|%|MB\b|times\b)")
+"""What a measured figure looks like in a text."""
+
+
+def cells(book, kind):
+    return ["".join(c["source"]) for c in json.loads(book.read_text())["cells"] if c["cell_type"] == kind]
+
+
+def test_there_are_four():
+    assert [book.stem for book in BOOKS] == ["01_scaling", "02_quality", "03_profiling", "04_recommendation"]
+
+
+@pytest.mark.parametrize("book", BOOKS, ids=lambda book: book.stem)
+def test_committed_without_outputs_numbers_or_logic(book):
+    for cell in json.loads(book.read_text())["cells"]:
+        assert cell.get("outputs", []) == []
+        assert cell.get("execution_count") is None
+    text = "\n".join(cells(book, "markdown"))
+    assert all(f"**{word}.**" in text for word in ("Question", "Method", "Finding"))
+    assert MEASURED.findall(text) == []
+    for source in cells(book, "code"):
+        banned = (ast.For, ast.While, ast.If, ast.FunctionDef, ast.ClassDef, ast.BinOp, ast.Lambda)
+        assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, banned)], "a notebook has no logic"
+
+
+def outputs(book, folder):
+    """What the cells of a notebook show when it is run: outputs as Jupyter stores them."""
+    out = folder / book.name
+    command = [sys.executable, str(SUPPORT / "run_notebook.py"), str(book), str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [output for cell in json.loads(out.read_text())["cells"] for output in cell.get("outputs", [])]
+
+
+def shown(book, folder):
+    """The texts that it shows, joined, and how many pictures."""
+    found = outputs(book, folder)
+    assert not [o for o in found if o["output_type"] == "error" or o.get("name") == "stderr"]
+    data = [{kind: "".join(text) for kind, text in output["data"].items()} for output in found if "data" in output]
+    texts = [d.get("text/markdown") or d.get("text/plain", "") for d in data]
+    return "\n".join(texts), sum("<svg" in d.get("text/html", "") for d in data)
+
+
+def test_they_run_on_a_small_run_and_say_what_it_found(tmp_path, monkeypatch):
+    run = tmp_path / "small"
+    command = [sys.executable, "-m", "harness.sweep", "--solvers", "baseline,vectorized,l2", *SIZES, "--out", str(run)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    monkeypatch.setenv("DEMREG_BENCH_RUN", str(run))
+    with ThreadPoolExecutor(2) as pool:
+        every = list(pool.map(shown, BOOKS, [tmp_path] * len(BOOKS)))
+    (scaling, _), (quality, _), (profiling, _), (recommendation, _) = every
+    table, created = Run.open(run).table(), Run.open(run).provenance["created"]
+    assert all(f"Run small, {created}" in text for text, _ in every)
+    assert [pictures for _, pictures in every] == [2, 4, 3, 1]
+    assert all(name in scaling for name in ("baseline", "vectorized", "l2", "random-response, 12 bins"))
+    assert "20 bins take" in scaling
+    assert f"{(table.gate == 'pass').sum()} of 12 measured rows passed" in quality
+    assert "**vectorized** (exact)" in quality
+    assert "a random response" in quality
+    assert "factorisation" in profiling
+    assert "% of the machine's limit" in profiling
+    assert "predictions within 30%" in recommendation
+    assert "from pixels" in recommendation
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory):
+    """Records made by hand: `quick` is better at large maps, `rough` approximate, `wrong` fails."""
+    off = {"accuracy": "approximate", "chisq_median": 1.0, "truth_dem_error": 1.8, "parity_dem": 0.4}
+    failed = {"gate": "fail", "gate_reasons": "dem: off by 3"}
+    laws = {"baseline": slow, "quick": fast, "rough": lambda p, b: 0.2 * fast(p, b), "wrong": fast}
+    folder = tmp_path_factory.mktemp("known") / "run"
+    return write_run(folder, laws, noise=0.01, rough=off, wrong=failed)
+
+
+@pytest.fixture(scope="module")
+def table(known):
+    return common.measured([known]).table
+
+
+def test_exponents_are_those_of_the_times(table):
+    found = findings.exponents(table)
+    assert found.shape == (4, 2)
+    k = {name: float(found.loc[name].iloc[1].split()[0]) for name in ("baseline", "quick")}
+    assert 0.9 < k["baseline"] < 1.05
+    assert k["quick"] < 0.9
+
+
+def test_the_fastest_passed_its_gate_and_the_exact_one_is_named(table):
+    for line in findings.fastest(table):
+        assert "**quick** (exact)" in line
+        assert "**rough** (approximate)" in line
+        assert "wrong" not in line
+    none = table.assign(gate="fail")
+    assert findings.fastest(none)[0].endswith("no solver passed its gate.")
+
+
+def test_failed_gates_are_told_with_their_reason(table):
+    first, second = findings.gates(table)
+    assert first == "18 of 24 measured rows passed their gate."
+    assert second.startswith("**wrong** did not")
+    assert "dem: off by 3" in second
+
+
+def test_a_good_chisquared_of_a_bad_dem_is_pointed_out(table):
+    assert "**rough** has a median of 1.00" in findings.chisq_misleads(table)
+    assert findings.chisq_misleads(table[table.solver != "rough"]).startswith("In these runs no solver")
+
+
+def test_agreement_tells_exact_from_approximate(table):
+    said = findings.agreement(table)
+    assert any("**quick** (exact), farthest" in line and "DEM 1.0e-13" in line for line in said)
+    assert any("**rough** (approximate), times the baseline's: χ² median 0.83" in line for line in said)
+
+
+def test_growth_with_bins(table):
+    (line,) = findings.growth_with_bins(table)
+    grown = slow(5000, 200) / slow(5000, 34)
+    assert float(re.search(r"baseline ([\d.]+)x", line)[1]) == pytest.approx(grown, rel=0.05)
+    assert findings.growth_with_bins(table[table.bins == 34]) == []
+
+
+def test_unmeasured_limits_are_said_to_be(table):
+    assert "was not measured" in findings.limits(table)[0]
+    assert "reaches 25% of" in findings.limits(table.assign(of_limit=0.25))[0]
+
+
+def test_the_decision_table_and_its_picture(known):
+    records = evidence.gather([known.folder], MACHINE)
+    legs = breakeven.table(records, Request(1, 0, "random-response", float("inf")), [34, 200])
+    shown = findings.decisions(legs)
+    assert set(shown.solver) <= {"baseline", "quick", "rough"}
+    assert len(shown) == len(legs) > 2
+    picture = figures_laws.predicted_times(records, "random-response", legs)
+    assert [axes.get_title() for axes in picture.axes] == ["random-response, 34 bins", "random-response, 200 bins"]
+    uprights = [line for line in picture.axes[0].lines if line.get_linestyle() == ":"]
+    exact = [leg for leg in legs if leg.needs == "exact" and leg.bins == 34]
+    assert len(uprights) == len(exact) - 1 == 1
+    assert picture.axes[0].collections, "intervals are drawn"
+    assert "**rough**: DEM off by up to 0.4" in findings.approximations(records)[0]
+
+
+def test_predictions_are_counted(known):
+    said = findings.predictions(held_out.trials([known.folder], MACHINE, None))
+    assert re.match(r"\d+ of 24 predictions within 30% of the measured time \(\d+ of 8 between .*16 beyond", said[0])
+    assert len(said) == 5
