@@ -27,7 +27,7 @@ HEADINGS = ("", "solver", "workload", "pixels x bins", "A", "B", "time B / A", "
 
 
 @dataclass(frozen=True)
-class Row(Comparison):
+class Change(Comparison):
     """A solver in a cell that both runs have."""
 
     @property
@@ -59,7 +59,7 @@ class Row(Comparison):
         return self.verdict in ("same", "skipped")
 
 
-def rows(a: Run, b: Run, tolerance: float) -> Iterator[Row]:
+def rows(a: Run, b: Run, tolerance: float) -> Iterator[Change]:
     """Every row that both runs have. ValueError, in one line, when they can't be compared."""
     machines = [run.provenance["machine"] for run in (a, b)]
     if machines[0]["id"] != machines[1]["id"]:
@@ -77,7 +77,7 @@ def rows(a: Run, b: Run, tolerance: float) -> Iterator[Row]:
             }
             for end in ("_a", "_b")
         )
-        yield Row(pair.solver, base, head, ratio(base, head), tolerance)
+        yield Change(pair.solver, base, head, ratio(base, head), tolerance)
 
 
 def ratio(base: dict[str, object], head: dict[str, object]) -> Estimate:
@@ -93,7 +93,7 @@ def ratio(base: dict[str, object], head: dict[str, object]) -> Estimate:
     return Estimate(*(float(np.exp(x)) for x in (middle, middle - half, middle + half)))
 
 
-def markdown(found: Sequence[Row]) -> str:
+def markdown(found: Sequence[Change]) -> str:
     """The rows that aren't settled, regressions first, as a table, and what the rest is."""
     changed = sorted((row for row in found if not row.settled), key=lambda row: (not row.regression, row.verdict))
     verdicts = pd.Series([row.verdict for row in found]).value_counts()
@@ -101,7 +101,7 @@ def markdown(found: Sequence[Row]) -> str:
     return f"{table(HEADINGS, [_cells(row) for row in changed])}\n\n{summary}" if changed else summary
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: Change) -> list[str]:
     base, head = row.base, row.head
     assert base is not None
     assert head is not None

@@ -50,7 +50,7 @@ COUNTS: dict[str, Callable[[Shape], float]] = {
 PER_CALL = ("transfers", "pool overhead")
 
 
-class Cell(NamedTuple):
+class Size(NamedTuple):
     """One size: its pixels, what its counts depend on, its process, and seconds of every turn."""
 
     pixels: int
@@ -84,7 +84,7 @@ def costs(seconds: Sequence[dict[str, float]], shapes: Sequence[Shape], pixels: 
     return Costs(operation, pixel, float(np.mean([sum(each[k] for k in PER_CALL) for each in seconds])))
 
 
-def _cell(stack: ExitStack, pixels: int, bins: int, seed: int | None) -> Cell:
+def _cell(stack: ExitStack, pixels: int, bins: int, seed: int | None) -> Size:
     problem, _ = workload.generate(workload.load(DATASET), pixels, bins, seed)
     iterations = Registry().create(SOLVER).run(problem).iterations
     first = problem.options.loci_mask(problem.sizes[1]) is None
@@ -94,10 +94,10 @@ def _cell(stack: ExitStack, pixels: int, bins: int, seed: int | None) -> Cell:
     worker = stack.enter_context(Supervisor(folder, SOLVER, [], 1, facts.available_memory_mb()))
     worker.reply(WAIT_S)
     worker.ask(WAIT_S, do="warmup")
-    return Cell(pixels, shape, worker, [])
+    return Size(pixels, shape, worker, [])
 
 
-def measure(grid: Sequence[tuple[int, int]], rounds: int) -> tuple[list[Costs], list[Cell]]:
+def measure(grid: Sequence[tuple[int, int]], rounds: int) -> tuple[list[Costs], list[Size]]:
     """In each round, calibrate and let every cell have its turn: costs by round, and cells with a median by round."""
     with ExitStack() as stack:
         cells = [_cell(stack, pixels, bins, None) for pixels, bins in grid]

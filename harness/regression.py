@@ -22,7 +22,7 @@ from harness.machine import facts
 from harness.measure import cell as measure_cell
 from harness.measure import record_row
 from harness.measure.checkout import Checkout, check_out
-from harness.measure.contender import Lane
+from harness.measure.contender import Contender
 from harness.measure.plan import Plan
 from harness.records.schema import Cell
 from harness.show import terminal
@@ -110,19 +110,19 @@ class Match:
         return [again.get(comparison.solver, comparison) for comparison in first]
 
     def _measure(self, cell: Cell, solvers: list[str]) -> list[Comparison]:
-        lanes = {
-            (checkout, name): Lane(name, self.plan.threads, self.plan.max_seconds, checkout.folder)
+        contenders = {
+            (checkout, name): Contender(name, self.plan.threads, self.plan.max_seconds, checkout.folder)
             for checkout in (self.base, self.head)  # the base's baseline first: all are judged by it
             for name in solvers
             if name in self.known[checkout] and self.known[checkout][name]["available"]
         }
         found = {}
-        if lanes:
-            every = list(lanes.values())
-            result = measure_cell.measure_lanes(
+        if contenders:
+            every = list(contenders.values())
+            result = measure_cell.measure_contenders(
                 cell, every, self.plan, self.scratch, measure_cell.Nobody(), self._satisfy
             )
-            found = {key: record_row.row_of(lane, result) for key, lane in lanes.items()}
+            found = {key: record_row.row_of(contender, result) for key, contender in contenders.items()}
 
         def row(checkout: Checkout, name: str) -> Row | None:
             if name not in self.known[checkout]:
@@ -135,24 +135,24 @@ class Match:
                 name,
                 row(self.base, name),
                 row(self.head, name),
-                _ratio(lanes.get((self.base, name)), lanes.get((self.head, name))),
+                _ratio(contenders.get((self.base, name)), contenders.get((self.head, name))),
                 self.tolerance,
             )
             for name in solvers
         ]
 
-    def _satisfy(self, lanes: list[Lane]) -> None:
+    def _satisfy(self, contenders: list[Contender]) -> None:
         """Let those pairs rest of which it is clear whether they are slower than tolerated."""
-        for base, head in itertools.combinations(lanes, 2):
+        for base, head in itertools.combinations(contenders, 2):
             if base.spec == head.spec and len(head.turns) >= FEWEST_ROUNDS:
                 ratio, limit = _ratio(base, head), 1 + self.tolerance
                 base.satisfied = head.satisfied = ratio.low > limit or ratio.high < limit
-        for lane in lanes:  # one that has no partner, or lost it, has nothing to wait for
-            partners = [other for other in lanes if other.spec == lane.spec and not other.ended]
-            lane.satisfied |= len(partners) < 2
+        for contender in contenders:  # one that has no partner, or lost it, has nothing to wait for
+            partners = [other for other in contenders if other.spec == contender.spec and not other.ended]
+            contender.satisfied |= len(partners) < 2
 
 
-def _ratio(base: Lane | None, head: Lane | None) -> intervals.Estimate:
+def _ratio(base: Contender | None, head: Contender | None) -> intervals.Estimate:
     """Head's time over base's; no estimate where either has none."""
     if base is None or head is None or base.ended or head.ended or not base.turns or not head.turns:
         return NO_ESTIMATE

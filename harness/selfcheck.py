@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for seed in track(range(given.seed, given.seed + given.cells), console=console, transient=True):
             cell = Cell(plan.datasets[0], plan.pixels[0], plan.bins[0], seed)
             measured = measure_cell.measure(cell, plan.solvers, plan, Path(folder), measure_cell.Nobody())
-            baseline, copy, slowed = measured.lanes
+            baseline, copy, slowed = measured.contenders
             to_copy, to_slowed = copy.speedup(baseline), slowed.speedup(baseline)
             same += to_copy.low <= 1 <= to_copy.high
             different += to_slowed.high < 1

@@ -44,8 +44,8 @@ def table(evidence: Evidence, request: Request, bins: list[int]) -> list[Leg]:
             able = [c for c in advise(evidence, replace(request, bins=count, device=device)) if not c.refused]
             for needs in ("exact", "any"):
                 chosen = [c for c in able if needs == "any" or c.accuracy == "exact"]
-                lanes = {(c.solver, c.threads, c.accuracy): laws.of(c.solver, c.threads) for c in chosen}
-                legs += _legs(count, device, needs, {k: v for k, v in lanes.items() if isinstance(v, Law)})
+                laws_of = {(c.solver, c.threads, c.accuracy): laws.of(c.solver, c.threads) for c in chosen}
+                legs += _legs(count, device, needs, {k: v for k, v in laws_of.items() if isinstance(v, Law)})
     return legs
 
 

@@ -18,7 +18,7 @@ from harness.figures.common import STYLE, Measured, measured
 from harness.records.run import Run
 
 
-class Entry(NamedTuple):
+class Picture(NamedTuple):
     """A figure of the gallery: the function that draws it, and what a reader is told."""
 
     draw: Callable[[Measured], Figure | str]
@@ -32,58 +32,58 @@ class Entry(NamedTuple):
 
 
 FIGURES = (
-    Entry(
+    Picture(
         speed.speed_against_quality,
         "Speed against quality",
         "DEMs per second against the median error of the DEM, at each panel's largest map. Right is faster, down is "
         "nearer to the truth; a hollow marker is a solver whose gate did not pass.",
     ),
-    Entry(
+    Picture(
         speed.runtime_against_pixels,
         "Runtime against pixels",
         "Median headline time (transfers included) with 99% intervals. k is the fitted exponent, time ~ pixels^k, "
         "with its 95% interval where there are three sizes or more.",
     ),
-    Entry(
+    Picture(
         speed.speedup,
         "Speedup over the baseline",
         "Ratio to the baseline in the same rounds, with 99% intervals; one mark a map size, the largest lowest and "
         "labelled. A hollow mark was timed too seldom for an interval.",
     ),
-    Entry(
+    Picture(
         quality.chisq_distribution,
         "Chi-squared",
         "Over the valid pixels of the largest map: box from the 25th to the 75th percentile with the median, line "
         "from the 5th to the 95th, diamond at the 95th.",
     ),
-    Entry(
+    Picture(
         quality.dem_recovery,
         "DEM recovery",
         "True DEM (grey) and recovered DEMs of a faint, a middling and a bright pixel; vertical bars are edem, "
         "horizontal ones elogt. Exact solvers that pass their gate agree with the baseline and are drawn once.",
     ),
-    Entry(
+    Picture(
         quality.truth,
         "Distance to the truth",
         "Medians over the sampled pixels: relative error of the DEM, distance of its peak, and the share of bins "
         "whose true value lies within one standard error (of noise alone, so it can lie far below 0.68).",
     ),
-    Entry(
+    Picture(
         machine.peak_memory,
         "Peak memory",
         "Resident memory of the solver's process and its children at the highest, imports and inputs included.",
     ),
-    Entry(
+    Picture(
         machine.phases,
         "Time by phase",
         "One-off (import, compilation, contexts), then the medians of prepare, solve and collect at the largest map.",
     ),
-    Entry(
+    Picture(
         machine.parallel_efficiency,
         "Parallel efficiency",
         "Speedup over one thread divided by the number of threads, for solvers that a run timed on several.",
     ),
-    Entry(
+    Picture(
         machine.roofline,
         "Roofline",
         "Operations that each strategy counts for itself, per second and per byte it moves, below what the machine "
@@ -92,7 +92,7 @@ FIGURES = (
 )
 
 
-def draw_all(data: Measured, entries: Sequence[Entry] = FIGURES) -> Iterator[tuple[Entry, Figure]]:
+def draw_all(data: Measured, entries: Sequence[Picture] = FIGURES) -> Iterator[tuple[Picture, Figure]]:
     """Those figures that there is something to draw for. Close each when it is used."""
     for entry in entries:
         with mpl.rc_context(STYLE):
@@ -101,7 +101,7 @@ def draw_all(data: Measured, entries: Sequence[Entry] = FIGURES) -> Iterator[tup
                 yield entry, figure
 
 
-def write_figures(runs: Sequence[Run], folder: Path, note: str, entries: Sequence[Entry] = FIGURES) -> list[Path]:
+def write_figures(runs: Sequence[Run], folder: Path, note: str, entries: Sequence[Picture] = FIGURES) -> list[Path]:
     """Figures of those runs as PNG and SVG in `folder`, `note` (the machine) beneath each. Returns the PNGs."""
     written: list[Path] = []
     for entry, figure in draw_all(measured(runs), entries):

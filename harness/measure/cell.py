@@ -20,7 +20,7 @@ from harness.judge import quality
 from harness.judge.quality import Summary
 from harness.machine import devices
 from harness.machine.facts import available_memory_mb
-from harness.measure.contender import Lane
+from harness.measure.contender import Contender
 from harness.measure.plan import Plan
 from harness.records.schema import Cell
 from harness.workloads import problem as workload
@@ -33,7 +33,7 @@ MEMORY_SHARE = 0.8
 """Share of the memory available at a cell's start that one worker may hold."""
 LIMIT_VARIABLE = "DEMREG_BENCH_LIMIT_MB"
 """Environment variable that sets that limit instead."""
-Satisfy = Callable[[list[Lane]], None]
+Satisfy = Callable[[list[Contender]], None]
 
 
 class Listener(Protocol):
@@ -57,13 +57,13 @@ class Nobody:
 
 
 @dataclass
-class Measured:
+class CellResult:
     """What came of one cell."""
 
     problem: Problem
     true_dem: Array
     """(S, T) of the sampled pixels."""
-    lanes: list[Lane]
+    contenders: list[Contender]
     reference: Summary | None
     """The baseline's solution, of all sampled pixels or the first few; None where it failed."""
     setup_s: float
@@ -72,30 +72,37 @@ class Measured:
     """Wall time of the rounds; what exceeds the solves in them is the harness's own."""
 
     @property
-    def baseline(self) -> Lane | None:
-        """The baseline's lane, if it was in the cell and was timed."""
-        timed = [lane for lane in self.lanes if lane.spec == REFERENCE and lane.turns and lane.ended is None]
+    def baseline(self) -> Contender | None:
+        """The baseline's contender, if it was in the cell and was timed."""
+        timed = [c for c in self.contenders if c.spec == REFERENCE and c.turns and c.ended is None]
         return timed[0] if timed else None
 
     @property
     def solves_s(self) -> float:
         """Seconds inside timed solves during the rounds."""
-        return sum(run.total for lane in self.lanes for r, runs in lane.turns.items() if r > 0 for run in runs)
+        return sum(
+            run.total for contender in self.contenders for r, runs in contender.turns.items() if r > 0 for run in runs
+        )
 
 
-def measure(cell: Cell, specs: Sequence[str], plan: Plan, scratch: Path, listener: Listener) -> Measured:
+def measure(cell: Cell, specs: Sequence[str], plan: Plan, scratch: Path, listener: Listener) -> CellResult:
     """Measure the solvers `specs` on one cell, the problem meanwhile lying in the folder `scratch`."""
-    lanes = [Lane(spec, threads_of(spec, plan.threads), plan.max_seconds) for spec in specs]
-    return measure_lanes(cell, lanes, plan, scratch, listener)
+    contenders = [Contender(spec, threads_of(spec, plan.threads), plan.max_seconds) for spec in specs]
+    return measure_contenders(cell, contenders, plan, scratch, listener)
 
 
-def measure_lanes(
-    cell: Cell, lanes: list[Lane], plan: Plan, scratch: Path, listener: Listener, satisfy: Satisfy | None = None
-) -> Measured:
-    """Let lanes that haven't started take turns on one cell; the first that is the baseline is what all are judged by.
+def measure_contenders(
+    cell: Cell,
+    contenders: list[Contender],
+    plan: Plan,
+    scratch: Path,
+    listener: Listener,
+    satisfy: Satisfy | None = None,
+) -> CellResult:
+    """Let contenders that haven't started take turns on one cell; all are judged by the first that is the baseline.
 
-    `satisfy` marks those lanes, now and then, that are known well enough; by default, when their ratio to the baseline
-    is. What goes wrong in a solver is in its lane, and nowhere else.
+    `satisfy` marks those contenders, now and then, that are known well enough; by default, when their ratio to the
+    baseline is. What goes wrong in a solver is in its contender, and nowhere else.
     """
     start = time.perf_counter()
     plugins = [Path(p) for p in plan.plugins]
@@ -105,20 +112,20 @@ def measure_lanes(
         listener.say("generating the problem")
         sample = quality.sample_of(cell.pixels)
         workload.write(plan.specification(cell.dataset), cell.pixels, cell.bins, cell.seed, folder, sample)
-        watch = stack.enter_context(devices.Watch()) if _uses_devices(lanes, plugins) else None
-        for lane in lanes:
-            stack.callback(lane.stop)
-            listener.say(f"{lane.spec}: warming up")
-            lane.start(folder, plugins, limit_mb)
-            lane.warm_up(folder)
-            if lane.first is not None:
-                listener.warmed(lane.spec, lane.first.total)
+        watch = stack.enter_context(devices.Watch()) if _uses_devices(contenders, plugins) else None
+        for contender in contenders:
+            stack.callback(contender.stop)
+            listener.say(f"{contender.spec}: warming up")
+            contender.start(folder, plugins, limit_mb)
+            contender.warm_up(folder)
+            if contender.first is not None:
+                listener.warmed(contender.spec, contender.first.total)
         problem, true_dem = workload.read(folder), np.load(folder / workload.TRUE_DEM)
-        reference = _reference(lanes, problem, plan, folder, limit_mb, listener)
+        reference = _reference(contenders, problem, plan, folder, limit_mb, listener)
         ready = time.perf_counter()
         rng = np.random.default_rng([cell.seed, cell.pixels, cell.bins])
-        _rounds(lanes, plan, rng, listener, satisfy or partial(_satisfy, rel_ci=plan.rel_ci), watch)
-        return Measured(problem, true_dem, lanes, reference, ready - start, time.perf_counter() - ready)
+        _rounds(contenders, plan, rng, listener, satisfy or partial(_satisfy, rel_ci=plan.rel_ci), watch)
+        return CellResult(problem, true_dem, contenders, reference, ready - start, time.perf_counter() - ready)
 
 
 def threads_of(spec: str, threads: int) -> int:
@@ -128,10 +135,10 @@ def threads_of(spec: str, threads: int) -> int:
 
 
 def _reference(
-    lanes: list[Lane], problem: Problem, plan: Plan, folder: Path, limit_mb: int, listener: Listener
+    contenders: list[Contender], problem: Problem, plan: Plan, folder: Path, limit_mb: int, listener: Listener
 ) -> Summary | None:
     """The baseline's solution: of all sampled pixels where it is in the cell, else of the first of them."""
-    inside = [lane for lane in lanes if lane.spec == REFERENCE]
+    inside = [c for c in contenders if c.spec == REFERENCE]
     if inside:
         return inside[0].summary
     listener.say("baseline: solving a sample for the gates")
@@ -139,69 +146,76 @@ def _reference(
     few = folder / "reference"
     few.mkdir()
     workload.save(problem.take(pixels), few)
-    lane = Lane(REFERENCE, 1, plan.max_seconds, lanes[0].checkout)
+    contender = Contender(REFERENCE, 1, plan.max_seconds, contenders[0].checkout)
     try:
-        lane.start(few, [], limit_mb)
-        lane.warm_up(few)
+        contender.start(few, [], limit_mb)
+        contender.warm_up(few)
     finally:
-        lane.stop()
-    return None if lane.summary is None else quality.placed(lane.summary, pixels, problem.sizes[0])
+        contender.stop()
+    return None if contender.summary is None else quality.placed(contender.summary, pixels, problem.sizes[0])
 
 
-def _uses_devices(lanes: list[Lane], plugins: list[Path]) -> bool:
-    """Whether some lane's solver computes elsewhere than on this machine's processor."""
+def _uses_devices(contenders: list[Contender], plugins: list[Path]) -> bool:
+    """Whether some contender's solver computes elsewhere than on this machine's processor."""
     table = registry.Registry(plugins)
-    return any(table.describe(solver_spec.parse(lane.spec)[0])["device"] != "cpu" for lane in lanes)
+    return any(table.describe(solver_spec.parse(contender.spec)[0])["device"] != "cpu" for contender in contenders)
 
 
 def _rounds(
-    lanes: list[Lane],
+    contenders: list[Contender],
     plan: Plan,
     rng: np.random.Generator,
     listener: Listener,
     satisfy: Satisfy,
     watch: devices.Watch | None,
 ) -> None:
-    """Let the lanes take turns until all are satisfied, or the asked rounds are done.
+    """Let the contenders take turns until all are satisfied, or the asked rounds are done.
 
-    The first round is every lane's by right; later ones go on, as long as the budget lasts, with those whose turn fits.
+    Everyone has the first round; later ones go on, as long as the budget lasts, with those whose turn fits.
     """
     start, number, check = time.perf_counter(), 0, FEWEST_ROUNDS
     while number != plan.repeats:
         elapsed = time.perf_counter() - start
-        for lane in lanes:
-            lane.satisfied |= number > 0 and elapsed + lane.turn_cost > plan.max_seconds
-        active = [lane for lane in lanes if lane.ended is None and not lane.satisfied]
+        for contender in contenders:
+            contender.satisfied |= number > 0 and elapsed + contender.turn_cost > plan.max_seconds
+        active = [c for c in contenders if c.ended is None and not c.satisfied]
         if not active:
             break
         number += 1
         listener.say(f"round {number}, {elapsed:.0f} of at most {plan.max_seconds:g} s")
-        for lane in _order(active, rng):
+        for contender in _order(active, rng):
             began = time.monotonic()
-            lane.take_turn(number)
-            elsewhere = lane.hello.get("device", "cpu") != "cpu"
+            contender.take_turn(number)
+            elsewhere = contender.hello.get("device", "cpu") != "cpu"
             if watch and elsewhere and (why := watch.reasons(began, time.monotonic())):
-                lane.throttled[number] = why
+                contender.throttled[number] = why
         if plan.repeats is None and number == check:
-            satisfy(lanes)
+            satisfy(contenders)
             check += max(1, check // 4)
 
 
-def _order(lanes: list[Lane], rng: np.random.Generator) -> list[Lane]:
-    """A round's order: shuffled, lanes of the same solver one after another, so that drift cancels in their ratio."""
-    shuffled = [lanes[i] for i in rng.permutation(len(lanes))]
-    places = {spec: place for place, spec in enumerate(dict.fromkeys(lane.spec for lane in shuffled))}
-    return sorted(shuffled, key=lambda lane: places[lane.spec])
+def _order(contenders: list[Contender], rng: np.random.Generator) -> list[Contender]:
+    """A round's order: shuffled, those of the same solver one after another, so that drift cancels in their ratio."""
+    shuffled = [contenders[i] for i in rng.permutation(len(contenders))]
+    places = {spec: place for place, spec in enumerate(dict.fromkeys(contender.spec for contender in shuffled))}
+    return sorted(shuffled, key=lambda contender: places[contender.spec])
 
 
-def _satisfy(lanes: list[Lane], rel_ci: float) -> None:
+def _satisfy(contenders: list[Contender], rel_ci: float) -> None:
     """Let those rest whose interval is narrow enough; the baseline goes on until all others rest."""
-    baseline = next((lane for lane in lanes if lane.spec == REFERENCE and lane.ended is None and lane.turns), None)
-    for lane in lanes:
-        if lane is baseline or lane.ended is not None or not lane.turns or lane.satisfied:
+    baseline = next(
+        (
+            contender
+            for contender in contenders
+            if contender.spec == REFERENCE and contender.ended is None and contender.turns
+        ),
+        None,
+    )
+    for contender in contenders:
+        if contender is baseline or contender.ended is not None or not contender.turns or contender.satisfied:
             continue
         compare = baseline is not None and len(baseline.turns) > 1
-        estimate = lane.speedup(baseline) if compare and baseline else lane.seconds()
-        lane.satisfied = estimate.half_width <= rel_ci
-    if baseline is not None and all(lane.satisfied or lane.ended for lane in lanes if lane is not baseline):
-        baseline.satisfied = len(lanes) > 1 or baseline.seconds().half_width <= rel_ci
+        estimate = contender.speedup(baseline) if compare and baseline else contender.seconds()
+        contender.satisfied = estimate.half_width <= rel_ci
+    if baseline is not None and all(c.satisfied or c.ended for c in contenders if c is not baseline):
+        baseline.satisfied = len(contenders) > 1 or baseline.seconds().half_width <= rel_ci

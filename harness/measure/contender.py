@@ -21,7 +21,7 @@ HANG_VARIABLE = "DEMREG_BENCH_HANG_S"
 
 
 @dataclass
-class Lane:
+class Contender:
     """A solver's turn-taking in a cell. Once `ended` is set, its process is gone and it takes no further turns."""
 
     spec: str
@@ -120,7 +120,7 @@ class Lane:
         """Median headline time with its interval."""
         return intervals.median(list(self.turn_seconds().values()))
 
-    def speedup(self, baseline: "Lane") -> intervals.Estimate:
+    def speedup(self, baseline: "Contender") -> intervals.Estimate:
         """Ratio to the baseline over shared rounds; of the medians, without interval, if they share fewer than two."""
         if baseline is self:
             return intervals.Estimate(1.0, 1.0, 1.0)

@@ -6,44 +6,51 @@ import numpy as np
 
 from harness.judge import excerpt, gates, quality
 from harness.machine import counted_work, limits
-from harness.measure.cell import Measured
-from harness.measure.contender import Lane
+from harness.measure.cell import CellResult
+from harness.measure.contender import Contender
 from harness.records.schema import Cell
 from implementations.contract import Bounds
 
 
-def row_of(lane: Lane, measured: Measured) -> dict[str, Any]:
+def row_of(contender: Contender, measured: CellResult) -> dict[str, Any]:
     """Time, memory, quality and verdict of one solver in one cell."""
-    row: dict[str, Any] = {"threads": lane.threads, "channels": measured.problem.sizes[1]}
-    if lane.ended is not None:
-        return row | {"status": lane.ended.status, "reason": lane.ended.reason, "gate": "none"}
-    return row | {"status": "ok", "reason": throttling(lane)} | _times(lane, measured) | _quality(lane, measured)
+    row: dict[str, Any] = {"threads": contender.threads, "channels": measured.problem.sizes[1]}
+    if contender.ended is not None:
+        return row | {"status": contender.ended.status, "reason": contender.ended.reason, "gate": "none"}
+    return (
+        row
+        | {"status": "ok", "reason": throttling(contender)}
+        | _times(contender, measured)
+        | _quality(contender, measured)
+    )
 
 
-def _times(lane: Lane, measured: Measured) -> dict[str, Any]:
-    phases, headline = lane.phase_medians(), lane.seconds()
+def _times(contender: Contender, measured: CellResult) -> dict[str, Any]:
+    phases, headline = contender.phase_medians(), contender.seconds()
     figures: dict[str, Any] = {
-        "oneoff_s": lane.oneoff_s,
+        "oneoff_s": contender.oneoff_s,
         "prepare_s": phases.prepare,
         "solve_s": phases.solve,
         "collect_s": phases.collect,
         "median_s": headline.value,
         "ci_low_s": headline.low,
         "ci_high_s": headline.high,
-        "n": len(lane.turns),
+        "n": len(contender.turns),
         "pixels_per_s": measured.problem.sizes[0] / headline.value,
-        "peak_rss_mb": lane.peak_rss_mb,
-        "peak_device_mb": max((f.get("peak_device_mb", 0.0) for run in lane.facts.values() for f in run), default=0.0)
+        "peak_rss_mb": contender.peak_rss_mb,
+        "peak_device_mb": max(
+            (f.get("peak_device_mb", 0.0) for run in contender.facts.values() for f in run), default=0.0
+        )
         or np.nan,
     }
     if measured.baseline is not None:
-        figures["speedup"], figures["speedup_low"], figures["speedup_high"] = lane.speedup(measured.baseline)
+        figures["speedup"], figures["speedup_low"], figures["speedup_high"] = contender.speedup(measured.baseline)
     return figures
 
 
-def limit(lane: Lane, measured: Measured, figures: dict[str, Any]) -> dict[str, float]:
+def limit(contender: Contender, measured: CellResult, figures: dict[str, Any]) -> dict[str, float]:
     """How far a solver that was measured is from what the machine, of those limits, could do at best."""
-    problem, reference = measured.problem, measured.reference or lane.summary
+    problem, reference = measured.problem, measured.reference or contender.summary
     _, channels, bins = problem.sizes
     passes = reference.iterations[reference.iterations > 0] if reference is not None else np.empty(0)
     if not passes.size:
@@ -52,14 +59,14 @@ def limit(lane: Lane, measured: Measured, figures: dict[str, Any]) -> dict[str, 
     first = problem.dem_norm0 is None and options.loci_mask(channels) is None
     shape = counted_work.Shape(channels, bins, options.nmu, float(passes.mean()), first)
     valid = int(np.count_nonzero(problem.valid()))
-    return limits.columns(lane.spec, shape, valid, lane.seconds().value, figures, lane.threads)
+    return limits.columns(contender.spec, shape, valid, contender.seconds().value, figures, contender.threads)
 
 
-def _quality(lane: Lane, measured: Measured) -> dict[str, Any]:
-    summary, problem, reference = lane.summary, measured.problem, measured.reference
+def _quality(contender: Contender, measured: CellResult) -> dict[str, Any]:
+    summary, problem, reference = contender.summary, measured.problem, measured.reference
     assert summary is not None
-    accuracy, bounds = lane.hello["accuracy"], lane.hello["bounds"]
-    leaves_out = lane.hello.get("leaves_out", ())  # a worker of an older commit doesn't say
+    accuracy, bounds = contender.hello["accuracy"], contender.hello["bounds"]
+    leaves_out = contender.hello.get("leaves_out", ())  # a worker of an older commit doesn't say
     bounds = None if bounds is None else Bounds(**bounds)
     figures: dict[str, Any] = quality.chisq_figures(summary.chisq[problem.valid()])
     figures |= quality.counts(summary, problem) | quality.against_truth(summary, problem, measured.true_dem)
@@ -76,28 +83,28 @@ def _quality(lane: Lane, measured: Measured) -> dict[str, Any]:
     return figures | {"accuracy": accuracy, "gate": verdict.gate, "gate_reasons": "; ".join(verdict.reasons)}
 
 
-def detail_of(lane: Lane, measured: Measured) -> dict[str, Any]:
+def detail_of(contender: Contender, measured: CellResult) -> dict[str, Any]:
     """What a record keeps beside its row: raw times, threads as the libraries saw them, traceback, what is drawn."""
-    drawn = {} if lane.summary is None else excerpt.of(lane.summary, measured.problem, measured.true_dem)
+    drawn = {} if contender.summary is None else excerpt.of(contender.summary, measured.problem, measured.true_dem)
     return {
-        "first_run": lane.first,
-        "turns": {str(number): runs for number, runs in lane.turns.items()},
-        "facts": {str(number): runs for number, runs in lane.facts.items() if runs},
-        "hello": lane.hello,
-        "traceback": lane.ended.traceback if lane.ended else "",
+        "first_run": contender.first,
+        "turns": {str(number): runs for number, runs in contender.turns.items()},
+        "facts": {str(number): runs for number, runs in contender.facts.items() if runs},
+        "hello": contender.hello,
+        "traceback": contender.ended.traceback if contender.ended else "",
         "shown": drawn,
-        "throttled": {str(number): why for number, why in lane.throttled.items()},
+        "throttled": {str(number): why for number, why in contender.throttled.items()},
         "cell_setup_s": measured.setup_s,
         "cell_rounds_s": measured.rounds_s,
         "cell_solves_s": measured.solves_s,
     }
 
 
-def throttling(lane: Lane) -> str:
+def throttling(contender: Contender) -> str:
     """A measured row's reason to be read with care: how many of its turns a device spent below its clock, and why."""
-    turns = sorted(lane.throttled.keys() & lane.turns.keys())
-    why = sorted({reason for turn in turns for reason in lane.throttled[turn]})
-    return f"device throttled in {len(turns)} of {len(lane.turns)} turns: {', '.join(why)}" if turns else ""
+    turns = sorted(contender.throttled.keys() & contender.turns.keys())
+    why = sorted({reason for turn in turns for reason in contender.throttled[turn]})
+    return f"device throttled in {len(turns)} of {len(contender.turns)} turns: {', '.join(why)}" if turns else ""
 
 
 def skipped(reason: str, threads: int) -> dict[str, Any]:

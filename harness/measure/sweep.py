@@ -49,17 +49,17 @@ class Sweep:
         reasons = {s: self.unavailable[s] or record_row.dominated(cell, self.exhausted[s]) for s in solvers}
         able = [s for s in solvers if not reasons[s] and (s in missing or s == measure_cell.REFERENCE)]
         result = measure_cell.measure(cell, able, self.plan, scratch, listener) if set(able) & set(missing) else None
-        lanes = {lane.spec: lane for lane in result.lanes} if result else {}
+        contenders = {contender.spec: contender for contender in result.contenders} if result else {}
         recorded = []
         for spec in missing:
             row, detail = self._identity(cell, spec), {}
-            if result is None or spec not in lanes:
+            if result is None or spec not in contenders:
                 row |= record_row.skipped(reasons[spec], measure_cell.threads_of(spec, self.plan.threads))
             else:
-                row |= record_row.row_of(lanes[spec], result)
+                row |= record_row.row_of(contenders[spec], result)
                 if row["status"] == "ok" and row["device"] == "cpu" and self.limits:
-                    row |= record_row.limit(lanes[spec], result, self.limits)
-                detail = record_row.detail_of(lanes[spec], result)
+                    row |= record_row.limit(contenders[spec], result, self.limits)
+                detail = record_row.detail_of(contenders[spec], result)
             self.run.add(cell, spec, row, detail)
             self._note_exhausted(cell, row)
             recorded.append(row)

@@ -13,13 +13,13 @@ DEEPEST = 40
 
 
 @dataclass
-class Call:
+class Frame:
     """A function in the tree of calls, with its share of the caller's time: `seconds` in all, callees included."""
 
     label: str
     package: str
     seconds: float
-    callees: list["Call"] = field(default_factory=list)
+    callees: list["Frame"] = field(default_factory=list)
 
 
 class Calls:
@@ -71,7 +71,7 @@ class Calls:
             seen.add(key)
         return key if len(seen) > 1 else None
 
-    def tree(self, least: float = 0.002) -> Call:
+    def tree(self, least: float = 0.002) -> Frame:
         """The calls as a tree, those of less than `least` of the run left out.
 
         cProfile knows who called whom, not the whole stack: where several callers share a function, what is below it
@@ -79,8 +79,8 @@ class Calls:
         """
         return self._branch(self.root, self.total, least * self.total, ())
 
-    def _branch(self, key: Function, seconds: float, least: float, path: tuple[Function, ...]) -> Call:
-        call = Call(label(key), package(key), seconds)
+    def _branch(self, key: Function, seconds: float, least: float, path: tuple[Function, ...]) -> Frame:
+        call = Frame(label(key), package(key), seconds)
         cumulative = self.stats[key][3]
         if len(path) < DEEPEST and cumulative > 0:
             for callee, edge in self.callees.get(key, {}).items():

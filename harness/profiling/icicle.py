@@ -2,7 +2,7 @@
 
 from xml.sax.saxutils import escape
 
-from harness.profiling.calls import Call
+from harness.profiling.calls import Frame
 
 WIDTH, ROW, CHARACTER, TOP, MARGIN = 1200.0, 22.0, 6.6, 64.0, 16.0
 COLOURS = {
@@ -18,7 +18,7 @@ COLOURS = {
 OTHER = "#d5d5d5"
 
 
-def svg(tree: Call, title: str, note: str) -> str:
+def svg(tree: Frame, title: str, note: str) -> str:
     """The picture. Each box has its function, seconds and share as a tooltip; `note` (the machine) stands beneath."""
     boxes: list[str] = []
     seen: dict[str, None] = {}
@@ -43,7 +43,9 @@ def svg(tree: Call, title: str, note: str) -> str:
     )
 
 
-def _draw(call: Call, x: float, level: int, scale: float, total: float, boxes: list[str], seen: dict[str, None]) -> int:
+def _draw(
+    call: Frame, x: float, level: int, scale: float, total: float, boxes: list[str], seen: dict[str, None]
+) -> int:
     """Append the boxes of a branch that starts at `x`; returns how many levels it has."""
     width, y = call.seconds * scale, TOP + level * ROW
     seen[call.package] = None

@@ -13,7 +13,7 @@ from solvers import REGISTRY, rows
 from harness import profile
 from harness.profiling import engines
 from harness.profiling import engines as profiling_engines
-from harness.profiling.calls import Call, Calls
+from harness.profiling.calls import Calls, Frame
 from harness.profiling.icicle import svg
 
 TINY = ("--pixels", "4", "--bins", "12")
@@ -147,7 +147,7 @@ def test_snakeviz_is_served_to_this_machine_only(tmp_path):
 
 
 def test_the_icicle_has_a_box_per_call_as_wide_as_its_time():
-    tree = Call("run", "harness", 2.0, [Call("a <b> & c", "numpy", 1.0), Call("d", "plugin", 0.5)])
+    tree = Frame("run", "harness", 2.0, [Frame("a <b> & c", "numpy", 1.0), Frame("d", "plugin", 0.5)])
     picture = ET.fromstring(svg(tree, "title", "note"))
     boxes = {g[0].text: float(g[1].get("width")) for g in picture.iter("{http://www.w3.org/2000/svg}g")}
     widths = {title.splitlines()[0]: width for title, width in boxes.items()}

@@ -13,7 +13,7 @@ from harness.machine import devices
 from harness.machine import facts as machine_facts
 from harness.measure import record_row
 from harness.measure.clock import Phases
-from harness.measure.contender import Lane
+from harness.measure.contender import Contender
 
 TWO = "NVIDIA H100 80GB HBM3, 535.104.05, 81559, 1980, 345, 2619\nTesla T4, 535.104.05, 15360, 1590, [N/A], 5000\n"
 TOOL = """#!{python}
@@ -108,11 +108,11 @@ def test_a_machine_with_another_device_is_another_machine(monkeypatch):
 
 
 def test_a_throttled_turn_marks_the_row():
-    lane = Lane("gpu", 1, 1.0)
-    lane.turns = {1: [Phases(1, 1, 1)], 2: [Phases(1, 1, 1)], 3: [Phases(1, 1, 1)]}
-    assert record_row.throttling(lane) == ""
-    lane.throttled = {2: ["software power cap"], 3: ["hardware slowdown", "software power cap"], 9: ["of no turn"]}
-    assert record_row.throttling(lane) == "device throttled in 2 of 3 turns: hardware slowdown, software power cap"
+    contender = Contender("gpu", 1, 1.0)
+    contender.turns = {1: [Phases(1, 1, 1)], 2: [Phases(1, 1, 1)], 3: [Phases(1, 1, 1)]}
+    assert record_row.throttling(contender) == ""
+    contender.throttled = {2: ["software power cap"], 3: ["hardware slowdown", "software power cap"], 9: ["of no turn"]}
+    assert record_row.throttling(contender) == "device throttled in 2 of 3 turns: hardware slowdown, software power cap"
 
 
 PLUGIN = '''
