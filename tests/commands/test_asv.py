@@ -48,8 +48,8 @@ def clone(tmp_path_factory):
     """A clone with two solvers that work, one that dies, and one that can't run here."""
     folder = clones.make(tmp_path_factory.mktemp("clone"))
     (folder / "implementations" / "only_here.py").write_text(ONLY_HERE)
-    registry = folder / "harness" / "registry.py"
-    head, marker, tail = registry.read_text().partition("\n\nclass UnknownNameError")
+    registry = folder / "implementations" / "registry.py"
+    head, marker, tail = registry.read_text().partition("\n\n@dataclass(frozen=True)\nclass Entry")
     assert marker
     registry.write_text(head + TRIMMED + marker + tail)
     shutil.rmtree(folder / "results" / "asv", ignore_errors=True)

@@ -13,7 +13,10 @@ from harness import regression as regression_command
 from harness.judge.comparison import FAILED, GATE_VIOLATED, NO_ESTIMATE, SLOWER, Comparison
 from harness.judge.intervals import Estimate
 from harness.measure import checkout
+from harness.measure.supervisor import worker_module
+from implementations.places import ROOT
 
+WITHOUT_ROOMS = "b5957a0"
 SLOW = """
 
 _solve = Vectorized.solve
@@ -102,9 +105,9 @@ def base(clone):
 
 
 def test_a_slowed_a_broken_faster_and_a_failing_solver_are_caught_and_told_apart(clone, base):
-    commit(clone, vectorized=SLOW.replace("SHARE", "0.6"))
-    commit(clone, batched=BROKEN)
-    commit(clone, l2=FAILING)
+    commit(clone, {"cpu/vectorized": SLOW.replace("SHARE", "0.6")})
+    commit(clone, {"cpu/batched": BROKEN})
+    commit(clone, {"cpu/l2": FAILING})
     done = regression(clone, base, "--solvers", "vectorized,batched,l2", "--pixels", "40", "--bins", "34")
     assert done.returncode == SLOWER + GATE_VIOLATED + FAILED, done.stdout + done.stderr
     assert verdicts(done.stdout) == {"vectorized": "SLOWER", "batched": "GATE VIOLATED", "l2": "FAILED"}
@@ -117,7 +120,7 @@ def test_a_slowed_a_broken_faster_and_a_failing_solver_are_caught_and_told_apart
 
 @pytest.mark.slow
 def test_fifteen_percent_are_seen(clone, base):
-    commit(clone, vectorized=SLOW.replace("SHARE", "0.15"))
+    commit(clone, {"cpu/vectorized": SLOW.replace("SHARE", "0.15")})
     done = regression(clone, base, "--solvers", "vectorized,batched", "--pixels", "40", "--bins", "34")
     assert done.returncode == SLOWER, done.stdout + done.stderr
     assert verdicts(done.stdout)["vectorized"] == "SLOWER"
@@ -134,7 +137,7 @@ def test_a_commit_that_changes_nothing_is_not_blamed(clone, base):
 
 @pytest.mark.slow
 def test_a_change_of_the_baseline_is_judged_by_the_baseline_before_it(clone, base):
-    commit(clone, baseline=ONE_PASS)
+    commit(clone, {"baseline": ONE_PASS})
     done = regression(clone, base, "--solvers", "baseline", "--pixels", "40", "--bins", "34")
     assert done.returncode == GATE_VIOLATED, done.stdout + done.stderr
 
@@ -190,3 +193,24 @@ def test_a_call_that_cannot_be_carried_out_is_one_line(clone, base, arguments, s
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+def test_a_commit_from_before_the_harness_had_rooms_is_compared(tmp_path):
+    """Its worker is `harness.worker`; the solver's own file was elsewhere too."""
+    known = subprocess.run(["git", "cat-file", "-e", f"{WITHOUT_ROOMS}^{{commit}}"], cwd=ROOT, capture_output=True)
+    if known.returncode:
+        pytest.skip(f"this checkout's history doesn't reach back to {WITHOUT_ROOMS}")
+    done = regression(
+        ROOT, WITHOUT_ROOMS, "--solvers", "batched", "--pixels", "40", "--bins", "34", "--max-seconds", "5"
+    )
+    assert done.returncode in (0, SLOWER), done.stdout + done.stderr
+    assert re.search(r"^batched .*\d\.\d{3} \[", done.stdout, flags=re.MULTILINE), done.stdout
+
+
+def test_the_worker_is_the_one_that_a_checkout_has(tmp_path):
+    assert worker_module(None) == worker_module(ROOT) == "harness.measure.worker"
+    (tmp_path / "harness").mkdir()
+    with pytest.raises(ValueError, match=r"no worker to run: looked for harness\.measure\.worker and harness\.worker"):
+        worker_module(tmp_path)
+    (tmp_path / "harness" / "worker.py").touch()
+    assert worker_module(tmp_path) == "harness.worker"

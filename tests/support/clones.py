@@ -35,8 +35,9 @@ def make(parent):
     return folder
 
 
-def commit(folder, **appended):
-    """Commit what has changed, and text appended to modules of implementations/; returns the commit."""
+def commit(folder, appended=None):
+    """Commit what has changed, and text appended to modules (`cpu/l2`) of implementations/; returns the commit."""
+    appended = appended or {}
     for module, text in appended.items():
         path = folder / "implementations" / f"{module}.py"
         path.write_text(path.read_text() + text)

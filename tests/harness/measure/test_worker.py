@@ -13,7 +13,7 @@ def test_a_traceback_names_files_from_their_package_on():
     except TypeError:
         told = worker.portable(traceback.format_exc())
     assert 'File "site-packages/numpy/linalg/' in told
-    line = 'File "/home/me/bench/harness/worker.py", line 3'
+    line = 'File "/home/me/bench/harness/measure/worker.py", line 3'
     assert worker.portable(line) == 'File "harness/measure/worker.py", line 3'
     assert worker.portable('File "/usr/lib/python3.12/json/decoder.py"') == 'File "lib/python3.12/json/decoder.py"'
     assert worker.portable('File "/home/me/mine.py"') == 'File "/home/me/mine.py"'

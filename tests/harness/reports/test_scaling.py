@@ -14,6 +14,7 @@ from harness.measure import plan
 from harness.records.run import Run
 from harness.records.schema import Cell
 from harness.reports import scaling
+from harness.show import terminal
 
 STARTUP, SHUTDOWN = 2.0, 1.0
 
@@ -73,7 +74,7 @@ def test_the_overhead_of_a_block_is_what_its_worker_did_not_work(run):
 def test_a_run_without_workers_has_no_such_table(tmp_path, capsys):
     run = Run.create(tmp_path / "run", {"created": "", "commit": "", "machine": MACHINE, "grid": GRID})
     add(run, "numba", 1000, 8.0)
-    scaling.conclude(run, sweep.display.console())
+    scaling.conclude(run, terminal.console())
     assert capsys.readouterr().out == ""
     assert not (run.folder / scaling.FILE).exists()
 

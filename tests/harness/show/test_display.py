@@ -110,8 +110,8 @@ def test_a_reference_runs_table_has_every_quality_column_in_100_columns():
 
 
 SHOW = """
-from harness import display
-display.console().print("[red]red[/] and plain")
+from harness.show import terminal
+terminal.console().print("[red]red[/] and plain")
 """
 
 

@@ -61,7 +61,7 @@ def test_no_allocation_per_pixel(gloci, allocations):
 def test_memory_beyond_inputs_and_outputs_is_small():
     code = """
 import resource, sys
-from harness import workload
+from harness.workloads import problem as workload
 from implementations.cpu.fused import NumbaFused
 few, _ = workload.generate(workload.load("gaussian-response"), 100, 34)
 NumbaFused(threads=2).run(few)
@@ -216,7 +216,7 @@ def test_the_kernel_holds_on_to_nothing():
 def test_the_kernel_is_compiled_once_for_all_processes():
     NumbaFused().run(problem_of("random-response", 8, 20))
     code = """
-from harness import workload
+from harness.workloads import problem as workload
 from implementations.cpu.fused import NumbaFused
 from implementations.compiled.kernel import invert
 NumbaFused().run(workload.generate(workload.load("random-response"), 8, 20)[0])

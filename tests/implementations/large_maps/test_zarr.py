@@ -25,7 +25,7 @@ LOGT, BINS = (5.7, 7.1), 12
 DRIVER = f"""
 import resource, sys
 from pathlib import Path
-from harness import registry
+from implementations import registry
 from implementations.large_maps import inversion
 registry.IN_REPO["slow"] = "{TROUBLE}:Slow"  # in the workers too, which import this file
 if __name__ == "__main__":
