@@ -90,7 +90,7 @@ def _check(given: argparse.Namespace) -> Cell:
     described = table.describe(solver_spec.parse(given.solver)[0])
     if not described["available"]:
         raise ValueError(f"{given.solver} can't run here: {described['reason'] or 'it says not why'}")
-    table.create(given.solver)
+    table.check(given.solver)
     reason = engines.unavailable(given.engine)
     if reason:
         raise ValueError(f"--engine {given.engine} can't be used: {reason}")
@@ -114,14 +114,14 @@ def measure(given: argparse.Namespace, cell: Cell, out: Path) -> dict[str, Any]:
         problem = Path(folder)
         workload.write(workload.load(cell.dataset), cell.pixels, cell.bins, cell.seed, problem, np.arange(0))
         threads = threads_of(given.solver, given.threads[0])
-        with Supervisor(problem, given.solver, [Path(p) for p in given.plugins or ()], threads, limit_mb) as worker:
+        with Supervisor(problem, given.solver, table.words(given.solver), threads, limit_mb) as worker:
             worker.reply(given.max_seconds)
             warm = worker.ask(given.max_seconds, do="warmup")
             staged = worker.ask(given.max_seconds, do="watch", how=stages.__name__, spec=given.solver)
             with memory.sampled(worker.pid) as looks:
                 worker.ask(given.max_seconds, do="run", repeats=1)
             held: dict[str, Any] = {"memory": memory.summary(looks)}
-            if "workers" in registry.tunables(type(table.create(given.solver))):
+            if "workers" in table.describe(solver_spec.parse(given.solver)[0])["tunables"]:
                 held["worker_memory"] = worker.ask(given.max_seconds, do="watch", how=memory.__name__)
             with_engine = {"how": engines.__name__, "engine": given.engine, "folder": str(out.resolve())}
             figures = worker.ask(given.max_seconds, do="watch", **with_engine)

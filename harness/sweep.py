@@ -65,13 +65,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = terminal.console()
     try:
         if given.list:
-            return _list(console, registry.Registry(given.plugins or ()), given.json)
+            table = registry.Registry(given.plugins or ())
+            _warn(table, table.names())
+            return _list(console, table, given.json)
         plan, run = _plan_of(given)
         table = registry.Registry(plan.plugins)
         plan = plan.resolved(table)
+        _warn(table, plan.solvers)
         if given.dry_run:
             return _dry_run(console, plan, table)
-        run = run or Run.create(given.out or _new_folder(given.preset or "quick"), _provenance(plan))
+        run = run or Run.create(
+            given.out or _new_folder(given.preset or "quick"), _provenance(plan, given.solvers or ())
+        )
     except ValueError as error:
         parser.error(" ".join(str(error).split()))
     try:
@@ -111,7 +116,7 @@ def _new_folder(preset: str) -> Path:
     return RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{preset}"
 
 
-def _provenance(plan: Plan) -> dict[str, Any]:
+def _provenance(plan: Plan, named: Sequence[str]) -> dict[str, Any]:
     return {
         "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         "commit": facts.commit(),
@@ -120,7 +125,17 @@ def _provenance(plan: Plan) -> dict[str, Any]:
         "software": facts.software(),
         "limits": limits.known(),
         "grid": plan.to_json(),
+        "named": list(named),
     }
+
+
+def _warn(table: registry.Registry, solvers: Sequence[str]) -> None:
+    """Say on standard error what of the plugins is no solver, unless a row of the table will."""
+    for name, entry in table.entries.items():
+        if entry.fault and name not in solvers:
+            print(f"harness.sweep: left out: {table.fault(name)}", file=sys.stderr)
+    for clash in table.clashes:
+        print(f"harness.sweep: {clash}", file=sys.stderr)
 
 
 def _list(console: Console, table: registry.Registry, as_json: bool) -> int:

@@ -228,11 +228,7 @@ def _norm(dem_norm0: ArrayLike | None, leading: tuple[int, ...], bins: int) -> A
 
 def _solved(problem: Problem, spec: str, progress: bool) -> Solution:
     """The solution by the solver of that name, all at once, or strip by strip beneath a progress bar."""
-    table = Registry()
-    described = table.describe(table.load(spec).name)
-    if not described["available"]:
-        raise RuntimeError(f"solver '{spec}' can't run here: {described['reason']}")
-    solver = table.create(spec)
+    solver = Registry().ready(spec)
     if not progress:
         return solver.run(problem)
     parts = [solver.run(problem.take(strip)) for strip in _strips(problem.sizes[0])]

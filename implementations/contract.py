@@ -197,13 +197,23 @@ class Solution:
     """(P,), a `Status` each."""
 
     def check(self, problem: Problem) -> None:
-        """Raise ValueError, naming the output, unless every shape is what `problem` calls for."""
+        """Raise ValueError, naming the output, unless every type and shape is what `problem` calls for.
+
+        `Solution.check(given, problem)` raises TypeError for what is no solution at all.
+        """
+        if not isinstance(self, Solution):
+            what = "None" if self is None else f"a {type(self).__name__}"
+            raise TypeError(f"collect returned {what}, expected implementations.contract.Solution(...)")
         p, f, t = problem.sizes
         expected = {"dem": (p, t), "edem": (p, t), "elogt": (p, t), "chisq": (p,), "dn_reg": (p, f)}
         for name, shape in {**expected, "iterations": (p,), "status": (p,)}.items():
-            got = np.shape(getattr(self, name))
-            if got != shape:
-                raise ValueError(f"solution's {name} has shape {got}, expected {shape}")
+            array, kind = getattr(self, name), np.integer if name in ("iterations", "status") else np.floating
+            if not isinstance(array, np.ndarray):
+                raise ValueError(f"solution's {name} is a {type(array).__name__}, expected a NumPy array")
+            if array.shape != shape:
+                raise ValueError(f"solution's {name} has shape {array.shape}, expected {shape}")
+            if not np.issubdtype(array.dtype, kind):
+                raise ValueError(f"solution's {name} is of type {array.dtype}, expected {kind.__name__} numbers")
 
     @classmethod
     def empty(cls, problem: Problem) -> "Solution":

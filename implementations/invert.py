@@ -117,11 +117,10 @@ def _invert_images(given: argparse.Namespace) -> int:
 
 def solver_of(spec: str, threads: int) -> Solver:
     """The solver of that name. ValueError when it is unknown or can't run here."""
-    registry = Registry()
-    described = registry.describe(registry.load(spec).name)
-    if not described["available"]:
-        raise ValueError(f"solver '{spec}' can't run here: {described['reason']}")
-    return registry.create(spec, threads)
+    try:
+        return Registry().ready(spec, threads)
+    except RuntimeError as error:
+        raise ValueError(str(error)) from error
 
 
 def _say(result: maps.DemMaps, seconds: float) -> None:

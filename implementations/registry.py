@@ -1,22 +1,22 @@
 """Solver names -> lazily imported solver classes, and whether this machine can run them.
 
 Three sources, one table: the rows below, entry points in the group `demreg_bench.solvers` of installed packages, and
-plugin files given by the user. Nothing is imported until a solver is asked for; the strategy modules themselves import
-CuPy, Dask and Numba only when they run, so that listing solvers imports none of these.
+plugin files given by the user. Those of this project are imported when they are asked for; their modules import CuPy,
+Dask and Numba only when they run, so that listing solvers imports none of these. Plugins are imported only where they
+run (`load`, `create`, `ready`); all else is asked in a process of its own (`implementations.describe`).
 """
 
-import importlib
-import importlib.util
-import inspect
 import re
-import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
-from importlib.metadata import entry_points
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
+from implementations import describe
 from implementations.contract import Solver
+from implementations.solver_faults import NAME, availability, faults, reason_of, tunables
 from implementations.solver_spec import UnknownNameError, parse
 
 GROUP = "demreg_bench.solvers"
@@ -59,71 +59,115 @@ class Entry:
     target: str
     """"module:Class", or "FILE.py:Class" for a plugin file."""
     external: bool = False
+    origin: str = ""
+    """The plugin it is from, in words; "" for what is imported wherever it is asked for."""
+    fault: str = ""
+    """Why it can't be loaded, where that is known already."""
+    said: dict[str, Any] | None = field(default=None, compare=False)
+    """The plugin's own description of it, where it has been asked already."""
+
+    @property
+    def word(self) -> str:
+        """What `Registry` takes for this row instead of a plugin file."""
+        return f"{self.name}={self.target}"
 
     def load(self) -> type[Solver]:
-        """Import the module and return the class."""
-        module_name, _, class_name = self.target.rpartition(":")
-        if self.target.rpartition(":")[0].endswith(".py"):
-            module = _module_of(Path(module_name))
-        else:
-            module = importlib.import_module(module_name)
-        return getattr(module, class_name)
-
-
-def _module_of(path: Path) -> Any:
-    """A plugin file as a module, registered under a name of its own so that its worker pools can import it too."""
-    name = "demreg_bench_plugin_" + re.sub(r"\W", "_", path.stem)
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        if spec is None or spec.loader is None:
-            raise ValueError(f"plugin {path} can't be imported as Python")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
+        """Import the module and return the class. ValueError, in one line, when a plugin's can't be used."""
+        if not self.origin:
+            return describe.load(self.target)
         try:
-            spec.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[name]
-            raise
-    return sys.modules[name]
+            cls = describe.load(self.target)
+        except Exception as error:
+            raise ValueError(f"{self.origin}: it can't be imported: {reason_of(error)}") from error
+        if fault := self.fault or faults(cls) or self.misnamed(cls.name):
+            raise ValueError(f"{self.origin}: {fault}")
+        return cls
+
+    def misnamed(self, name: str) -> str:
+        """What is wrong when the class goes by another name than this row."""
+        return "" if name == self.name else f"name is '{name}', expected '{self.name}', as the entry point has it"
+
+    def description(self) -> dict[str, Any]:
+        """What the solver says of itself: `describe.EMPTY`, and its fault."""
+        if self.fault:
+            return describe.EMPTY | {"fault": self.fault}
+        if not self.origin:
+            return describe.of_class(self.load())
+        said = self.said or describe.ask(self.target)[0]
+        return said | {"fault": said["fault"] or self.misnamed(said["name"])}
 
 
-def _plugin_entries(path: Path) -> list[Entry]:
-    """The solvers that a plugin file defines. ValueError, in one line, when it can't be read or defines none."""
+@cache
+def _installed() -> tuple[EntryPoint, ...]:
+    """The entry points of all installed packages; looking through these takes longer than a small inversion."""
+    return tuple(entry_points(group=GROUP))
+
+
+def _of_package(point: EntryPoint) -> Entry:
+    origin = f"entry point {point.name} = {point.value} of package {point.dist.name if point.dist else '(unknown)'}"
+    if NAME.fullmatch(point.name):
+        return Entry(point.name, point.value, True, origin)
+    fault = "its name can't be addressed by --solvers, expected letters, digits, '_', '.' and '-'"
+    return Entry(re.sub(r"[^\w.-]+", "-", point.name), point.value, True, origin, fault)
+
+
+def _of_plugin(word: str) -> Iterator[Entry]:
+    """The rows of a plugin file, or the one that `Entry.word` is of. ValueError when there is no such file."""
+    if not word.endswith(".py"):
+        name, _, target = word.partition("=")
+        yield Entry(name, target, True, f"plugin {target.rpartition(':')[0]}")
+        return
+    path = Path(word)
     if not path.is_file():
         raise ValueError(f"plugin {path} is not a file")
-    try:
-        module = _module_of(path)
-    except Exception as error:
-        raise ValueError(f"plugin {path} can't be imported: {type(error).__name__}: {error}") from error
-    classes = [c for _, c in inspect.getmembers(module, inspect.isclass) if c.__module__ == module.__name__]
-    solvers = [c for c in classes if issubclass(c, Solver) and not inspect.isabstract(c)]
-    if not solvers:
-        raise ValueError(f"plugin {path} defines no complete subclass of implementations.contract.Solver")
-    return [Entry(c.name, f"{path}:{c.__name__}", external=True) for c in solvers]
+    for said in describe.ask(str(path.resolve())):
+        names = [said["name"] or said["class"]] if said["class"] else _names_in(path)
+        for name in names:
+            target = f"{path.resolve()}:{said['class']}"
+            yield Entry(name, target, True, f"plugin {path}", said["fault"], said)
+
+
+def _names_in(path: Path) -> list[str]:
+    """The names of solvers in a file that can't be imported, as far as its text tells; else the file's own."""
+    text = path.read_text(errors="replace")
+    found = re.findall(r"""^\s+name\s*(?::[^=\n]+)?=\s*["']([\w.-]+)["']""", text, re.MULTILINE)
+    return list(dict.fromkeys(found)) or [re.sub(r"[^\w.-]", "_", path.stem)]
 
 
 class Registry:
-    """The table of solvers known to one command."""
+    """The table of solvers known to one command; `plugins` are files, or rows as `Entry.word` has them."""
 
     def __init__(self, plugins: Iterable[str | Path] = ()):
-        self.plugins = [Path(p) for p in plugins]
-        rows = [Entry(name, target) for name, target in IN_REPO.items()]
-        rows += [Entry(name, target, external=True) for name, target in PEERS.items()]
-        rows += [Entry(point.name, point.value, external=True) for point in entry_points(group=GROUP)]
-        for path in self.plugins:
-            rows += _plugin_entries(path)
-        self.entries: dict[str, Entry] = {}
-        for row in rows:
-            if row.name in self.entries:
-                raise ValueError(f"two solvers are named '{row.name}': {self.entries[row.name].target}, {row.target}")
-            self.entries[row.name] = row
+        self.entries = {name: Entry(name, target) for name, target in IN_REPO.items()}
+        self.entries |= {name: Entry(name, target, external=True) for name, target in PEERS.items()}
+        self.clashes: list[str] = []
+        for point in _installed():
+            self._add(_of_package(point))
+        for word in map(str, plugins):
+            for entry in _of_plugin(word):
+                self._add(entry)
+
+    def _add(self, new: Entry) -> None:
+        """A name of two solvers is neither's, but no installed package takes one from this project."""
+        old = self.entries.get(new.name)
+        if old is not None and old.target == new.target:
+            return
+        if old is None:
+            self.entries[new.name] = new
+            return
+        by = [f"{entry.origin or 'this project'} ({entry.target.rpartition(':')[2]})" for entry in (old, new)]
+        clash = f"two solvers are named '{new.name}': that of {by[0]} and that of {by[1]}, expected a name of its own"
+        if old.origin or not new.origin.startswith("entry point"):
+            self.entries[new.name] = Entry(new.name, new.target, True, new.origin, clash)
+        else:
+            self.clashes.append(f"{clash}; the latter is left out")
 
     def names(self) -> list[str]:
         """Every registered name, in table order."""
         return list(self.entries)
 
     def load(self, spec: str) -> type[Solver]:
-        """The class of `name` or `name[key=value,...]`. ValueError for an unknown name."""
+        """The class of `name` or `name[key=value,...]`, imported here. ValueError for an unknown name."""
         return self.entry(parse(spec)[0]).load()
 
     def entry(self, name: str) -> Entry:
@@ -131,6 +175,15 @@ class Registry:
         if name not in self.entries:
             raise UnknownNameError("solver", name, self.entries)
         return self.entries[name]
+
+    def words(self, spec: str) -> tuple[str, ...]:
+        """The plugins that a process which runs this solver must know: its own row, and that of one inside of it."""
+        return tuple(entry.word for entry in self._involved(spec) if entry.origin)
+
+    def _involved(self, spec: str) -> list[Entry]:
+        name, given = parse(spec)
+        inner = self.entries.get(str(given.get("inner")))
+        return [self.entry(name), *([inner] if inner else [])]
 
     def create(self, spec: str, threads: int = 1) -> Solver:
         """The solver that `name[key=value,...]` addresses; `threads` goes to one that has such a tunable, not given.
@@ -140,50 +193,70 @@ class Registry:
         Raises ValueError for an unknown name, tunable or value.
         """
         cls = self.load(spec)
-        name, given = parse(spec)
         known = tunables(cls)
-        for key in given:
-            if key not in known:
-                raise UnknownNameError(f"tunable of solver '{name}'", key, known or ["(it has none)"])
+        given = self._given(spec, known)
         if "threads" in known:
             given.setdefault("threads", threads)
         if "inner" in known:
-            given["inner"] = Inner(str(given.get("inner", known["inner"])), tuple(map(str, self.plugins)))
+            name = str(given.get("inner", known["inner"]))
+            given["inner"] = Inner(name, self.words(name) if name in self.entries else ())
         try:
             return cls(**given)
         except TypeError as error:
             raise ValueError(f"solver '{spec}': {error}") from error
 
+    def ready(self, spec: str, threads: int = 1) -> Solver:
+        """The solver, for use in this process. RuntimeError, with the reason, when this machine can't run it.
+
+        Raises ValueError as `create` does.
+        """
+        able, reason = availability(self.load(spec))
+        if not able:
+            raise RuntimeError(f"solver '{spec}' can't run here: {reason}")
+        return self.create(spec, threads)
+
+    def check(self, spec: str) -> None:
+        """ValueError when there is no such solver, tunable or value, as far as no plugin is imported to see it."""
+        if self.words(spec):
+            name = parse(spec)[0]
+            self._given(spec, self.describe(name)["tunables"])
+        else:
+            self.create(spec)
+
+    def _given(self, spec: str, known: dict[str, Any]) -> dict[str, Any]:
+        name, given = parse(spec)
+        for key in given:
+            if key not in known:
+                raise UnknownNameError(f"tunable of solver '{name}'", key, known or ["(it has none)"])
+        return given
+
     def describe(self, name: str) -> dict[str, Any]:
-        """What `--list` says of a solver; one that can't be imported is unavailable for that reason.
+        """What `--list` says of a solver; one that is at fault or can't be imported is unavailable for that reason.
 
         Raises ValueError for an unknown name.
         """
+        said = self._description(name)
+        said = said | {"available": not said["fault"] and said["available"], "reason": said["fault"] or said["reason"]}
+        kept = {key: said[key] for key in ("device", "accuracy", "available", "reason", "tunables")}
+        return {"name": name, "external": self.entry(name).external, **kept}
+
+    def fault(self, spec: str) -> str:
+        """What keeps a class, or that of a solver inside of it, from being a solver on any machine; "" when nothing."""
+        return next(filter(None, (self._description(entry.name)["fault"] for entry in self._involved(spec))), "")
+
+    def _description(self, name: str) -> dict[str, Any]:
         entry = self.entry(name)
-        row: dict[str, Any] = {"name": name, "device": "", "accuracy": "", "external": entry.external}
         try:
-            cls = entry.load()
-            available, reason = cls.available()
-            row |= {"device": cls.device, "accuracy": cls.accuracy, "available": available, "reason": reason}
-            return row | {"tunables": tunables(cls)}
-        except Exception as error:  # a broken plugin is a row with its reason, not a traceback
-            return row | {"available": False, "reason": f"{type(error).__name__}: {error}", "tunables": {}}
+            said = entry.description()
+        except Exception as error:  # a module of this project that can't be imported
+            said = describe.EMPTY | {"fault": f"it can't be imported: {reason_of(error)}"}
+        return said | {"fault": said["fault"] and f"{entry.origin or entry.target}: {said['fault']}"}
 
     def unavailable(self, spec: str) -> str:
         """Why a solver, or the one inside of it, can't run on this machine; "" when it can. ValueError if unknown."""
         name, given = parse(spec)
         inner = [given["inner"]] if given.get("inner") in self.entries and not given.get("scheduler") else []
-        for described in map(self.describe, [name, *inner]):
-            if not described["available"]:
-                return described["reason"] or "says it is unavailable, but not why"
-        return ""
-
-
-def tunables(cls: type[Solver]) -> dict[str, Any]:
-    """The constructor's keywords and their defaults."""
-    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
-    keywords = [p for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return {p.name: None if p.default is p.empty else p.default for p in keywords}
+        return next((row["reason"] for row in map(self.describe, [name, *inner]) if not row["available"]), "")
 
 
 @dataclass(frozen=True)
@@ -207,21 +280,18 @@ class Inner:
                 f"inner solver '{self.name}' starts workers of its own; expected one that runs in a worker"
             )
 
-    def here(self) -> str:
-        """The name of the solver that this machine would run. RuntimeError, with the reason, when it can't."""
-        table = Registry(self.plugins)
-        if self.name == AUTO:
-            able = (n for n in PREFERRED if n in table.entries and table.describe(n)["available"])
-            return next(able, "baseline")
-        facts = table.describe(self.name)
-        if not facts["available"]:
-            raise RuntimeError(f"inner solver '{self.name}' can't run on this worker: {facts['reason']}")
-        return self.name
-
     def kind(self) -> type[Solver]:
         """The class, for its accuracy and bounds; that of an exact solver for `auto`."""
         return Registry(self.plugins).load("baseline" if self.name == AUTO else self.name)
 
+    def here(self) -> str:
+        """The name of the solver that this machine would run."""
+        if self.name != AUTO:
+            return self.name
+        table = Registry()
+        able = (name for name in PREFERRED if name in table.entries and table.describe(name)["available"])
+        return next(able, "baseline")
+
     def __call__(self, threads: int = 1) -> Solver:
-        """The solver, with that many threads if it has any to set."""
-        return Registry(self.plugins).create(self.here(), threads)
+        """The solver, with that many threads if it has any to set. RuntimeError, with the reason, when it can't run."""
+        return Registry(self.plugins).ready(self.here(), threads)

@@ -60,8 +60,8 @@ class Summary:
 
 
 def summarise(problem: Problem, solution: Solution) -> Summary:
-    """Reduce a solution to what the judge needs. ValueError when a shape is not what the problem calls for."""
-    solution.check(problem)
+    """Reduce a solution to what the judge needs. ValueError or TypeError when it isn't what the problem calls for."""
+    Solution.check(solution, problem)
     pixels = problem.sizes[0]
     chisq = np.full(pixels, np.nan)
     negative = np.zeros(pixels, bool)

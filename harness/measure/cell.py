@@ -105,18 +105,18 @@ def measure_contenders(
     baseline is. What goes wrong in a solver is in its contender, and nowhere else.
     """
     start = time.perf_counter()
-    plugins = [Path(p) for p in plan.plugins]
+    table = registry.Registry(plan.plugins)
     limit_mb = int(os.environ.get(LIMIT_VARIABLE) or available_memory_mb() * MEMORY_SHARE)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=scratch)))
         listener.say("generating the problem")
         sample = quality.sample_of(cell.pixels)
         workload.write(plan.specification(cell.dataset), cell.pixels, cell.bins, cell.seed, folder, sample)
-        watch = stack.enter_context(devices.Watch()) if _uses_devices(contenders, plugins) else None
+        watch = stack.enter_context(devices.Watch()) if _uses_devices(contenders, table) else None
         for contender in contenders:
             stack.callback(contender.stop)
             listener.say(f"{contender.spec}: warming up")
-            contender.start(folder, plugins, limit_mb)
+            contender.start(folder, table.words(contender.spec), limit_mb)
             contender.warm_up(folder)
             if contender.first is not None:
                 listener.warmed(contender.spec, contender.first.total)
@@ -155,9 +155,8 @@ def _reference(
     return None if contender.summary is None else quality.placed(contender.summary, pixels, problem.sizes[0])
 
 
-def _uses_devices(contenders: list[Contender], plugins: list[Path]) -> bool:
+def _uses_devices(contenders: list[Contender], table: registry.Registry) -> bool:
     """Whether some contender's solver computes elsewhere than on this machine's processor."""
-    table = registry.Registry(plugins)
     return any(table.describe(solver_spec.parse(contender.spec)[0])["device"] != "cpu" for contender in contenders)
 
 

@@ -53,7 +53,7 @@ class Contender:
         """How long an answer is waited for."""
         return float(os.environ.get(HANG_VARIABLE) or max(HANG_FACTOR * self.budget_s, HANG_FLOOR_S))
 
-    def start(self, folder: Path, plugins: Sequence[Path], limit_mb: int) -> None:
+    def start(self, folder: Path, plugins: Sequence[str], limit_mb: int) -> None:
         """Start the process and let it stage the problem."""
         self.worker = Supervisor(folder, self.spec, plugins, self.threads, limit_mb, self.checkout)
         self.hello = self._contained(lambda w: w.reply(self.timeout_s)) or {}

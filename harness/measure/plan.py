@@ -55,7 +55,7 @@ class Plan:
         solvers = self.solvers or tuple(registry.names())
         for spec in solvers:
             if registry.describe(parse(spec)[0])["available"]:  # one that can't be imported will be a row that says so
-                registry.create(spec)
+                registry.check(spec)
         slugs = [solver_slug(spec) for spec in solvers]
         if len(set(slugs)) != len(slugs):
             raise ValueError(f"--solvers names something twice: {', '.join(solvers)}")

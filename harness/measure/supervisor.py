@@ -49,7 +49,7 @@ class Supervisor:
         self,
         folder: Path,
         spec: str,
-        plugins: Sequence[Path],
+        plugins: Sequence[str],
         threads: int,
         limit_mb: int,
         checkout: Path | None = None,

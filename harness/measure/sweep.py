@@ -22,6 +22,7 @@ class Sweep:
         self.provenance = run.provenance
         self.limits = self.provenance.get("limits")
         self.unavailable = {spec: table.unavailable(spec) for spec in plan.solvers}
+        self.at_fault = [spec for spec in run.provenance.get("named", ()) if table.fault(spec)]
         self.exhausted: dict[str, list[tuple[Cell, str]]] = {spec: [] for spec in plan.solvers}
         for record in run.records():
             self._note_exhausted(Cell(**record["cell"]), record["row"])
@@ -55,6 +56,7 @@ class Sweep:
             row, detail = self._identity(cell, spec), {}
             if result is None or spec not in contenders:
                 row |= record_row.skipped(reasons[spec], measure_cell.threads_of(spec, self.plan.threads))
+                row["status"] = "failed" if spec in self.at_fault else row["status"]
             else:
                 row |= record_row.row_of(contenders[spec], result)
                 if row["status"] == "ok" and row["device"] == "cpu" and self.limits:

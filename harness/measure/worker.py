@@ -1,9 +1,10 @@
 """One process per solver and cell: stage the problem, run on command, report. Never trusted not to die.
 
 Run as `python -m harness.measure.worker PROBLEM_FOLDER SOLVER THREADS [PLUGIN ...]`, with threads pinned in the
-environment it is started with. Speaks JSON lines: a command on standard input, a reply on the descriptor that was
-standard output when the process started (whatever a solver prints goes to standard error). When the commands end,
-because the parent closed the pipe or died, the whole process group goes.
+environment it is started with; the only plugins it imports are those, the solver's own. Speaks JSON lines: a command on
+standard input, a reply on the descriptor that was standard output when the process started (whatever a solver prints
+goes to standard error). When the commands end, because the parent closed the pipe or died, the whole process group
+goes.
 """
 
 import gc
@@ -104,8 +105,9 @@ def _answer(reply: Any, value: dict[str, Any]) -> None:
 
 def _failure(error: BaseException) -> dict[str, Any]:
     status = "out_of_memory" if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__ else "failed"
-    reason = " ".join(f"{type(error).__name__}: {error}".split())
-    return {"failure": status, "reason": reason, "traceback": portable(traceback.format_exc())}
+    from implementations.solver_faults import reason_of
+
+    return {"failure": status, "reason": reason_of(error), "traceback": portable(traceback.format_exc())}
 
 
 def portable(text: str) -> str:

@@ -17,20 +17,21 @@ from harness.profiling import threads as profiling_threads
 from harness.records.schema import Cell
 from harness.show import terminal
 from harness.workloads import problem as workload
-from implementations import registry
+from implementations import registry, solver_spec
 
 
 def measure(given: argparse.Namespace, cell: Cell, counts: Sequence[int]) -> dict[str, Any]:
     """Figures of every number of threads, diagnosed. Raises WorkerEnded when one of them fails."""
     runs: dict[int, dict[str, Any]] = {}
-    known = registry.tunables(type(registry.Registry(given.plugins or ()).create(given.solver)))
+    table = registry.Registry(given.plugins or ())
+    known = table.describe(solver_spec.parse(given.solver)[0])["tunables"]
     machine = limits.known()
     with tempfile.TemporaryDirectory() as name:
         problem = Path(name)
         workload.write(workload.load(cell.dataset), cell.pixels, cell.bins, cell.seed, problem, np.arange(0))
         for threads in counts:
             spec, pinned = profiling_threads.spec_for(given.solver, known, threads)
-            runs[threads] = {"solver": spec, **_figures(given, problem, spec, pinned)}
+            runs[threads] = {"solver": spec, **_figures(given, problem, spec, pinned, table.words(spec))}
     scaling = machine["flops_per_s"]["all"]["median"] / machine["flops_per_s"]["core"]["median"]
     figures = runs[min(runs)]
     work = counted_work.strategy(given.solver, counted_work.Shape(**figures["shape"]))
@@ -39,9 +40,11 @@ def measure(given: argparse.Namespace, cell: Cell, counts: Sequence[int]) -> dic
     return {"scaling_of_the_machine": scaling, "threads": runs}
 
 
-def _figures(given: argparse.Namespace, problem: Path, spec: str, pinned: int) -> dict[str, Any]:
+def _figures(
+    given: argparse.Namespace, problem: Path, spec: str, pinned: int, plugins: Sequence[str]
+) -> dict[str, Any]:
     limit_mb = int(facts.available_memory_mb() * MEMORY_SHARE)
-    with Supervisor(problem, spec, [Path(p) for p in given.plugins or ()], pinned, limit_mb) as worker:
+    with Supervisor(problem, spec, plugins, pinned, limit_mb) as worker:
         worker.reply(given.max_seconds)
         worker.ask(given.max_seconds, do="warmup")
         return worker.ask(given.max_seconds, do="watch", how=profiling_threads.__name__)

@@ -48,6 +48,7 @@ def test_unknown_names_and_tunables_name_the_nearest():
 def test_every_registered_solver_describes_itself():
     for name in Registry().names():
         row = Registry().describe(name)
+        assert Registry().fault(name) == ""
         assert row["device"] in ("cpu", "gpu", "cluster"), row
         assert row["accuracy"] in ("exact", "approximate")
         assert row["available"] or row["reason"]
@@ -80,22 +81,6 @@ def test_a_plugin_file_adds_its_solvers():
     }
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("x = 1", "defines no complete subclass"),
-        ("import nothing_like_it", "can't be imported: ModuleNotFoundError"),
-        ("from implementations.baseline import Baseline\nclass B(Baseline): pass", "two solvers are named 'baseline'"),
-    ],
-)
-def test_a_bad_plugin_is_one_line(tmp_path, text, message):
-    path = tmp_path / f"plugin_{abs(hash(text))}.py"
-    path.write_text(text)
-    with pytest.raises(ValueError, match=message) as error:
-        Registry([path])
-    assert "\n" not in str(error.value)
-
-
 def test_a_missing_plugin_is_one_line(tmp_path):
     with pytest.raises(ValueError, match="is not a file"):
         Registry([tmp_path / "none.py"])
@@ -105,4 +90,7 @@ def test_a_solver_that_cannot_be_imported_is_unavailable_with_the_reason(monkeyp
     monkeypatch.setitem(registry.IN_REPO, "broken", "implementations.no_such_file:Broken")
     row = Registry().describe("broken")
     assert not row["available"]
-    assert "No module named" in row["reason"]
+    assert row["reason"].startswith(
+        "implementations.no_such_file:Broken: it can't be imported: ModuleNotFoundError: No module named"
+    )
+    assert Registry().fault("broken") == row["reason"]

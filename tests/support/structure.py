@@ -11,7 +11,8 @@ ADDRESS = re.compile(r"((?:implementations|harness)(?:\.\w+)+)\.?(?::\w+)?")
 ROWS = {
     "implementations": (
         "contract solver_spec command_line blas places",
-        "maths compiled executors",
+        "solver_faults",
+        "maths compiled executors describe",
         "baseline cluster aia",
         "cpu",
         "gpu peers",
@@ -31,7 +32,7 @@ ROWS = {
     ),
 }
 """Files and folders of each package: each may import itself and what stands in the rows before it."""
-BY_NAME = ("registry", "solver_spec", "command_line", "contract", "places", "maths", "aia")
+BY_NAME = ("registry", "solver_spec", "solver_faults", "command_line", "contract", "places", "maths", "aia")
 """What the harness imports of the implementations. Solvers are known by name only."""
 OWN_REASONS = {
     ("harness.measure.checkout", "harness.sweep"): "a process: what the solvers of another commit are, asked there",

@@ -49,7 +49,7 @@ def test_auto_is_the_first_that_the_machine_can_run(monkeypatch):
     assert Inner("auto").here() == "numba"
     monkeypatch.setattr("implementations.cpu.fused.NumbaFused.available", lambda: (False, "Numba is not installed"))
     assert Inner("auto").here() == "batched"
-    with pytest.raises(RuntimeError, match="inner solver 'numba' can't run on this worker: Numba is not installed"):
+    with pytest.raises(RuntimeError, match="solver 'numba' can't run here: Numba is not installed"):
         Inner("numba")()
 
 

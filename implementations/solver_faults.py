@@ -1,0 +1,150 @@
+"""What keeps a class from being a solver: each fault in one line, with what was given and what is expected."""
+
+import difflib
+import inspect
+import math
+import re
+import reprlib
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from dataclasses import fields
+from numbers import Real
+from pathlib import Path
+from typing import Any, get_origin
+
+from implementations.contract import OUTPUTS, Bounds, Solver
+from implementations.places import ROOT
+
+NAME = re.compile(r"[\w.-]+")
+"""Names that `--solvers` and file names can hold."""
+METHODS = {"prepare": ("problem",), "solve": ("state",), "collect": ("state", "solution")}
+WORDS = {"device": ("cpu", "gpu", "cluster"), "accuracy": ("exact", "approximate")}
+MISTAKES = (LookupError, AttributeError, TypeError, NameError, AssertionError, ArithmeticError)
+"""Errors whose text alone doesn't say what went wrong."""
+OTHERS = (sysconfig.get_path("stdlib"), "<")
+"""Files between a solver and its caller that are neither's: the standard library's and frozen ones."""
+
+
+def faults(cls: Any) -> str:
+    """All that keeps `cls` from being a solver, in one line; "" when nothing does."""
+    if not inspect.isclass(cls):
+        return f"it is {_shown(cls)}, expected a subclass of implementations.contract.Solver"
+    found = [*_kind(cls), *_methods(cls), *_name(cls), *_words(cls), *_promises(cls), *_constructor(cls)]
+    return f"class {cls.__name__}: {'; '.join(found)}" if found else ""
+
+
+def availability(cls: type[Solver]) -> tuple[bool, str]:
+    """What `available()` says. ValueError, in one line, when that is not what the contract asks for."""
+    expected = 'expected a classmethod that returns (True, "") or (False, "why not")'
+    try:
+        said: Any = cls.available()
+    except Exception as error:
+        raise ValueError(f"class {cls.__name__}: available() raises {reason_of(error)}, {expected}") from error
+    if not (isinstance(said, tuple) and [type(part) for part in said] == [bool, str] and (said[0] or said[1])):
+        raise ValueError(f"class {cls.__name__}: available() returned {_shown(said)}, {expected}")
+    return said
+
+
+def tunables(cls: type[Solver]) -> dict[str, Any]:
+    """The constructor's keywords and their defaults."""
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    keywords = [p for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return {p.name: None if p.default is p.empty else p.default for p in keywords}
+
+
+def reason_of(error: BaseException) -> str:
+    """An exception in one line: type, text, and where in the solver's own code it was raised."""
+    text = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(OTHERS)]
+    foreign = [f for f in frames if not f.filename.startswith((f"{ROOT}/implementations/", f"{ROOT}/harness/"))]
+    own = [f for f in frames if f.filename == foreign[0].filename] if foreign else []
+    if not own and isinstance(error, MISTAKES):
+        own = frames
+    if not own:
+        return text
+    where = "" if own[-1].name.startswith("<") else f", in {own[-1].name}"
+    return f"{text} ({Path(own[-1].filename).name} line {own[-1].lineno}{where})"
+
+
+def _shown(value: Any) -> str:
+    """A value as an error names it, in short."""
+    return " ".join(reprlib.repr(value).split())
+
+
+def _kind(cls: type) -> Iterator[str]:
+    if not issubclass(cls, Solver):
+        yield "it is no subclass of implementations.contract.Solver, expected `class ...(Solver)`"
+
+
+def _methods(cls: type) -> Iterator[str]:
+    for method, arguments in METHODS.items():
+        expected = f"expected {method}({', '.join(('self', *arguments))})"
+        given = getattr(cls, method, None)
+        if given is None or given is getattr(Solver, method):
+            others = [name for name in dir(cls) if name not in dir(Solver)]
+            near = difflib.get_close_matches(method, others, n=1, cutoff=0.7)
+            yield f"method {method} is missing{f', {near[0]} is given' if near else ''}, {expected}"
+        elif not callable(given):
+            yield f"method {method} is {_shown(given)}, {expected}"
+        else:
+            bound = isinstance(inspect.getattr_static(cls, method), staticmethod | classmethod)
+            try:
+                inspect.signature(given).bind(*(() if bound else (None,)), *arguments)
+            except TypeError:
+                yield f"method {method} takes {inspect.signature(given)}, {expected}"
+
+
+def _name(cls: type) -> Iterator[str]:
+    name = vars(cls).get("name")
+    if name is None:
+        other = getattr(cls, "name", None)
+        inherited = f" ('{other}' is another's, by inheritance)" if isinstance(other, str) else ""
+        yield f'name is missing{inherited}, expected name = "..."'
+    elif not (isinstance(name, str) and NAME.fullmatch(name)):
+        yield f"name is {_shown(name)}, which --solvers can't address, expected letters, digits, '_', '.' and '-'"
+
+
+def _words(cls: type) -> Iterator[str]:
+    for attribute, words in WORDS.items():
+        expected = f"expected {', '.join(map(repr, words[:-1]))} or {words[-1]!r}"
+        given = getattr(cls, attribute, None)
+        if given is None:
+            yield f"{attribute} is missing, {expected}"
+        elif given not in words:
+            yield f"{attribute} is {_shown(given)}, {expected}"
+
+
+def _promises(cls: Any) -> Iterator[str]:
+    """Bounds and outputs left out: an approximate solver's to declare."""
+    accuracy, bounds, leaves_out = (getattr(cls, a, None) for a in ("accuracy", "bounds", "leaves_out"))
+    if accuracy == "exact":
+        for attribute, given, nothing in (("bounds", bounds, None), ("leaves_out", leaves_out or (), ())):
+            if given != nothing:
+                yield f"{attribute} is {_shown(given)}, expected {nothing}, as accuracy is 'exact'"
+    elif accuracy == "approximate":
+        if isinstance(bounds, Bounds):
+            yield from _bounds(bounds)
+        else:
+            what = "missing" if bounds is None else _shown(bounds)
+            yield f"bounds is {what}, expected Bounds(...), as accuracy is 'approximate'"
+        if not (isinstance(leaves_out, tuple | list) and all(output in OUTPUTS for output in leaves_out)):
+            yield f"leaves_out is {_shown(leaves_out)}, expected a tuple of some of {', '.join(OUTPUTS)}"
+
+
+def _bounds(bounds: Bounds) -> Iterator[str]:
+    for field in fields(bounds):
+        value = getattr(bounds, field.name)
+        pair = get_origin(field.type) is tuple
+        numbers = value if pair and isinstance(value, tuple | list) else [value]
+        good = all(isinstance(n, Real) and not isinstance(n, bool) and math.isfinite(n) for n in numbers)
+        if not good or (pair and not (len(numbers) == 2 and numbers[0] <= numbers[1])):
+            expected = "a pair of finite numbers, (lowest, highest)" if pair else "a finite number"
+            yield f"bounds: {field.name} is {_shown(value)}, expected {expected}"
+
+
+def _constructor(cls: type) -> Iterator[str]:
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]  # type: ignore[misc]
+    for p in parameters:
+        if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+            yield f"argument {p.name} of __init__ has no default, expected one: a solver is made by its name alone"
