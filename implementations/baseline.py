@@ -9,7 +9,7 @@ agreement means something.
 Wins: never; it is the yardstick: 1.3, 27 and 183 ms per pixel at 34, 200 and 400 bins, 5000 pixels (results/reference).
 Cost per pixel, F channels and T bins: one full SVD and one pseudo-inverse of max(F, T) square, O(T^3), twice where the
 weights are self-normalised, and F·nmu Python steps; all of it again on each pass of the positivity loop.
-Memory: about ten T x T matrices per worker.
+Memory: about ten T x T matrices per worker. Rounding may turn the sign of bins below 5e-16 of the peak (emd_int).
 
 Shapes: dn, edn (P, F); rmatrix (T, F); logt, dlogt (T,). Units: dn, edn DN s-1 px-1; rmatrix 1e-15 DN cm5 K s-1 px-1;
 dem, edem 1e15 cm-5 K-1; logt log10 K; elogt dex, half-maximum width as the published map routine returns it (to be

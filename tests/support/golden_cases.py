@@ -12,6 +12,21 @@ from implementations.maths import response
 FILE = np.load(TESTS / "golden" / "demregpy-1.0.0.npz")
 CASES: dict[str, dict[str, Any]] = {case["name"]: case for case in json.loads(str(FILE["cases"]))}
 TO_SIGMA = 2 * np.sqrt(2 * np.log(2))
+AGREES = 1e-9
+"""Bound on what an exact solver's output may differ by, relative to its peak; reached: 2e-11 (chisq), 1e-12 (rest)."""
+ROUNDED_SIGN = "emd_int"
+"""The case in which the published form of the GSVD can't know the sign of a bin.
+
+Its weights enter the constraint unrooted and fall to the floor of 1e-8. At the last pixel's first pass the DEM of bin 1
+is +2.2745562678937e-16 of the peak: to 60 and to 100 decimal digits, and to 1e-7 by solvers that have the right
+factor W in closed form. A kernel padded to a square and a pseudo-inverse, as `PADDED` solvers have it, add 5e-16: seen
+were +2.3e-16 and +2.5e-16 (OpenBLAS's kernels for Haswell and Sandy Bridge), -2.8e-16 and -2.6e-16 (Skylake-X and
+Nehalem). Where it is negative the positivity loop goes on to its last pass, to a DEM that is off by 13% of the peak. So
+these solvers are held to the outputs of one pass, which is what the right answer took.
+"""
+PADDED = ("baseline", "numba-regmap", "numba-regmap-parallel")
+PADDED_AGREES = 1e-7
+"""For `PADDED` solvers in that case. Reached: 2e-8 (chisq)."""
 
 
 def problem(name: str) -> Problem:

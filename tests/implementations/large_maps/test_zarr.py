@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 import pytest
 import zarr
-from folders import TROUBLE
+from folders import SUPPORT, TROUBLE
 
 from harness.upkeep import mapfile
 from implementations import dn2dem, registry
@@ -20,20 +20,9 @@ from implementations import invert as invert_command
 from implementations.contract import OUTPUTS
 from implementations.large_maps import inversion
 from implementations.large_maps.store import block_shape
+from implementations.places import ROOT
 
 LOGT, BINS = (5.7, 7.1), 12
-DRIVER = f"""
-import resource, sys
-from pathlib import Path
-from implementations import registry
-from implementations.large_maps import inversion
-registry.IN_REPO["slow"] = "{TROUBLE}:Slow"  # in the workers too, which import this file
-if __name__ == "__main__":
-    source, target, solver, limit = sys.argv[1:]
-    if int(limit):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), resource.RLIM_INFINITY))
-    sys.exit(inversion.invert_store(Path(source), Path(target), solver, 2, {BINS}, {LOGT}))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +61,9 @@ def invert(source, target, solver="numba"):
 
 def started(source, target, solver, limit=0):
     """The same in a process group of its own, as a terminal would start it."""
-    driver = target.with_name("driver.py")
-    driver.write_text(DRIVER)
-    call = [sys.executable, str(driver), str(source), str(target), solver, str(limit)]
-    return subprocess.Popen(call, stderr=subprocess.PIPE, text=True, process_group=0)
+    call = [sys.executable, SUPPORT / "zarr_driver.py", source, target, solver, limit, BINS, *LOGT]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}  # the code under test, whatever is installed
+    return subprocess.Popen(map(str, call), stderr=subprocess.PIPE, text=True, process_group=0, env=environment)
 
 
 def marks(target: Path) -> int:

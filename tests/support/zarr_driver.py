@@ -1,0 +1,18 @@
+"""Invert a store in a process of its own: SOURCE TARGET SOLVER LIMIT BINS LOW HIGH, LIMIT bytes a file (0: any)."""
+
+import resource
+import sys
+from pathlib import Path
+
+from folders import TROUBLE
+
+from implementations import registry
+from implementations.large_maps import inversion
+
+registry.IN_REPO["slow"] = f"{TROUBLE}:Slow"  # in the workers too, which import this file
+
+if __name__ == "__main__":
+    source, target, solver, limit, bins, low, high = sys.argv[1:]
+    if int(limit):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), resource.RLIM_INFINITY))
+    sys.exit(inversion.invert_store(Path(source), Path(target), solver, 2, int(bins), (float(low), float(high))))
