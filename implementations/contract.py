@@ -230,9 +230,24 @@ class Solution:
         )
 
 
+OUTERMOST = {
+    "chisq_median": (0.1, 10.0),
+    "chisq_iqr": (0.0, 10.0),
+    "chisq_p95": (0.0, 10.0),
+    "edem": (0.02, 20.0),
+    "elogt": (0.02, 20.0),
+}
+"""The widest ranges of ratios to the baseline that a solver may declare."""
+WORST_TRUTH_DEM_ERROR, MOST_NEGATIVE = 3.0, 0.5
+"""The highest ratio of DEM errors and the highest share of negative pixels that a solver may declare."""
+
+
 @dataclass(frozen=True)
 class Bounds:
-    """What an approximate solver promises, relative to the baseline on the same pixels: (lowest, highest) ratios."""
+    """What an approximate solver promises, relative to the baseline on the same pixels: (lowest, highest) ratios.
+
+    Raises ValueError, naming the bound, when one isn't finite or lies beyond what can sanely be promised.
+    """
 
     chisq_median: tuple[float, float]
     chisq_iqr: tuple[float, float]
@@ -241,6 +256,22 @@ class Bounds:
     """Highest ratio of its DEM error against the truth to the baseline's."""
     negative_pixels: float
     """Highest share of valid pixels with a negative temperature bin in excess of the baseline's share."""
+    edem: tuple[float, float] | None = None
+    """Of the root of summed squares over a pixel's bins, in nine pixels of ten; None: left out."""
+    elogt: tuple[float, float] | None = None
+    """As `edem`."""
+
+    def __post_init__(self) -> None:
+        for name, (lowest, highest) in OUTERMOST.items():
+            given = getattr(self, name)
+            if given is None and name in ("edem", "elogt"):
+                continue
+            low, high = given
+            if not lowest <= low <= high <= highest:
+                raise ValueError(f"bounds: {name} is ({low}, {high}), expected a range within {lowest:g} to {highest:g}")
+        for name, most in (("truth_dem_error", WORST_TRUTH_DEM_ERROR), ("negative_pixels", MOST_NEGATIVE)):
+            if not 0 <= getattr(self, name) <= most:
+                raise ValueError(f"bounds: {name} is {getattr(self, name)}, expected a number from 0 to {most:g}")
 
 
 class Solver(ABC):

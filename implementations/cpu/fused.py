@@ -89,5 +89,7 @@ class NumbaFloat32(NumbaFused):
         chisq_p95=(1 - 1e-9, 1 + 1e-9),
         truth_dem_error=1 + 1e-9,
         negative_pixels=0.0,
+        edem=(1 - 1e-9, 1 + 1e-9),
+        elogt=(1 - 1e-4, 1 + 1e-4),
     )
     precision = "float32"

@@ -62,7 +62,7 @@ class GpuFused(Streamed):
         if precision == "float32":  # all but elogt is as exact as before
             same = (1 - 1e-9, 1 + 1e-9)
             self.accuracy = "approximate"  # type: ignore[misc]
-            self.bounds = Bounds(same, same, same, 1 + 1e-9, 0.0)  # type: ignore[misc]
+            self.bounds = Bounds(same, same, same, 1 + 1e-9, 0.0, same, (1 - 1e-4, 1 + 1e-4))  # type: ignore[misc]
 
     def job(self, problem: Problem) -> Job:
         """A launch a chunk; the kernel is compiled and its tables are placed once a device."""

@@ -5,7 +5,7 @@ import pytest
 from problems import assert_close, problem, with_invalid
 from solvers import create, rows
 
-from implementations.contract import OUTPUTS, Problem, Status
+from implementations.contract import OUTPUTS, Bounds, Problem, Status
 
 SOLVERS = rows()
 NAMES = (*OUTPUTS, "iterations", "status")
@@ -121,3 +121,24 @@ def test_status_and_outputs_agree_with_one_another(name):
 def test_some_pixels_run_out_of_passes(name):
     status = create(name).run(problem(60, max_iter=1)).status
     assert 0 < np.count_nonzero(status == Status.HIT_MAX_ITER) < 60
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("chisq_median", (0.0, 2.0)),
+        ("chisq_median", (0.5, np.inf)),
+        ("chisq_iqr", (2.0, 0.5)),
+        ("chisq_p95", (np.nan, 1.0)),
+        ("edem", (0.0, np.inf)),
+        ("elogt", (0.0, 1.0)),
+        ("truth_dem_error", np.inf),
+        ("negative_pixels", 1.0),
+    ],
+)
+def test_bounds_that_promise_nothing_are_refused(name, given):
+    sane = {"chisq_median": (0.5, 2), "chisq_iqr": (0, 3), "chisq_p95": (0, 3), "truth_dem_error": 1.1}
+    sane |= {"negative_pixels": 0.0, "edem": (0.5, 2), "elogt": None}
+    Bounds(**sane)
+    with pytest.raises(ValueError, match=f"bounds: {name} is .* expected"):
+        Bounds(**sane | {name: given})
