@@ -268,7 +268,7 @@ class Bounds:
                 continue
             low, high = given
             if not lowest <= low <= high <= highest:
-                raise ValueError(f"bounds: {name} is ({low}, {high}), expected a range within {lowest:g} to {highest:g}")
+                raise ValueError(f"bounds: {name} is {given}, expected a range within {lowest:g} to {highest:g}")
         for name, most in (("truth_dem_error", WORST_TRUTH_DEM_ERROR), ("negative_pixels", MOST_NEGATIVE)):
             if not 0 <= getattr(self, name) <= most:
                 raise ValueError(f"bounds: {name} is {getattr(self, name)}, expected a number from 0 to {most:g}")

@@ -59,8 +59,8 @@ class L2(Solver):
     device = "cpu"
     accuracy = "approximate"
     # About twice what the four workloads at 20 to 400 bins gave over several seeds: medians 0.3 to 3.5 times the
-    # baseline's, IQR 0.15 to 5, p95 0.16 to 2, DEM error against the truth 0.6 to 1.2; of the pixels' edem the 5th to the 95th
-    # percentile lay in 0.53 to 2.6, of elogt in 0.10 to 3.1.
+    # baseline's, IQR 0.15 to 5, p95 0.16 to 2, DEM error against the truth 0.6 to 1.2; nine pixels of ten had
+    # 0.53 to 2.6 times the baseline's edem, and 0.10 to 3.1 times its elogt.
     bounds = Bounds((0.15, 5.0), (0.07, 8.0), (0.08, 4.0), 1.4, 0.0, edem=(0.25, 5.0), elogt=(0.05, 6.0))
 
     def __init__(self, memory_mb: float = 4.0):
