@@ -1,18 +1,21 @@
 """One process per solver and cell: stage the problem, run on command, report. Never trusted not to die.
 
 Run as `python -m harness.measure.worker PROBLEM_FOLDER SOLVER THREADS [PLUGIN ...]`, with threads pinned in the
-environment it is started with; the only plugins it imports are those, the solver's own. Speaks JSON lines: a command on
-standard input, a reply on the descriptor that was standard output when the process started (whatever a solver prints
-goes to standard error). When the commands end, because the parent closed the pipe or died, the whole process group
-goes.
+environment it is started with; the only plugins it imports are those, the solver's own. The first line on standard
+input is a token, each further one a command in JSON; replies in JSON, behind the token, go to what was standard output
+when the process started (whatever a solver prints goes to standard error). When the commands end, because the parent
+closed the pipe or died, the whole process group goes.
 """
 
+import fcntl
 import gc
 import importlib
 import json
 import os
 import queue
 import re
+import resource
+import secrets
 import signal
 import sys
 import threading
@@ -20,14 +23,22 @@ import time
 import traceback
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 FEW = 2
 """Pixels that compilation, device contexts and the like are first paid on."""
 COMMANDS: "queue.SimpleQueue[dict[str, Any]]" = queue.SimpleQueue()
 
 
-def _listen(commands: TextIO) -> None:
+def _hidden(descriptor: int) -> int:
+    """The pipe at a number that is nobody's guess, and which processes that a solver starts don't have."""
+    most = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 1024)
+    number = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, most // 4 + secrets.randbelow(most // 2))
+    os.register_at_fork(after_in_child=lambda: os.close(number))
+    return number
+
+
+def _listen(commands: BinaryIO) -> None:
     """Queue the commands; at their end, take the group along: a solve that hangs and pools of workers included."""
     for line in commands:
         COMMANDS.put(json.loads(line))
@@ -98,9 +109,10 @@ def _pools() -> list[dict[str, Any]]:
     return [{k: pool.get(k) for k in keys} for pool in threadpool_info()]
 
 
-def _answer(reply: Any, value: dict[str, Any]) -> None:
-    reply.write(json.dumps(value) + "\n")
-    reply.flush()
+def _answer(reply: int, token: bytes, value: dict[str, Any]) -> None:
+    line = token + b" " + json.dumps(value).encode() + b"\n"
+    while line:
+        line = line[os.write(reply, line) :]
 
 
 def _failure(error: BaseException) -> dict[str, Any]:
@@ -118,20 +130,22 @@ def portable(text: str) -> str:
 
 def main(folder: str, spec: str, threads: str, *plugins: str) -> None:
     """Serve commands until they end."""
-    reply, commands = os.fdopen(os.dup(1), "w"), os.fdopen(os.dup(0))
+    reply = _hidden(1)
+    commands = open(_hidden(0), "rb", closefd=False)  # noqa: SIM115 (closed after a fork, and with the process)
     os.dup2(2, 1)
     # A process that a solver forks closes its sys.stdin, and would wait for ever if the thread were reading from it.
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    token = commands.readline().strip()
     threading.Thread(target=_listen, args=(commands,), daemon=True).start()
     try:
         bench = Bench(Path(folder), spec, int(threads), list(plugins))
-        _answer(reply, bench.hello())
+        _answer(reply, token, bench.hello())
         while True:
             command = COMMANDS.get()
             action = getattr(bench, command.pop("do"))
-            _answer(reply, action(**command))
-    except Exception as error:
-        _answer(reply, _failure(error))
+            _answer(reply, token, action(**command))
+    except BaseException as error:  # SystemExit included: a solver's
+        _answer(reply, token, _failure(error))
         COMMANDS.get()
 
 
