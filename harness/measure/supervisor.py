@@ -188,12 +188,13 @@ class Supervisor:
 
     def _died(self) -> WorkerEnded:
         """What became of a process that closed its end."""
+        self._keeper.send_signal(signal.SIGCONT)  # a solver may have stopped it
         try:
             self._keeper.wait(timeout=family.END_S)
         except subprocess.TimeoutExpired:
             return self._ended("crashed", "closed the reply pipe")
         code, said = None, ""
-        with contextlib.suppress(OSError, ValueError, IndexError):
+        with contextlib.suppress(OSError, ValueError, IndexError, TypeError):
             last = json.loads(self._told.read().splitlines()[-1])
             code, said = last["code"], last["said"].strip()
         if code is None:
@@ -207,6 +208,7 @@ class Supervisor:
 
     def end(self) -> None:
         """Kill the process and all that it started; harmless when they are gone."""
+        self._keeper.send_signal(signal.SIGCONT)
         with contextlib.suppress(OSError, ValueError):
             self._control.shutdown(socket.SHUT_WR)
             self._told.read()  # to its end, which the keeper's own is
