@@ -79,7 +79,7 @@ class Supervisor:
         self._token = secrets.token_hex(16) if signs(checkout) else ""
         self._mark = secrets.token_hex(16)
         self._received = bytearray()
-        command = [*under, sys.executable, "-m", worker_module(checkout), folder, spec, str(threads), *plugins]
+        command = [*under, sys.executable, "-m", worker_module(checkout), str(folder), spec, str(threads), *plugins]
         self._control, theirs = socket.socketpair()
         self._control.settimeout(2 * family.END_S)
         with theirs:

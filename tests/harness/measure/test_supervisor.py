@@ -29,7 +29,7 @@ def start(folder):
     workers = []
 
     def started(spec, **options):
-        workers.append(Supervisor(folder, spec, [ESCAPES], 1, options.pop("limit_mb", 4000), **options))
+        workers.append(Supervisor(folder, spec, [str(ESCAPES)], 1, options.pop("limit_mb", 4000), **options))
         workers[-1].reply(ANSWER_S)
         workers[-1].ask(ANSWER_S, do="warmup")
         return workers[-1]
