@@ -7,6 +7,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,8 @@ from harness.figures import gallery
 from harness.machine import facts, limits
 from harness.measure.plan import OWN_MAP, PRESETS, Plan, preset
 from harness.measure.sweep import Sweep
-from harness.records.run import Run
+from harness.records import fingerprint
+from harness.records.run import PLOTS, Run
 from harness.reports import contention, scaling
 from harness.show import terminal
 from harness.workloads import images
@@ -27,6 +29,7 @@ from implementations import command_line as cli
 from implementations import registry, solver_spec
 
 RESULTS = Path("results")
+ORIGIN = ("commit", "machine", "software")
 GRID_OPTIONS = "datasets pixels bins solvers threads seed repeats max_seconds rel_ci plugins maps".split()
 
 
@@ -63,28 +66,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     given = parser.parse(arguments)
     console = terminal.console()
-    try:
-        if given.list:
-            table = registry.Registry(given.plugins or ())
-            _warn(table, table.names())
-            return _list(console, table, given.json)
-        plan, run = _plan_of(given)
-        table = registry.Registry(plan.plugins)
-        plan = plan.resolved(table)
-        _warn(table, plan.solvers)
-        if given.dry_run:
-            return _dry_run(console, plan, table)
-        run = run or Run.create(
-            given.out or _new_folder(given.preset or "quick"), _provenance(plan, given.solvers or ())
-        )
-    except ValueError as error:
-        parser.error(" ".join(str(error).split()))
-    try:
-        Sweep(plan, table, run).measure_all(console)
-    except KeyboardInterrupt:
-        console.print(f"interrupted; continue with --resume {run.folder}")
-        return cli.INTERRUPTED
-    return _conclude(console, run, given.strict)
+    run = None
+    with ExitStack() as stack:
+        stack.enter_context(cli.stoppable())
+        try:
+            try:
+                if given.list:
+                    table = registry.Registry(given.plugins or ())
+                    _warn(table, table.names())
+                    return _list(console, table, given.json)
+                plan, run = _plan_of(given)
+                table = registry.Registry(plan.plugins)
+                plan = plan.resolved(table)
+                _warn(table, plan.solvers)
+                if given.dry_run:
+                    return _dry_run(console, plan, table)
+                here = _provenance(plan, given.solvers or (), table)
+                if run is None:
+                    run = Run.create(
+                        given.out or _new_folder(given.preset or "quick"), here | {"limits": limits.known()}
+                    )
+                stack.enter_context(run.owned())
+                _check_same(run, here, console)
+            except ValueError as error:
+                parser.error(" ".join(str(error).split()))
+            Sweep(plan, table, run, {key: here[key] for key in ORIGIN}).measure_all(console)
+            return _conclude(console, run, given.strict)
+        except OSError as error:
+            parser.error(_trouble(run, error))
+        except cli.Stopped as stop:
+            return _stopped(console, run, stop)
+
+
+def _stopped(console: Console, run: Run | None, stop: cli.Stopped) -> int:
+    """Leave the table of what there is."""
+    if run is None:
+        console.print(f"{stop}; nothing was measured")
+    else:
+        run.write_table()
+        console.print(f"{stop}; continue with --resume {run.folder}", soft_wrap=True, highlight=False)
+    return stop.code
+
+
+def _trouble(run: Run | None, error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    kept = f"; what is recorded is kept, continue with --resume {run.folder}" if run else ""
+    return f"{where}{error.strerror or error}{kept}"
 
 
 def _plan_of(given: argparse.Namespace) -> tuple[Plan, Run | None]:
@@ -106,24 +133,42 @@ def _plan_of(given: argparse.Namespace) -> tuple[Plan, Run | None]:
     for name, value in changes.items():
         if value != getattr(plan, name):
             raise ValueError(f"{given.resume} is of another grid: its {name} are {getattr(plan, name)}, not {value}")
-    here, there = facts.machine(), run.provenance["machine"]
-    if here["id"] != there["id"]:
-        raise ValueError(f"{given.resume} is of another machine: {facts.machine_label(there)}")
     return plan, run
+
+
+def _check_same(run: Run, here: dict[str, Any], console: Console) -> None:
+    """ValueError when a run can't go on with what is here now; what may differ, and rows then say, is shown."""
+    there = run.provenance
+    if here["machine"]["id"] != there["machine"]["id"]:
+        raise ValueError(f"{run.folder} is of another machine: {facts.machine_label(there['machine'])}")
+    if unlike := facts.unlike(there["machine"], here["machine"]):
+        raise ValueError(f"{run.folder} was measured with another part of the machine: {unlike}")
+    for kind in ("workloads", "plugin_sources"):
+        changed = [name for name, digits in here[kind].items() if there.get(kind, {}).get(name, digits) != digits]
+        if changed:
+            word = "workload" if kind == "workloads" else "plugin with the solver"
+            raise ValueError(f"{run.folder} can't go on: the {word} {changed[0]} was edited since; start another run")
+    before = {"commit": there["commit"], **there["software"]}
+    now = {"commit": here["commit"], **here["software"]}
+    for name in (name for name in now if now[name] != before.get(name, "none")):
+        line = f"{name} was {before.get(name, 'none')}, is {now[name]}: rows from here on say so in their records"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _new_folder(preset: str) -> Path:
     return RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{preset}"
 
 
-def _provenance(plan: Plan, named: Sequence[str]) -> dict[str, Any]:
+def _provenance(plan: Plan, named: Sequence[str], table: registry.Registry) -> dict[str, Any]:
+    external = [spec for spec in plan.solvers if table.entry(solver_spec.parse(spec)[0]).external]
     return {
         "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         "commit": facts.commit(),
         "machine": facts.machine(),
         "devices": facts.devices.facts(),
         "software": facts.software(),
-        "limits": limits.known(),
+        "workloads": {name: plan.specification(name).fingerprint for name in plan.datasets},
+        "plugin_sources": {spec: fingerprint.of_solver(spec, table) for spec in external},
         "grid": plan.to_json(),
         "named": list(named),
     }
@@ -171,8 +216,10 @@ def _conclude(console: Console, run: Run, strict: bool) -> int:
     scaling.conclude(run, console)
     contention.conclude(run, console)
     note = facts.machine_label(run.provenance["machine"])
-    (run.folder / "plots").mkdir(exist_ok=True)
-    pictures = gallery.write_figures([run], run.folder / "plots", note, gallery.FIGURES[:2])
+    pictures = []
+    if (table.status == "ok").any():
+        (run.folder / PLOTS).mkdir(exist_ok=True)
+        pictures = gallery.write_figures([run], run.folder / PLOTS, note, gallery.FIGURES[:2])
     console.print(f"machine: {note}", f"table: {run.write_table()}", sep="\n", soft_wrap=True, highlight=False)
     for picture in pictures:
         console.print(f"plot: {picture}", soft_wrap=True, highlight=False)

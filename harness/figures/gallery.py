@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from harness.figures import machine, quality, speed
 from harness.figures.common import STYLE, Measured, measured
+from harness.records.files import replacing
 from harness.records.run import Run
 
 
@@ -108,7 +109,8 @@ def write_figures(runs: Sequence[Run], folder: Path, note: str, entries: Sequenc
         figure.supxlabel(note, fontsize=8, alpha=0.7)
         for suffix in ("svg", "png"):
             path = folder / f"{entry.name}.{suffix}"
-            figure.savefig(path, metadata={"Date": None} if suffix == "svg" else None)
+            with replacing(path) as whole:
+                figure.savefig(whole, metadata={"Date": None} if suffix == "svg" else None)
         written.append(path)
         plt.close(figure)
     return written

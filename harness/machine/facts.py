@@ -27,20 +27,63 @@ RECORDED_PACKAGES = (
 )
 
 
-def cpu_model() -> str:
-    """The processor's own name."""
+CPU_NUMBERS = ("vendor_id", "cpu family", "model", "stepping")
+CGROUPS, OWN_GROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+CGROUP_FILES = ("cpu.max", "memory.max", "cpu.cfs_quota_us", "memory.limit_in_bytes")
+"""Limits on a control group, in version 2 and in version 1."""
+CONFINED = {"cpu_numbers": "processor", "affinity": "cores", "cgroup": "limits of its control group"}
+"""Facts beside those in `id`, in words."""
+
+
+def _cpu_info() -> dict[str, str]:
+    """What the kernel says of the first core."""
     info = Path("/proc/cpuinfo")
-    if info.is_file():
-        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-        if names:
-            return names[0]
-    return platform.processor() or platform.machine()
+    lines = info.read_text().partition("\n\n")[0].splitlines() if info.is_file() else []
+    return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def confinement() -> dict[str, str]:
+    """The processor's numbers, and what this process may use of the machine: its cores, its control group's limits."""
+    info = _cpu_info()
+    found = {"cpu_numbers": " ".join(info[key] for key in CPU_NUMBERS if key in info)}
+    process = psutil.Process()
+    if hasattr(process, "cpu_affinity"):
+        found["affinity"] = ",".join(map(str, sorted(process.cpu_affinity())))
+    return found | {"cgroup": _group_limits() or "none"}
+
+
+def _group_limits() -> str:
+    """What this process's control groups, and those around them, may use at most; "" where nothing is set."""
+    said = set()
+    for line in OWN_GROUP.read_text().splitlines() if OWN_GROUP.is_file() else ():
+        _, controllers, path = line.split(":", 2)
+        own = CGROUPS / controllers / path.strip("/")
+        for folder in (own, *own.parents):
+            files = [folder / name for name in CGROUP_FILES if CGROUPS in (folder, *folder.parents)]
+            said |= {f"{file.name} {file.read_text().strip()}" for file in files if file.is_file()}
+    return ", ".join(sorted(text for text in said if _limits(text.split()[1])))
+
+
+def _limits(value: str) -> bool:
+    """Whether a control group's value is a limit: "max", -1 and a number beyond all memory are none."""
+    return value.isdecimal() and int(value) < 2**60
+
+
+def unlike(there: dict[str, Any], here: dict[str, Any]) -> str:
+    """How two machines' `confinement` differs, in words; "" where it doesn't, or where either record doesn't say."""
+    differing = [
+        f"{words} {there[name]}, not {here[name]}"
+        for name, words in CONFINED.items()
+        if there.get(name) and here.get(name) and there[name] != here[name]
+    ]
+    return "; ".join(differing)
 
 
 def machine() -> dict[str, Any]:
-    """What the figures of a run depend on; `id` is equal on machines that are alike in all of it."""
+    """What the figures of a run depend on; `id` is equal where machines are alike in all that `machine_label` names."""
+    info = _cpu_info()
     facts: dict[str, Any] = {
-        "cpu": cpu_model(),
+        "cpu": info.get("model name") or platform.processor() or platform.machine(),
         "cores": psutil.cpu_count(logical=True),
         "memory_gb": round(psutil.virtual_memory().total / 2**30),
         "system": f"{platform.system()} {platform.machine()}",
@@ -49,7 +92,7 @@ def machine() -> dict[str, Any]:
     if gpus:
         facts["devices"] = gpus
     digest = hashlib.sha256(repr(sorted(facts.items())).encode()).hexdigest()
-    return {"id": digest[:10], **facts}
+    return {"id": digest[:10], **facts, **confinement()}
 
 
 def machine_label(facts: dict[str, Any]) -> str:

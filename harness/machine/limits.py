@@ -6,6 +6,7 @@ A rate is what one core, or all cores at once, sustained in the best of several 
 does. The median of the rounds stands beside it, since a machine that is shared is not always quiet.
 """
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -59,7 +60,9 @@ def known(again: bool = False) -> dict[str, Any]:
 
 
 def _file(machine: dict[str, Any]) -> Path:
-    return CACHE / f"limits-{machine['id']}.json"
+    """Figures hold for what the process that measured them could use of the machine."""
+    confined = repr([machine.get(name) for name in facts.CONFINED])
+    return CACHE / f"limits-{machine['id']}-{hashlib.sha256(confined.encode()).hexdigest()[:6]}.json"
 
 
 def rate(figures: dict[str, Any], threads: int, cores: int) -> float:
@@ -75,7 +78,7 @@ def seconds(work: counted_work.Work, pixels: int, limits: dict[str, Any], thread
 
     Memory is as fast as for the smallest block measured that holds all the bytes.
     """
-    cores = limits["machine"]["cores"]
+    cores = limits.get("cores_used", limits["machine"]["cores"])
     blocks = limits["copy_bytes_per_s"]
     block = next((b for b in blocks if b["bytes"] >= work.bytes * pixels), blocks[-1])
     return pixels * max(

@@ -1,5 +1,6 @@
 """A plan being carried out, cell by cell."""
 
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -9,34 +10,40 @@ from harness.measure import cell as measure_cell
 from harness.measure import progress, record_row
 from harness.measure.forecast import Forecast
 from harness.measure.plan import Plan
+from harness.records import fingerprint
 from harness.records.run import Run
 from harness.records.schema import Cell
 from implementations import registry, solver_spec
 
 
 class Sweep:
-    """A plan being carried out: which solvers can't run here, and which ran out of time or memory in what cells."""
+    """A plan being carried out: which solvers can't run here, and which ran out of time or memory in what cells.
 
-    def __init__(self, plan: Plan, table: registry.Registry, run: Run):
-        self.plan, self.table, self.run = plan, table, run
-        self.provenance = run.provenance
-        self.limits = self.provenance.get("limits")
+    `origin` is what every new row says of where it is from: commit, machine, software.
+    """
+
+    def __init__(self, plan: Plan, table: registry.Registry, run: Run, origin: dict[str, Any]):
+        self.plan, self.table, self.run, self.origin = plan, table, run, origin
+        self.limits = run.provenance.get("limits")
         self.unavailable = {spec: table.unavailable(spec) for spec in plan.solvers}
         self.at_fault = [spec for spec in run.provenance.get("named", ()) if table.fault(spec)]
-        self.exhausted: dict[str, list[tuple[Cell, str]]] = {spec: [] for spec in plan.solvers}
-        for record in run.records():
-            self._note_exhausted(Cell(**record["cell"]), record["row"])
+        self.workloads = {name: plan.specification(name).fingerprint for name in plan.datasets}
+        self.recorded = [(Cell(**record["cell"]), record["row"]) for record in run.records()]
+        self.exhausted: dict[str, list[tuple[Cell, str]]] = defaultdict(list)
+        for cell, row in self.recorded:
+            self._note_exhausted(cell, row)
 
     def measure_all(self, console: Console) -> None:
         """Every cell that isn't whole yet. A cell's records are written when its rounds are over."""
         cells = self.plan.cells()
         able = [spec for spec in self.plan.solvers if not self.unavailable[spec]]
         forecast = Forecast(cells, able, self.plan.max_seconds, self.plan.repeats)
-        for record in self.run.records():
-            forecast.know(Cell(**record["cell"]), [record["row"]])
+        done = {(cell, row["solver"]) for cell, row in self.recorded}
+        for cell, row in self.recorded:
+            forecast.know(cell, [row])
         with progress.Display(console, forecast) as show, self.run.scratch() as scratch:
             for cell in cells:
-                missing = [spec for spec in self.plan.solvers if not self.run.done(cell, spec)]
+                missing = [spec for spec in self.plan.solvers if (cell, spec) not in done]
                 if missing:
                     show.cell(cell)
                 show.cell_done(cell, self.measure(cell, missing, scratch, show) if missing else [])
@@ -49,11 +56,12 @@ class Sweep:
         solvers = self.plan.solvers
         reasons = {s: self.unavailable[s] or record_row.dominated(cell, self.exhausted[s]) for s in solvers}
         able = [s for s in solvers if not reasons[s] and (s in missing or s == measure_cell.REFERENCE)]
+        identities = {spec: self._identity(cell, spec) for spec in missing}  # before the solvers' source may change
         result = measure_cell.measure(cell, able, self.plan, scratch, listener) if set(able) & set(missing) else None
         contenders = {contender.spec: contender for contender in result.contenders} if result else {}
         recorded = []
         for spec in missing:
-            row, detail = self._identity(cell, spec), {}
+            row, detail = identities[spec], {}
             if result is None or spec not in contenders:
                 row |= record_row.skipped(reasons[spec], measure_cell.threads_of(spec, self.plan.threads))
                 row["status"] = "failed" if spec in self.at_fault else row["status"]
@@ -62,7 +70,7 @@ class Sweep:
                 if row["status"] == "ok" and row["device"] == "cpu" and self.limits:
                     row |= record_row.limit(contenders[spec], result, self.limits)
                 detail = record_row.detail_of(contenders[spec], result)
-            self.run.add(cell, spec, row, detail)
+            self.run.add(cell, spec, row, detail | {"origin": self.origin})
             self._note_exhausted(cell, row)
             recorded.append(row)
         return recorded
@@ -71,9 +79,9 @@ class Sweep:
         """What a row is of."""
         described = self.table.describe(solver_spec.parse(spec)[0])
         return {
-            "run": self.provenance["run"],
-            "commit": self.provenance["commit"],
-            "machine": self.provenance["machine"]["id"],
+            "run": self.run.provenance["run"],
+            "commit": self.origin["commit"],
+            "machine": self.origin["machine"]["id"],
             "solver": spec,
             "device": described["device"],
             "accuracy": described["accuracy"],
@@ -82,6 +90,8 @@ class Sweep:
             "seed": cell.seed,
             "pixels": cell.pixels,
             "bins": cell.bins,
+            "source": fingerprint.of_solver(spec, self.table),
+            "workload": self.workloads[cell.dataset],
         }
 
     def _note_exhausted(self, cell: Cell, row: dict[str, Any]) -> None:

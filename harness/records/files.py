@@ -4,23 +4,33 @@ import json
 import math
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a file to write beside `path`; it takes that one's place when it is whole, and goes when it isn't."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    temporary = Path(name)
+    try:
+        yield temporary
+        os.fsync(handle)
+        os.fchmod(handle, 0o644)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(handle)
 
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a file so that at every moment it is either absent, as it was, or whole."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def plain(value: Any) -> Any:
@@ -37,3 +47,26 @@ def plain(value: Any) -> Any:
 def dump(value: dict[str, Any]) -> str:
     """A record as JSON."""
     return json.dumps(plain(value), indent=1, allow_nan=False) + "\n"
+
+
+def load(path: Path) -> dict[str, Any]:
+    """What `dump` wrote. ValueError, in a few words, when the file holds something else or can't be read."""
+    try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise ValueError("is not a file")
+        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
+    except OSError as error:
+        raise ValueError(f"can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError("is not text") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is not JSON from line {error.lineno} on" if path.stat().st_size else "is empty") from error
+    except RecursionError as error:
+        raise ValueError("is nested without end") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"holds {value!r:.40}, expected a record")
+    return value
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"holds {word}, which is no number of JSON")

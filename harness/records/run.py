@@ -4,8 +4,8 @@ Files are written whole or not at all, and the existence of a cell's file means 
 in the cell files; the table holds one row for each.
 """
 
-import json
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -14,53 +14,74 @@ from typing import Any
 
 import pandas as pd
 
-from harness.records.files import dump, write_atomically
-from harness.records.schema import COLUMNS, COUNTS, SCHEMA, WORDS, Cell, solver_slug
+from harness.records.files import dump, load, write_atomically
+from harness.records.lock import LOCK_FILE, locked
+from harness.records.schema import COLUMNS, COUNTS, SCHEMA, WORDS, Cell, check_record, file_name
 
-RUN_FILE, TABLE_FILE, CELLS, SCRATCH = "run.json", "table.csv", "cells", ".scratch"
+RUN_FILE, TABLE_FILE, CELLS, PLOTS, SCRATCH = "run.json", "table.csv", "cells", "plots", ".scratch"
+PROVENANCE = {"run": str, "created": str, "commit": str, "machine": dict, "software": dict, "grid": dict}
+"""What every run's own file holds beside its schema."""
+MACHINE = ("id", "cpu", "cores", "memory_gb", "system")
 
 
 class Run:
-    """A run's folder."""
+    """A run's folder. Records that are damaged are named on standard error, once, and are taken not to be there."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, provenance: dict[str, Any]):
         self.folder = folder
+        self.provenance = provenance
+        """Grid, machine, versions, commit."""
+        self._named: set[str] = set()
+        self._table: pd.DataFrame | None = None
 
     @classmethod
     def create(cls, folder: Path, provenance: dict[str, Any]) -> "Run":
         """A new run. ValueError, in one line, when the folder holds one already or can't be written."""
-        if (folder / RUN_FILE).exists():
-            raise ValueError(f"{folder} holds a run already; continue it with --resume {folder}, or name another --out")
+        provenance = {"schema": SCHEMA, "run": folder.name, **provenance}
         try:
-            (folder / CELLS).mkdir(parents=True, exist_ok=True)
-            write_atomically(folder / RUN_FILE, dump({"schema": SCHEMA, "run": folder.name, **provenance}))
+            folder.mkdir(parents=True, exist_ok=True)
+            with locked(folder):
+                if (folder / RUN_FILE).exists():
+                    raise ValueError(
+                        f"{folder} holds a run already; continue it with --resume {folder}, or name another --out"
+                    )
+                (folder / CELLS).mkdir(exist_ok=True)
+                write_atomically(folder / RUN_FILE, dump(provenance))
         except OSError as error:
             raise ValueError(f"output folder {folder} can't be written: {error.strerror or error}") from error
-        return cls(folder)
+        return cls(folder, provenance)
 
     @classmethod
     def open(cls, folder: Path) -> "Run":
         """A run that exists. ValueError, in one line, when there is none or its schema is another."""
         try:
-            schema = json.loads((folder / RUN_FILE).read_text())["schema"]
-        except (OSError, ValueError, KeyError) as error:
-            raise ValueError(f"{folder} is not a run: {RUN_FILE} can't be read ({type(error).__name__})") from error
-        if schema != SCHEMA:
-            raise ValueError(f"{folder} has record schema {schema}, expected {SCHEMA}")
-        return cls(folder)
+            found = load(folder / RUN_FILE)
+        except ValueError as error:
+            raise ValueError(f"{folder} is not a run: {RUN_FILE} {error}") from error
+        if found.get("schema") != SCHEMA:
+            raise ValueError(f"{folder} has record schema {found.get('schema')}, expected {SCHEMA}")
+        missing = [key for key, kind in PROVENANCE.items() if not isinstance(found.get(key), kind)]
+        missing = missing or [key for key in MACHINE if key not in found["machine"]]
+        if missing or not isinstance(found["grid"].get("solvers"), list):
+            raise ValueError(f"{folder} is not a run: {RUN_FILE} lacks its {(missing or ['solvers'])[0]}")
+        return cls(folder, found)
 
-    @property
-    def provenance(self) -> dict[str, Any]:
-        """Grid, machine, versions, commit."""
-        return json.loads((self.folder / RUN_FILE).read_text())
+    @contextmanager
+    def owned(self) -> Iterator[None]:
+        """Let no other process measure in this folder meanwhile. ValueError, in one line, when one does already."""
+        with locked(self.folder):
+            yield
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """A folder for problems while they are measured; what a killed run left of it, and of its files, goes first."""
         folder = self.folder / SCRATCH
         shutil.rmtree(folder, ignore_errors=True)
-        for left in (*self.folder.glob(".*"), *(self.folder / CELLS).glob(".*")):
-            left.unlink()
+        (self.folder / CELLS).mkdir(exist_ok=True)
+        for place in (self.folder, self.folder / CELLS, self.folder / PLOTS):
+            for left in place.glob(".*"):
+                if left.name != LOCK_FILE:
+                    left.unlink()
         folder.mkdir()
         try:
             yield folder
@@ -69,26 +90,48 @@ class Run:
 
     def path(self, cell: Cell, spec: str) -> Path:
         """Where the record of a cell and solver is, once it is done."""
-        return self.folder / CELLS / f"{cell.slug}--{solver_slug(spec)}.json"
+        return self.folder / CELLS / file_name(cell, spec)
 
     def done(self, cell: Cell, spec: str) -> bool:
-        """Whether that record exists."""
-        return self.path(cell, spec).exists()
+        """Whether that record exists and is whole."""
+        path = self.path(cell, spec)
+        return path.exists() and self._record(path) is not None
 
     def add(self, cell: Cell, spec: str, row: dict[str, Any], detail: dict[str, Any]) -> None:
         """Write one record: the table's row, and what stands behind it (raw times, threads, traceback)."""
         unknown = set(row) - set(COLUMNS)
         assert not unknown, f"columns not in the schema: {unknown}"
         record = {"schema": SCHEMA, "cell": asdict(cell), "row": row, **detail}
-        write_atomically(self.path(cell, spec), dump(record))
+        path = self.path(cell, spec)
+        if path.is_dir():  # which no file can replace
+            path.rename(path.with_suffix(".damaged"))
+        write_atomically(path, dump(record))
+        self._table = None
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Every record, in file-name order."""
         for path in sorted((self.folder / CELLS).glob("*.json")):
-            yield json.loads(path.read_text())
+            if (record := self._record(path)) is not None:
+                yield record
+
+    def _record(self, path: Path) -> dict[str, Any] | None:
+        try:
+            record = load(path)
+            check_record(record, path.name)
+        except ValueError as error:
+            if path.name not in self._named:
+                print(f"{path} {error}; not used", file=sys.stderr)
+            self._named.add(path.name)
+            return None
+        return record
 
     def table(self) -> pd.DataFrame:
         """The tidy table: one row per solver and cell, every column of the schema."""
+        if self._table is None:
+            self._table = self._tidy()
+        return self._table.copy()
+
+    def _tidy(self) -> pd.DataFrame:
         table = pd.DataFrame([record["row"] for record in self.records()], columns=list(COLUMNS))
         numbers = [c for c in COLUMNS if c not in (*WORDS, "external")]
         table[numbers] = table[numbers].apply(pd.to_numeric)

@@ -1,7 +1,9 @@
 """What a record holds: a cell, the columns of the tidy table, and the words in them."""
 
+import math
 import re
 from dataclasses import dataclass
+from typing import Any
 
 SCHEMA = 1
 
@@ -12,13 +14,15 @@ COLUMNS = tuple(
     peak_rss_mb peak_device_mb chisq_median chisq_p25 chisq_p75 chisq_iqr chisq_p95 invalid_pixels hit_max_iter
     negative_pixels tied_pixels compared_pixels parity_dem parity_edem parity_elogt parity_chisq parity_dn_reg
     truth_dem_error truth_peak_logt_error truth_coverage gate gate_reasons limit_s of_limit algorithm_flops
-    algorithm_bytes strategy_flops strategy_bytes leaves_out""".split()
+    algorithm_bytes strategy_flops strategy_bytes leaves_out source workload""".split()
 )
 """limit_s to strategy_bytes: see `harness.limits` and `harness.machine.counted_work`; flops and bytes are of one pixel.
-leaves_out: outputs that a solver doesn't compute, with blanks between them."""
+leaves_out: outputs that a solver doesn't compute, with blanks between them. source, workload: see
+`harness.records.fingerprint` and `harness.workloads.specification`; "" in records from before they were kept."""
 
 
-WORDS = "run commit machine solver device accuracy dataset status reason gate gate_reasons leaves_out".split()
+WORDS = """run commit machine solver device accuracy dataset status reason gate gate_reasons leaves_out source
+    workload""".split()
 
 
 COUNTS = """seed pixels channels bins threads n invalid_pixels hit_max_iter negative_pixels tied_pixels
@@ -26,6 +30,13 @@ COUNTS = """seed pixels channels bins threads n invalid_pixels hit_max_iter nega
 
 
 STATUSES = ("ok", "skipped", "failed", "timeout", "crashed", "out_of_memory")
+GATES = ("pass", "fail", "none")
+
+ALWAYS = "run commit machine solver device accuracy external dataset seed pixels bins threads status gate".split()
+MEASURED = "median_s oneoff_s prepare_s solve_s collect_s n pixels_per_s".split()
+"""Columns that every row has; those that a row with a result has beside them, as numbers from zero on."""
+DETAILS = "facts hello shown throttled".split()
+"""What stands beside a row by name, where it stands there."""
 
 
 @dataclass(frozen=True, order=True)
@@ -46,3 +57,63 @@ class Cell:
 def solver_slug(spec: str) -> str:
     """A solver's spec in file names: `dask[inner=numba,workers=2]` -> `dask@inner=numba+workers=2`."""
     return re.sub(r"[^\w.=+@-]", "_", spec.replace("[", "@").replace("]", "").replace(",", "+").replace(" ", ""))
+
+
+def file_name(cell: Cell, spec: str) -> str:
+    """The name of a record's file."""
+    return f"{cell.slug}--{solver_slug(spec)}.json"
+
+
+def check_record(record: dict[str, Any], name: str) -> None:
+    """ValueError, in a few words, when that isn't the record that belongs in a file of that name."""
+    if record.get("schema") != SCHEMA:
+        raise ValueError(f"has schema {record.get('schema')!r:.20}, expected {SCHEMA}")
+    row, cell = record.get("row"), record.get("cell")
+    if not isinstance(row, dict) or not isinstance(cell, dict):
+        raise ValueError(f"lacks its {'cell' if isinstance(row, dict) else 'row'}")
+    _check_row(row)
+    if row["status"] == "ok" and not _are_turns(record.get("turns")):
+        raise ValueError("lacks the times of its turns")
+    for key in DETAILS:
+        if not isinstance(record.get(key, {}), dict):
+            raise ValueError(f"has {record[key]!r:.40} for {key}")
+    if cell != {key: row[key] for key in ("dataset", "pixels", "bins", "seed")}:
+        raise ValueError("has a row of another cell")
+    if name != file_name(Cell(**cell), row["solver"]):
+        raise ValueError(f"holds the record of {file_name(Cell(**cell), row['solver'])}")
+
+
+def _check_row(row: dict[str, Any]) -> None:
+    for key in ALWAYS:
+        if row.get(key) is None:
+            raise ValueError(f"lacks {key}")
+    for key in [key for key in COLUMNS if row.get(key) is not None]:
+        fits = _is_text if key in WORDS else _is_whole if key in COUNTS else _is_number
+        if not fits(row[key]):
+            raise ValueError(f"has {row[key]!r:.40} for {key}")
+    if row["status"] not in STATUSES or row["gate"] not in GATES:
+        raise ValueError(f"has status {row['status']!r:.20} and gate {row['gate']!r:.20}")
+    for key in MEASURED if row["status"] == "ok" else ():
+        value = row.get(key)
+        if not (isinstance(value, int | float) and 0 <= value < math.inf) or not row["median_s"]:
+            raise ValueError(f"has {value!r:.40} for {key}")
+
+
+def _is_text(value: Any) -> bool:
+    """Half a character of two can't be shown or written."""
+    return isinstance(value, str) and value == value.encode(errors="replace").decode()
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return value in ("inf", "-inf") or (isinstance(value, int | float) and math.isfinite(value))
+
+
+def _are_turns(value: Any) -> bool:
+    if not isinstance(value, dict) or not all(isinstance(runs, list) for runs in value.values()):
+        return False
+    runs = [run for runs in value.values() for run in runs]
+    return all(isinstance(run, list) and len(run) == 3 and all(map(_is_number, run)) for run in runs)

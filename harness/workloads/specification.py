@@ -1,9 +1,12 @@
 """Reads and checks `datasets/*.toml`, the specifications of workloads."""
 
+import hashlib
+import json
 import math
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from implementations.contract import Options
@@ -77,6 +80,14 @@ class Specification:
 
     def __getitem__(self, table: str) -> Any:
         return self.tables[table]
+
+    @property
+    def fingerprint(self) -> str:
+        """A few digits that differ where the workload does: by all that its file says but prose, or by image files."""
+        said = {key: value for key, value in self.tables.items() if key not in ("name", "description", "provenance")}
+        if "files" in said:
+            said["files"] = [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in said["files"]]
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def names() -> list[str]:

@@ -44,7 +44,10 @@ def write_run(
         for size in pixels:
             for name, law in laws.items():
                 run.add(
-                    Cell("random-response", size, count, 1), name, row(name, law, size, count, rng, noise, columns), {}
+                    Cell("random-response", size, count, 1),
+                    name,
+                    row(name, law, size, count, rng, noise, columns),
+                    {"turns": {}},
                 )
     return run
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from harness.figures import common, gallery, machine, quality, speed
 from harness.judge import excerpt, intervals
+from harness.records.run import Run
 
 mpl.use("Agg")
 LAWS = {"baseline": records.slow, "fast": records.fast}
@@ -40,7 +41,7 @@ def made(tmp_path_factory):
     }
     faster = work | {"speedup": 30.0, "speedup_low": 29.0, "speedup_high": 31.0}
     folder = tmp_path_factory.mktemp("runs") / "made"
-    run = records.write_run(folder, LAWS | {"fast[threads=2]": records.slow}, baseline=work, fast=faster)
+    records.write_run(folder, LAWS | {"fast[threads=2]": records.slow}, baseline=work, fast=faster)
     about = json.loads((folder / "run.json").read_text()) | {"limits": limits, "run": "made"}
     (folder / "run.json").write_text(json.dumps(about))
     logt = np.linspace(5.7, 7.1, 12)
@@ -55,7 +56,7 @@ def made(tmp_path_factory):
             "chisq_percentiles": excerpt.pack(np.linspace(0, 3, 101)),
         }
         path.write_text(json.dumps(record))
-    return run
+    return Run.open(folder)
 
 
 @pytest.mark.parametrize("entry", gallery.FIGURES, ids=lambda e: e.name)

@@ -1,15 +1,21 @@
-"""Records: whole or absent, and back again."""
+"""Records: whole or absent, and back again; damaged ones are named and left out."""
 
 import json
 import math
+import multiprocessing
+import os
+import shutil
+import signal
 
 import pytest
+import records
 
-from harness.records.files import write_atomically
+from harness.records.files import dump, write_atomically
 from harness.records.run import RUN_FILE, Run
-from harness.records.schema import COLUMNS, Cell, solver_slug
+from harness.records.schema import ALWAYS, COLUMNS, MEASURED, Cell, solver_slug
+from implementations.places import ROOT
 
-CELL = Cell("random-response", 10, 34, 1)
+CELL = Cell("random-response", 200, 34, 1)
 PROVENANCE = {"grid": {"solvers": ["baseline", "b[x=1]"]}}
 
 
@@ -18,26 +24,29 @@ def run(tmp_path):
     return Run.create(tmp_path / "run", PROVENANCE)
 
 
+def full_row(solver="baseline", **changed):
+    rng = records.np.random.default_rng(1)
+    return records.row(solver, records.slow, CELL.pixels, CELL.bins, rng, 0.0, {}) | changed
+
+
 def test_a_record_comes_back_and_its_existence_means_done(run):
     assert not run.done(CELL, "baseline")
-    run.add(
-        CELL, "baseline", {"solver": "baseline", "median_s": 0.5, "ci_low_s": math.nan, "status": "ok"}, {"turns": {}}
-    )
+    run.add(CELL, "baseline", full_row(median_s=0.5, ci_low_s=math.nan), {"turns": {}})
     assert run.done(CELL, "baseline")
     (record,) = run.records()
     assert record["row"]["median_s"] == 0.5
     assert record["row"]["ci_low_s"] is None
-    assert Run.open(run.folder).table().columns.tolist() == list(COLUMNS)
+    assert run.table().columns.tolist() == list(COLUMNS)
 
 
 def test_an_infinite_deviation_survives(run):
-    run.add(CELL, "baseline", {"solver": "baseline", "parity_dem": math.inf}, {})
+    run.add(CELL, "baseline", full_row(parity_dem=math.inf), {"turns": {}})
     assert run.table().parity_dem[0] == math.inf
 
 
 def test_the_table_keeps_the_order_of_the_grid(run):
     for spec in ("b[x=1]", "baseline"):
-        run.add(CELL, spec, {"solver": spec, "dataset": "d", "pixels": 1, "bins": 3, "seed": 0}, {})
+        run.add(CELL, spec, full_row(spec), {"turns": {}})
     assert run.table().solver.tolist() == ["baseline", "b[x=1]"]
 
 
@@ -51,12 +60,132 @@ def test_a_run_is_never_overwritten(run):
         Run.create(run.folder, PROVENANCE)
 
 
+@pytest.fixture
+def good(tmp_path):
+    """A run of two rows, and the path of one of them."""
+    run = records.write_run(
+        tmp_path / "run", {"baseline": records.slow, "fast": records.fast}, pixels=(200,), bins=(34,)
+    )
+    return run, run.path(CELL, "fast")
+
+
+def without(*keys):
+    def change(path):
+        record = json.loads(path.read_text())
+        inner = record
+        for key in keys[:-1]:
+            inner = inner[key]
+        del inner[keys[-1]]
+        path.write_text(json.dumps(record))
+
+    return change
+
+
+def with_value(text, of="median_s"):
+    """The record's own text, another value, as JSON, in one place of it."""
+
+    def change(path):
+        record = json.loads(path.read_text())
+        record["row"][of] = "HERE"
+        path.write_text(json.dumps(record).replace('"HERE"', text))
+
+    return change
+
+
+def directory(path):
+    path.unlink()
+    path.mkdir()
+    (path / "file").write_text("")
+
+
+DAMAGE = {
+    "cut short": (lambda path: path.write_bytes(path.read_bytes()[:300]), "is not JSON from line"),
+    "noise": (lambda path: path.write_bytes(bytes(range(255, 0, -1)) * 9), "is not text"),
+    "empty": (lambda path: path.write_bytes(b""), "is empty"),
+    "a directory": (directory, "is not a file"),
+    "a pipe": (lambda path: (path.unlink(), os.mkfifo(path)), "is not a file"),
+    "a link to nowhere": (lambda path: (path.unlink(), path.symlink_to("nowhere")), "can't be read"),
+    "a list": (lambda path: path.write_text("[]"), "expected a record"),
+    "nested": (lambda path: path.write_text("[" * 10**5), "is nested without end"),
+    "another schema": (lambda path: path.write_text('{"schema": 99}'), "has schema 99, expected 1"),
+    "NaN": (with_value("NaN"), "holds NaN"),
+    "Infinity": (with_value("-Infinity"), "holds -Infinity"),
+    "too large": (with_value("1e999"), "has inf for median_s"),
+    "no time": (with_value("0"), "has 0 for median_s"),
+    "a word": (with_value('"fast"'), "has 'fast' for median_s"),
+    "half a pixel": (with_value("0.5", "pixels"), "has 0.5 for pixels"),
+    "half a character": (with_value(r'"\ud800"', "reason"), "for reason"),
+    "no such status": (with_value('"fine"', "status"), "has status 'fine'"),
+    "another row": (
+        lambda path: shutil.copy(path.with_name(path.name.replace("fast", "baseline")), path),
+        "holds the record of random-response-p200-b34-s1--baseline.json",
+    ),
+    "no row": (without("row"), "lacks its row"),
+    "no turns": (without("turns"), "lacks the times of its turns"),
+} | {f"no {key}": (without("row", key), f"for {key}") for key in MEASURED}
+DAMAGE |= {f"no {key}": (without("row", key), f"lacks {key}") for key in ALWAYS}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_record_is_named_once_left_out_and_measured_anew(good, kind, capsys):
+    run, path = good
+    damage, why = DAMAGE[kind]
+    damage(path)
+    again = Run.open(run.folder)
+    for _ in range(2):
+        assert [record["row"]["solver"] for record in again.records()] == ["baseline"]
+    assert again.table().solver.tolist() == ["baseline"]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{path} ")
+    assert why in line
+    assert not again.done(CELL, "fast")
+    again.add(CELL, "fast", full_row("fast"), {"turns": {}})
+    assert again.done(CELL, "fast")
+    assert sorted(Run.open(run.folder).table().solver) == ["baseline", "fast"]
+
+
+@pytest.mark.parametrize("folder", sorted(path.parent.name for path in (ROOT / "results").glob("*/run.json")))
+def test_committed_records_are_all_good(folder, capsys):
+    run = Run.open(ROOT / "results" / folder)
+    assert len(run.table()) == len(list((run.folder / "cells").iterdir())) > 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("key", ["schema", "run", "created", "commit", "machine", "software", "grid"])
+def test_a_run_file_without_one_of_its_parts_is_said_in_one_line(good, key):
+    run, _ = good
+    without(key)(run.folder / RUN_FILE)
+    with pytest.raises(ValueError, match="has record schema None" if key == "schema" else f"lacks its {key}"):
+        Run.open(run.folder)
+
+
+@pytest.mark.parametrize("kind", ["cut short", "noise", "empty", "a directory", "a list", "NaN"])
+def test_a_damaged_run_file_is_said_in_one_line(good, kind):
+    path = good[0].folder / RUN_FILE
+    if kind == "NaN":
+        path.write_text('{"schema": NaN}')
+    else:
+        DAMAGE[kind][0](path)
+    with pytest.raises(ValueError, match=r"is not a run: run\.json (is|holds) "):
+        Run.open(path.parent)
+
+
 def test_what_is_no_run_is_said_in_one_line(tmp_path):
     with pytest.raises(ValueError, match="is not a run"):
         Run.open(tmp_path)
     (tmp_path / RUN_FILE).write_text(json.dumps({"schema": 99}))
     with pytest.raises(ValueError, match="schema 99, expected 1"):
         Run.open(tmp_path)
+
+
+def test_a_folder_without_cells_has_no_rows_and_gets_them_back(good):
+    run, _ = good
+    shutil.rmtree(run.folder / "cells")
+    again = Run.open(run.folder)
+    assert again.table().empty
+    with again.scratch():
+        again.add(CELL, "fast", full_row("fast"), {"turns": {}})
+    assert again.table().solver.tolist() == ["fast"]
 
 
 def test_a_folder_that_cannot_be_written_is_said_in_one_line(tmp_path):
@@ -75,7 +204,34 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
     assert list(tmp_path.iterdir()) == [path]
 
 
+def own(folder, ready):
+    with Run(folder, {}).owned():
+        ready.set()
+        signal.pause()
+
+
+def test_a_folder_has_one_owner_and_the_lock_dies_with_it(run):
+    spawn = multiprocessing.get_context("spawn")
+    ready = spawn.Event()
+    owner = spawn.Process(target=own, args=(run.folder, ready))
+    owner.start()
+    assert ready.wait(60)
+    with pytest.raises(ValueError, match=f"run is being measured by process {owner.pid}"), run.owned():
+        pass
+    owner.kill()
+    owner.join()
+    with run.owned():
+        assert (run.folder / ".lock").read_text() == str(os.getpid())
+        with run.scratch(), pytest.raises(ValueError, match=str(os.getpid())), run.owned():
+            pass
+    assert not (run.folder / ".lock").exists()
+
+
 def test_slugs_tell_specs_apart():
     specs = ["numba", "numba[threads=2]", "numba[threads=1]", "dask[inner=numba,workers=2]"]
     assert len({solver_slug(s) for s in specs}) == len(specs)
     assert all("/" not in solver_slug(s) for s in [*specs, "dask[scheduler=tcp://127.0.0.1:8786]"])
+
+
+def test_what_is_dumped_has_no_infinity():
+    assert json.loads(dump({"a": [math.inf, -math.inf, math.nan]})) == {"a": ["inf", "-inf", None]}

@@ -97,7 +97,10 @@ def test_figures_of_an_aim_are_of_the_timed_runs_and_valid_pixels(tmp_path):
     facts = {"0": [{"kernel_s": 99.0}], "1": [{"kernel_s": 0.5}], "2": [{"kernel_s": 0.25}], "3": [{"kernel_s": 0.2}]}
     turns = {number: [[0.0, 2.0, 0.0]] for number in ("1", "2", "3")}
     run.add(
-        Cell("solar-mix", 1000, 34, 1), "gpu-fused", {**row, "invalid_pixels": 100}, {"turns": turns, "facts": facts}
+        Cell("solar-mix", 1000, 34, 1),
+        "gpu-fused",
+        {**row, "dataset": "solar-mix", "invalid_pixels": 100},
+        {"turns": turns, "facts": facts},
     )
     slow, fast = (gpu_check.Aim("map", "gpu-fused", "kernel", limit) for limit in (4000.0, 3000.0))
     assert gpu_check.measured(run, slow) == 900 / 0.25
