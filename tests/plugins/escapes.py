@@ -1,6 +1,7 @@
 """Solvers that get at what isn't theirs, each in one way: the reply pipe, other processes, the machine at rest."""
 
 import ctypes
+import hashlib
 import os
 import signal
 import stat
@@ -14,6 +15,8 @@ import numpy as np
 
 from implementations.baseline import Baseline
 
+SEVERAL = 8
+"""Busy processes or threads: on a machine with much else to do, one gets too little of it to be in anybody's way."""
 FORGED = b'{"samples": [[0.0, 1e-9, 0.0]], "facts": []}\n'
 
 
@@ -187,7 +190,7 @@ class BusyChild(Escapes, Baseline):
     name = "busy-child"
 
     def mischief(self):
-        if self.calls == 3:
+        for _ in range(SEVERAL if self.calls == 3 else 0):
             leave(spin)
 
 
@@ -195,8 +198,12 @@ class BusyThread(Escapes, Baseline):
     name = "busy-thread"
 
     def mischief(self):
-        if self.calls == 3:
-            threading.Thread(target=spin, daemon=True).start()
+        def digest():  # which lets other threads run
+            while True:
+                hashlib.sha256(bytes(1 << 20))
+
+        for _ in range(SEVERAL if self.calls == 3 else 0):
+            threading.Thread(target=digest, daemon=True).start()
 
 
 class BusyLater(Escapes, Baseline):
@@ -205,7 +212,7 @@ class BusyLater(Escapes, Baseline):
     name = "busy-later"
 
     def mischief(self):
-        if self.calls == 3:
+        for _ in range(SEVERAL if self.calls == 3 else 0):
             leave(lambda: (time.sleep(0.3), spin()))
 
 
