@@ -9,6 +9,7 @@ from implementations.command_line import OK, USAGE
 
 COMMANDS = {
     "sweep": "harness.sweep",
+    "check": "harness.check",
     "profile": "harness.profile",
     "limits": "harness.limits",
     "predict": "harness.predict",

@@ -242,6 +242,11 @@ WORST_TRUTH_DEM_ERROR, MOST_NEGATIVE = 3.0, 0.5
 """The highest ratio of DEM errors and the highest share of negative pixels that a solver may declare."""
 
 
+def _number(value: Any) -> float:
+    """The value, or NaN, which no range contains, where it is no number."""
+    return float(value) if isinstance(value, int | float | np.number) and not isinstance(value, bool) else np.nan
+
+
 @dataclass(frozen=True)
 class Bounds:
     """What an approximate solver promises, relative to the baseline on the same pixels: (lowest, highest) ratios.
@@ -266,12 +271,15 @@ class Bounds:
             given = getattr(self, name)
             if given is None and name in ("edem", "elogt"):
                 continue
-            low, high = given
-            if not lowest <= low <= high <= highest:
-                raise ValueError(f"bounds: {name} is {given}, expected a range within {lowest:g} to {highest:g}")
+            pair = (
+                tuple(map(_number, given)) if isinstance(given, tuple | list) and len(given) == 2 else (np.nan, np.nan)
+            )
+            if not lowest <= pair[0] <= pair[1] <= highest:
+                expected = f"a pair (lowest, highest) within {lowest:g} to {highest:g}"
+                raise ValueError(f"bounds: {name} is {given!r}, expected {expected}")
         for name, most in (("truth_dem_error", WORST_TRUTH_DEM_ERROR), ("negative_pixels", MOST_NEGATIVE)):
-            if not 0 <= getattr(self, name) <= most:
-                raise ValueError(f"bounds: {name} is {getattr(self, name)}, expected a number from 0 to {most:g}")
+            if not 0 <= _number(getattr(self, name)) <= most:
+                raise ValueError(f"bounds: {name} is {getattr(self, name)!r}, expected a number from 0 to {most:g}")
 
 
 class Solver(ABC):

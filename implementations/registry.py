@@ -140,10 +140,10 @@ class Registry:
     def __init__(self, plugins: Iterable[str | Path] = ()):
         self.entries = {name: Entry(name, target) for name, target in IN_REPO.items()}
         self.entries |= {name: Entry(name, target, external=True) for name, target in PEERS.items()}
-        self.clashes: list[str] = []
+        self.plugins, self.clashes = tuple(map(str, plugins)), list[str]()
         for point in _installed():
             self._add(_of_package(point))
-        for word in map(str, plugins):
+        for word in self.plugins:
             for entry in _of_plugin(word):
                 self._add(entry)
 

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from draws import Draw, draws
+from draws import draws
 from hypothesis import given, settings
-from parity import check_solution
-from replay import Solve, Tally, compare, replay, weight_of
 from solvers import QUICK_START, create, rows
 
+from harness.judge.contract_checks import held_to_the_baseline
+from harness.judge.replay import Solve, Tally, compare, replay, weight_of
+from harness.workloads.awkward import Draw
 from implementations.contract import OUTPUTS, Options, Problem
 
 EXACT = [row for row in rows("exact") if row.values[0] != "baseline"]
@@ -19,7 +20,7 @@ LONG = settings(max_examples=2500, deadline=None)
 
 
 def check(name: str, draw: Draw, tally: Tally) -> None:
-    check_solution(create(name).run(draw.problem()), draw, tally)
+    held_to_the_baseline(create(name).run(draw.problem()), draw, tally)
 
 
 @pytest.mark.parametrize("name", EXACT)

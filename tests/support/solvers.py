@@ -1,4 +1,7 @@
-"""Every solver of this project, one row each, for the tests that hold of all of them; peers have test_peers.py."""
+"""Every solver of this project and of installed packages, one row each, for the tests that hold of all of them.
+
+Peers have test_peers.py.
+"""
 
 import atexit
 import subprocess
@@ -10,7 +13,7 @@ import pytest
 from folders import SUPPORT
 
 from implementations.contract import Solver
-from implementations.registry import Registry
+from implementations.registry import PEERS, Registry
 
 REGISTRY = Registry()
 QUICK_START = {
@@ -41,7 +44,7 @@ def spec(name: str) -> str:
 def rows(accuracy: str | None = None) -> list[Any]:
     """The registered solvers' names as pytest parameters; one that this machine can't run is skipped, and says why."""
     found = []
-    for facts in filter(lambda facts: not facts["external"], map(REGISTRY.describe, REGISTRY.names())):
+    for facts in map(REGISTRY.describe, [name for name in REGISTRY.names() if name not in PEERS]):
         name = facts["name"]
         if accuracy is None or facts["accuracy"] in ("", accuracy):
             marks = [] if facts["available"] else [pytest.mark.skip(reason=facts["reason"])]

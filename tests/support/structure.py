@@ -21,7 +21,8 @@ ROWS = {
         "invert",
     ),
     "harness": (
-        "records judge workloads",
+        "records workloads",
+        "judge",
         "show machine",
         "measure advice",
         "profiling figures",

@@ -100,8 +100,7 @@ def test_the_counts_grow_as_the_algorithm_says():
 
 
 def test_bytes_are_what_a_pixel_brings_and_takes_away():
-    from draws import Draw
-
+    from harness.workloads.awkward import Draw
     from implementations.contract import Options
 
     problem = Draw(5, 3, 6, 30, "noise", 2, 1.0, -1.0, False, "none", False, Options(gloci=1)).problem()

@@ -8,10 +8,10 @@ import time
 
 import numpy as np
 import pytest
-from draws import Draw
 from solvers import create
 
 from harness.profiling import memory
+from harness.workloads.awkward import Draw
 from implementations.contract import Options
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems hide what a process holds")

@@ -8,11 +8,11 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from draws import Draw
 from solvers import create, rows
 
 from harness.profiling import stages
 from harness.profiling.stopwatch import OTHER, Stopwatch
+from harness.workloads.awkward import Draw
 from implementations import baseline, executors
 from implementations.contract import Options
 

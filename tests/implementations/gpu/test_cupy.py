@@ -7,10 +7,10 @@ from draws import draws
 from fake_device import FakeDevices
 from hypothesis import given as drawn
 from hypothesis import settings
-from parity import check_solution
 from problems import assert_close, problem, with_invalid
-from replay import Tally
 
+from harness.judge.contract_checks import held_to_the_baseline
+from harness.judge.replay import Tally
 from implementations.contract import OUTPUTS
 from implementations.cpu.l2 import L2
 from implementations.gpu import device as gpu_device
@@ -37,7 +37,7 @@ def test_parity_with_the_baseline(device, solver):
     @settings(max_examples=25, deadline=None, derandomize=True)
     @drawn(draws(most_pixels=3))
     def parity(draw):
-        check_solution(solver().run(draw.problem()), draw, tally)
+        held_to_the_baseline(solver().run(draw.problem()), draw, tally)
 
     parity()
     assert tally.well_conditioned >= 0.2 * tally.pixels

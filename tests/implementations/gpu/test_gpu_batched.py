@@ -7,10 +7,10 @@ from draws import draws
 from fake_device import FakeDevices, allow_assignment_by_numbers
 from hypothesis import given as drawn
 from hypothesis import settings
-from parity import check_solution
 from problems import assert_close, problem, with_invalid
-from replay import Tally
 
+from harness.judge.contract_checks import held_to_the_baseline
+from harness.judge.replay import Tally
 from implementations.contract import OUTPUTS, Problem
 from implementations.cpu.batched import Batched, pixel_bytes
 from implementations.gpu import batched
@@ -61,7 +61,7 @@ def test_parity_with_the_baseline(device):
     @settings(max_examples=40, deadline=None, derandomize=True)
     @drawn(draws())
     def parity(draw):
-        check_solution(GpuBatched(chunk=3).run(draw.problem()), draw, tally)
+        held_to_the_baseline(GpuBatched(chunk=3).run(draw.problem()), draw, tally)
 
     parity()
     assert tally.well_conditioned >= 0.2 * tally.pixels

@@ -10,11 +10,11 @@ from draws import draws
 from emulated import COMPILER, emulated
 from folders import TESTS
 from hypothesis import given, settings
-from parity import expected
 from problems import assert_close, problem, with_invalid
-from replay import Tally, compare
 
 from harness.judge import gates, quality
+from harness.judge.contract_checks import expected_of
+from harness.judge.replay import Tally, compare
 from harness.workloads import problem as workload
 from implementations.baseline import Baseline
 from implementations.contract import OUTPUTS, Problem, Solution, Status
@@ -28,7 +28,7 @@ needs_nvcc = pytest.mark.skipif(not NVCC, reason="nvcc is not installed")
 
 def parity(draw, tally):
     given_problem = draw.problem()
-    solution, facts = expected(draw)
+    solution, facts = expected_of(draw)
     got = emulated(given_problem)
     np.testing.assert_array_equal(got.status == Status.INVALID, ~given_problem.valid())
     tally.add(compare(given_problem, got, solution, facts))
