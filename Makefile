@@ -11,13 +11,14 @@ BASE ?= origin/main
 NEWER ?= $(shell for p in python3.12 "$$HOME"/.pyenv/versions/3.12.*/bin/python3 python3.13 python3.14 $(PYTHON); do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && { echo "$$p"; break; }; done)
 PEERS := $(VENV)-peers
+LOWEST := $(VENV)-lowest
 
-.PHONY: sweep test test-newer test-all data peers gpu-check selfcheck readme reference profile instructions heldout cluster full-frame history regression clean
+.PHONY: sweep test test-newer test-long test-lowest data peers gpu-check selfcheck readme reference profile instructions heldout cluster full-frame history regression clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/python -m harness.sweep $(ARGS)
 
-# The same inputs in every run; make test-all draws new ones.
+# At most ten minutes on two cores; the same inputs in every run.
 test: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -32,11 +33,16 @@ test-newer:
 	elif ! $(MAKE) --no-print-directory $(PEERS)/.installed; then echo "so the peers' tests are skipped"; \
 	else $(PEERS)/bin/python -m pytest -n 2 tests/implementations/test_peers.py tests/implementations/aia/test_maps.py; fi
 
-test-all: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+# For a release: the tests marked slow, which draw new inputs, and the oldest libraries. At most an hour.
+test-long: $(VENV)/.installed-dev test-lowest
+	$(BIN)/python -m pytest -m slow
 
-# Real AIA images and AIA's response, as data on any Python, into .cache/.
-data: $(VENV)/.installed
+# What a solver's answer or a sweep's table could change by.
+test-lowest: $(LOWEST)/.installed
+	$(LOWEST)/bin/python -m pytest -m "not slow" -n 2 --hypothesis-profile=ci tests/implementations tests/commands/test_sweep.py
+
+# Real AIA images and AIA's response, as data on any Python, into .cache/; and astropy, which reads them.
+data: $(VENV)/.installed-aia
 	@$(BIN)/python -m harness.upkeep.data
 
 # Ours beside others' solvers on real images and on AIA's response with a known truth, one thread each, then the whole
@@ -111,7 +117,7 @@ full-frame: $(VENV)/.installed-dev
 	$(BIN)/python -m harness.upkeep.full_frame $(ARGS)
 
 # The README's tables, and the page and figures in plots/, from the committed runs.
-readme: $(VENV)/.installed-report
+readme: $(VENV)/.installed
 	$(BIN)/python -m harness.reports.readme
 	$(BIN)/python -m harness.report results/reference results/reference-loci results/reference-threads
 
@@ -129,28 +135,31 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "demreg-bench needs Python 3.11 or newer: $(PYTHON) is $$($(PYTHON) -V) (set PYTHON=...)"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) can't make a virtual environment; on Debian: apt-get install python3-venv"; rm -rf $(VENV); exit 1; }
 
+INSTALL := -m pip install -q --disable-pip-version-check
+NO_INDEX := is a Python package index within reach (network, proxy)?
+
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e . || { echo "installing demreg-bench failed: is a Python package index within reach (network, proxy)?"; exit 1; }
+	@$(BIN)/python $(INSTALL) -c constraints.txt -e . || { echo "installing demreg-bench failed: $(NO_INDEX)"; exit 1; }
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]' || { echo "installing the test tools failed: is a Python package index within reach (network, proxy)?"; exit 1; }
+# With an extra of pyproject.toml: dev, aia, asv.
+$(VENV)/.installed-%: $(VENV)/.installed
+	@$(BIN)/python $(INSTALL) -c constraints.txt -e '.[$*]' || { echo "installing demreg-bench[$*] failed: $(NO_INDEX)"; exit 1; }
 	@touch $@
 
-$(VENV)/.installed-report: $(VENV)/.installed
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[report]' || { echo "installing Jinja2 failed: is a Python package index within reach (network, proxy)?"; exit 1; }
-	@touch $@
-
-$(VENV)/.installed-asv: $(VENV)/.installed
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[asv]' || { echo "installing airspeed velocity failed: is a Python package index within reach (network, proxy)?"; exit 1; }
+# The oldest libraries that pyproject.toml allows.
+$(LOWEST)/.installed: pyproject.toml
+	@$(PYTHON) -m venv $(LOWEST)
+	@sed -nE 's/^ +"([A-Za-z0-9_.-]+)(\[[a-z,]+\])?>=([0-9.]+).*/\1==\3/p' pyproject.toml > $(LOWEST)/lowest.txt
+	@$(LOWEST)/bin/python $(INSTALL) -c $(LOWEST)/lowest.txt -e '.[dev]' || { echo "the lower bounds in pyproject.toml don't go together, or: $(NO_INDEX)"; exit 1; }
 	@touch $@
 
 # EMToolKit asks for notebooks and downloads that its solver doesn't use; without it the others run all the same.
 $(PEERS)/.installed: pyproject.toml constraints.txt
 	@$(NEWER) -m venv $(PEERS)
-	@$(PEERS)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[peers]' pytest pytest-xdist || { echo "installing the peers failed: is a Python package index within reach (network, proxy)?"; exit 1; }
-	@$(PEERS)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt --no-deps EMToolKit || echo "EMToolKit can't be installed on $(NEWER)"
+	@$(PEERS)/bin/python $(INSTALL) -c constraints.txt -e '.[peers]' pytest pytest-xdist || { echo "installing the peers failed: $(NO_INDEX)"; exit 1; }
+	@$(PEERS)/bin/python $(INSTALL) -c constraints.txt --no-deps EMToolKit || echo "EMToolKit can't be installed on $(NEWER)"
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(PEERS) build *.egg-info
+	rm -rf $(VENV) $(PEERS) $(LOWEST) dist

@@ -5,6 +5,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from harness.machine import facts
 from implementations.command_line import OK, USAGE
 
 COMMANDS = {
@@ -32,8 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given and given[0] == "list":
         given = ["sweep", "--list", *given[1:]]
+    if given == ["--version"]:
+        print(f"demreg-bench {facts.own_version()} {facts.commit()}".rstrip())
+        return OK
     if not given or given[0] in ("-h", "--help"):
-        print(f"usage: demreg-bench {{list,{','.join(COMMANDS)}}} ...   (each has --help)")
+        print(f"usage: demreg-bench {{--version,list,{','.join(COMMANDS)}}} ...   (each has --help)")
         return OK if given else USAGE
     if given[0] not in COMMANDS:
         near = difflib.get_close_matches(given[0], ["list", *COMMANDS], n=1, cutoff=0.0)

@@ -1,7 +1,7 @@
 """What this machine can do at most, measured once and kept; how far a solver is from it.
 
 `python -m harness.limits` shows the figures, and measures them anew with --again. They are kept per machine in .cache/
-of the checkout, which git ignores, and a copy goes into every run's provenance.
+of the checkout, or in the user's cache folder, and a copy goes into every run's provenance.
 
 A rate is what one core, or all cores at once, sustained in the best of several rounds: a limit is what a quiet machine
 does. The median of the rounds stands beside it, since a machine that is shared is not always quiet.

@@ -24,7 +24,7 @@ from harness.records import fingerprint
 from harness.records.run import PLOTS, Run
 from harness.reports import contention, scaling
 from harness.show import terminal
-from harness.workloads import images
+from harness.workloads import images, specification
 from implementations import command_line as cli
 from implementations import registry, solver_spec
 
@@ -195,7 +195,15 @@ def _list(console: Console, table: registry.Registry, as_json: bool) -> int:
             row["name"], row["device"], row["accuracy"], runs, " ".join(f"{k}={v}" for k, v in row["tunables"].items())
         )
     console.print(view)
+    _show_workloads(console)
     return cli.OK
+
+
+def _show_workloads(console: Console) -> None:
+    """A line for each of datasets/: whether it can be solved here, and how to fetch what it lacks."""
+    for name in specification.names():
+        lacks = images.lacks(specification.load(name))
+        console.print(f"workload {name}: {lacks or 'ready'}", highlight=False, markup=False)
 
 
 def _dry_run(console: Console, plan: Plan, table: registry.Registry) -> int:
@@ -205,6 +213,7 @@ def _dry_run(console: Console, plan: Plan, table: registry.Registry) -> int:
         console.print(f"{spec}: {'skipped: ' + reason if reason else 'would run'}", highlight=False, markup=False)
     for cell in plan.cells():
         console.print(f"{cell.dataset}: {cell.pixels} pixels x {cell.bins} bins, seed {cell.seed}", highlight=False)
+    _show_workloads(console)
     console.print(f"{len(plan.cells())} cells, at most {len(plan.cells()) * plan.max_seconds:g} s of rounds")
     return cli.OK
 

@@ -62,9 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _invert_store(given: argparse.Namespace, source: Path, target: Path) -> int:
     if given.response or given.plot:
         raise ValueError("--response and --plot are for FITS files; a Zarr store holds its own response")
-    missing = [name for name in ("zarr", "distributed") if not find_spec(name)]
-    if missing:
-        raise ValueError(f"{missing[0]} is not installed: pip install 'demreg-bench[dask]'")
+    if not find_spec("zarr"):
+        raise ValueError("Zarr is not installed: pip install 'demreg-bench[zarr]'")
     inversion = importlib.import_module("implementations.large_maps.inversion")
     options = Options(gloci=int(given.gloci))
     return inversion.invert_store(source, target, given.solver, given.threads, given.bins, tuple(given.logt), options)

@@ -1,16 +1,20 @@
 """What a worker's process is given before Python starts, and what is recorded of the machine and the libraries."""
 
 import hashlib
+import json
 import platform
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
+import tomllib
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from harness.machine import devices
+from implementations.places import INSTALLED, ROOT
 
+NAME = "demreg-bench"
 RECORDED_PACKAGES = (
     "numpy",
     "scipy",
@@ -103,7 +107,7 @@ def machine_label(facts: dict[str, Any]) -> str:
 
 def software() -> dict[str, str]:
     """Versions of the interpreter and of the packages that solvers stand on."""
-    found = {"python": platform.python_version()}
+    found = {"python": platform.python_version(), NAME: own_version()}
     for package in RECORDED_PACKAGES:
         try:
             found[package] = version(package)
@@ -112,17 +116,27 @@ def software() -> dict[str, str]:
     return found
 
 
+def own_version() -> str:
+    """This project's version, of the checkout or of the installed copy."""
+    if INSTALLED:
+        return version(NAME)
+    return str(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"])
+
+
 def commit() -> str:
-    """The checkout's commit, with "+" where tracked files differ from it; "" outside a checkout."""
-    root = Path(__file__).parent
+    """The checkout's commit, with "+" where tracked files differ from it, or what an installed copy is of; or ""."""
+    if INSTALLED:
+        origin = json.loads(distribution(NAME).read_text("direct_url.json") or "{}")
+        return str(origin.get("vcs_info", {}).get("commit_id", ""))[:12]
 
     def git(*words: str) -> str:
-        done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=False)
+        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
         return done.stdout.strip() if done.returncode == 0 else ""
 
     try:
-        head = git("rev-parse", "--short=12", "HEAD")
-        return head + ("+" if head and git("status", "--porcelain", "--untracked-files=no") else "")
+        if git("rev-parse", "--show-prefix") or not git("ls-files", "pyproject.toml"):
+            return ""  # sources that lie in a repository of something else
+        return git("rev-parse", "--short=12", "HEAD") + "+" * bool(git("status", "--porcelain", "--untracked-files=no"))
     except OSError:
         return ""
 

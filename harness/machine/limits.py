@@ -15,11 +15,8 @@ from typing import Any
 
 from harness.machine import counted_work, facts, pinning
 from harness.records.files import write_atomically
-from implementations.places import ROOT
+from implementations import places
 from implementations.solver_spec import parse
-
-CACHE = ROOT / ".cache"
-
 
 SCHEMA = 1
 
@@ -52,7 +49,7 @@ def known(again: bool = False) -> dict[str, Any]:
             raise ValueError(f"the machine's limits can't be measured: {(done.stderr.splitlines() or ['?'])[-1]}")
         found = {"schema": SCHEMA, "machine": machine, **json.loads(done.stdout)}
         try:
-            CACHE.mkdir(exist_ok=True)
+            places.cache().mkdir(parents=True, exist_ok=True)
             write_atomically(_file(machine), json.dumps(found, indent=1) + "\n")
         except OSError:
             pass  # a read-only installation measures each time
@@ -62,7 +59,7 @@ def known(again: bool = False) -> dict[str, Any]:
 def _file(machine: dict[str, Any]) -> Path:
     """Figures hold for what the process that measured them could use of the machine."""
     confined = repr([machine.get(name) for name in facts.CONFINED])
-    return CACHE / f"limits-{machine['id']}-{hashlib.sha256(confined.encode()).hexdigest()[:6]}.json"
+    return places.cache() / f"limits-{machine['id']}-{hashlib.sha256(confined.encode()).hexdigest()[:6]}.json"
 
 
 def rate(figures: dict[str, Any], threads: int, cores: int) -> float:

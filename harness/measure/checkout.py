@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.machine.pinning import worker_environment
-from implementations.places import ROOT
+from implementations.places import ROOT, need_checkout
 
 PACKAGES = ("implementations", "harness", "datasets")
 
@@ -43,6 +43,7 @@ class Checkout:
 
 def check_out(commit: str, folder: Path) -> Checkout:
     """Unpack a commit of the repository that this file is in. ValueError, in one line, when there is no such commit."""
+    need_checkout()
     name = _git("rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}").decode().strip()
     if not name:
         raise ValueError(f"'{commit}' is not a commit of the repository in {ROOT}")

@@ -117,7 +117,7 @@ def cluster_at(scheduler: str) -> Plan:
     try:
         from distributed import Client
     except ImportError:
-        raise ValueError("dask.distributed is not installed: pip install 'demreg-bench[dask]'") from None
+        raise ValueError("dask.distributed is not installed: pip install distributed") from None
     file = Path(scheduler).resolve()
     where: dict[str, Any] = {"scheduler_file": str(file)} if file.suffix == ".json" else {"address": scheduler}
     if file.suffix == ".json" and not file.is_file():

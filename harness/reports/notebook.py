@@ -24,19 +24,21 @@ from harness.records.run import Run
 from harness.reports import run as reports_run
 from harness.show import html
 from harness.workloads.specification import FOLDER
-from implementations.places import ROOT
+from implementations import places
 
 VARIABLE = "DEMREG_BENCH_RUN"
 """Environment variable that names the runs' folders instead, with colons between them."""
 DEFAULT = ("results/reference",)
-HELD_OUT = ROOT / "results" / "reference-heldout"
+BASE = Path() if places.INSTALLED else places.ROOT
+"""What their names are relative to: Jupyter stands in notebooks/, beside results/."""
+HELD_OUT = BASE / "results" / "reference-heldout"
 PROFILES = "results/reference*"
 
 
 def folders(given: Sequence[str] = ()) -> list[Path]:
     """The runs' folders: those given, else those that the environment names, else the committed reference."""
     names = given or [name for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name] or DEFAULT
-    return [ROOT / name for name in names]  # an absolute one stays as it is
+    return [BASE / name for name in names]  # an absolute one stays as it is
 
 
 def runs(given: Sequence[str] = ()) -> list[Run]:
@@ -81,13 +83,13 @@ def picture(drawn: Figure | str, caption: str) -> None:
 
 def profiles() -> list[dict[str, Any]]:
     """The committed profiles; where there are none, one of the baseline on a small map that is made now."""
-    found = [json.loads(path.read_text()) for path in sorted(ROOT.glob(f"{PROFILES}/{PROFILE_FILE}"))]
+    found = [json.loads(path.read_text()) for path in sorted(BASE.glob(f"{PROFILES}/{PROFILE_FILE}"))]
     if found:
         say(f"Committed profiles, made on {facts.machine_label(found[0]['machine'])}.")
         return found
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "harness.profile", "baseline", "--pixels", "50", "--bins", "34"]
-        subprocess.run([*command, "--out", folder], cwd=ROOT, check=True, capture_output=True)
+        subprocess.run([*command, "--out", folder], cwd=BASE, check=True, capture_output=True)
         found = [json.loads((Path(folder) / PROFILE_FILE).read_text())]
     say(f"No profile is committed; this one was made now, on {facts.machine_label(found[0]['machine'])}.")
     return found
@@ -102,7 +104,7 @@ def checked(given: Sequence[Run]) -> list[Trial]:
     """Predictions held against measured times: of the run held out, if the machine is its; else each size by others."""
     machine, known = given[0].provenance["machine"], [run.folder for run in given]
     if HELD_OUT.exists() and Run.open(HELD_OUT).provenance["machine"]["id"] == machine["id"]:
-        say(f"Held out: {HELD_OUT.relative_to(ROOT)}, whose sizes no prediction was made from.")
+        say(f"Held out: {HELD_OUT.relative_to(BASE)}, whose sizes no prediction was made from.")
         return trials(known, machine, HELD_OUT)
     say("No run was held out on this machine: each size is predicted from the others.")
     return trials(known, machine, None)

@@ -19,7 +19,7 @@ from harness.show import markdown
 from harness.show.terminal import ratio, seconds
 from implementations import command_line as cli
 from implementations.contract import OUTPUTS
-from implementations.places import ROOT
+from implementations.places import ROOT, need_checkout
 
 CROPS, DISC = ROOT / "results" / "reference-peers", ROOT / "results" / "reference-peers-disc"
 """The runs: one thread on a sample of the disc, on the flare, and on mixtures whose truth is known; the whole disc."""
@@ -207,6 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = cli.Parser("harness.reports.peers_table", description=__doc__)
     parser.parse(arguments)
     try:
+        need_checkout()
         found = list(statements(Records.open()))
     except ValueError as error:
         parser.error(" ".join(str(error).split()))

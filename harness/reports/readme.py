@@ -17,7 +17,7 @@ from harness.reports import cluster_page, peers_table, profiling_page
 from harness.show.markdown import rewritten, table
 from harness.show.terminal import ratio, seconds
 from implementations import command_line as cli
-from implementations.places import ROOT
+from implementations.places import ROOT, need_checkout
 
 README = ROOT / "README.md"
 REFERENCES = (ROOT / "results" / "reference", ROOT / "results" / "reference-loci")
@@ -68,7 +68,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = cli.Parser("harness.reports.readme", description=__doc__)
     parser.add_argument("--check", action="store_true")
     given = parser.parse(arguments)
-    runs = [Run.open(folder) for folder in REFERENCES]
+    try:
+        need_checkout()
+        runs = [Run.open(folder) for folder in REFERENCES]
+    except ValueError as error:
+        parser.error(str(error))
     text = rewritten(README.read_text(), TABLE, text_of(runs))
     text = rewritten(text, PEERS, peers_table.text_of(peers_table.Records.open()))
     text = rewritten(text, FULL_FRAME, cluster_page.full_frame())

@@ -59,7 +59,7 @@ def render(title: str, lead: str, sections: Sequence[Section], foot: Sequence[st
     try:
         import jinja2
     except ImportError:
-        raise RuntimeError("the page needs Jinja2 (pip install 'demreg-bench[report]')") from None
+        raise RuntimeError("the page needs Jinja2 (pip install jinja2)") from None
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         autoescape=True,

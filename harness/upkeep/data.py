@@ -14,6 +14,7 @@ from pathlib import Path
 
 from implementations import command_line as cli
 from implementations.aia import files
+from implementations.aia import images as aia_images
 
 WHEEL = f"{files.PACKAGE}-{files.VERSION}-py3-none-any.whl"
 SHA256 = "f3e7f8884a7e69768aa5a60bc30418027475adca6b3291063df53b9772acfb0f"
@@ -66,6 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     (licence,) = (name for name in names if name.endswith("LICENSE.rst"))
     print(f"unpacked {images} AIA images and {len(names) - images - 1} response tables of {WHEEL} into {folder}")
     print(f"licence (MIT): {folder / licence}")
+    if aia_images.unavailable():
+        print(f"reading the images {aia_images.unavailable()}")
     return cli.OK
 
 

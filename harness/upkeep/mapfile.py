@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ValueError(f"--shape must be rows,columns, got {given.shape}")
         write(given.store, given.dataset, given.shape, given.bins)
     except ImportError:
-        parser.error("Zarr is not installed: pip install 'demreg-bench[dask]'")
+        parser.error("Zarr is not installed: pip install 'demreg-bench[zarr]'")
     except (ValueError, OSError) as error:
         parser.error(" ".join(str(error).split()))
     return cli.OK

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from harness.machine import facts as machine_facts
 from implementations import command_line as cli
-from implementations.places import ROOT
+from implementations.places import ROOT, need_checkout
 
 SITE = ROOT / ".asv" / "html" / "index.html"
 
@@ -22,6 +22,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = cli.Parser("harness.upkeep.track", description=__doc__)
     parser.add_argument("commits", metavar="COMMITS", help="a range, a commit's own being COMMIT^!")
     given = parser.parse(arguments)
+    try:
+        need_checkout()
+    except ValueError as error:
+        parser.error(str(error))
     for package in ("asv", "virtualenv"):
         if importlib.util.find_spec(package) is None:
             parser.error(f"{package} is not installed; pip install 'demreg-bench[asv]'")

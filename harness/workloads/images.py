@@ -23,16 +23,23 @@ def response_of(logt: Array, dlogt: Array) -> Array:
 
 def check(spec: Specification) -> None:
     """ValueError, in one line, when what the workload is made from isn't here."""
+    if lacks(spec):
+        raise ValueError(f"dataset '{spec.name}': {lacks(spec)}")
+
+
+def lacks(spec: Specification) -> str:
+    """What the workload is made from and isn't here, and how to get it; "" when it can be solved."""
     if not spec.generator.startswith("aia"):
-        return
+        return ""
     try:
         files.response_file()
         if spec.generator == "aia-image":
             if images.unavailable():
-                raise ValueError(images.unavailable())
+                return images.unavailable()
             _sets(spec)
     except ValueError as error:
-        raise ValueError(f"dataset '{spec.name}': {error}") from None
+        return str(error)
+    return ""
 
 
 def pixels_of(spec: Specification, rng: np.random.Generator) -> tuple[Array, Array]:

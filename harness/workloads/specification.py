@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from implementations.contract import Options
-from implementations.places import ROOT
+from implementations.places import DATASETS as FOLDER
 from implementations.solver_spec import UnknownNameError
-
-FOLDER = ROOT / "datasets"
 
 
 class Rule(NamedTuple):

@@ -8,14 +8,13 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
-from implementations.places import ROOT
+from implementations import places
 
 CHANNELS = (94, 131, 171, 193, 211, 335)
 """Wavelengths of the six channels, angstrom, in the order of every array here."""
 PACKAGE, VERSION = "demregpy", "1.0.0"
-CACHE = ROOT / ".cache" / f"{PACKAGE}-{VERSION}"
 CACHE_VARIABLE = "DEMREG_BENCH_DATA"
-"""Environment variable that names another folder than `CACHE`."""
+"""Environment variable that names another folder than that of `cache`."""
 RESPONSE = "aia_tresp_en.dat"
 """The table that the workloads and `implementations.invert` use: effective areas fitted to EVE, coronal abundances."""
 DISC_SET = "aia/aia_synoptic_2014-01-01T00-00-00"
@@ -29,7 +28,7 @@ class MissingError(ValueError):
 
 def cache() -> Path:
     """The folder that `make data` fills."""
-    return Path(os.environ.get(CACHE_VARIABLE) or CACHE)
+    return Path(os.environ.get(CACHE_VARIABLE) or places.cache() / f"{PACKAGE}-{VERSION}")
 
 
 def _folders() -> list[Path]:
@@ -45,7 +44,7 @@ def find(pattern: str) -> list[Path]:
         found = sorted(folder.glob(f"**/{pattern}"))
         if found:
             return found
-    raise MissingError(f"needs {pattern} of {PACKAGE} {VERSION}, which isn't here: make data fetches it")
+    raise MissingError(f"needs {pattern} of {PACKAGE} {VERSION}, which isn't here: {places.command('data')} fetches it")
 
 
 def response_file() -> Path:

@@ -48,7 +48,7 @@ class DaskDelayed(Solver):
     @classmethod
     def available(cls) -> tuple[bool, str]:
         """Whether Dask is installed."""
-        return (True, "") if find_spec("dask") else (False, "Dask is not installed: pip install 'demreg-bench[dask]'")
+        return (True, "") if find_spec("dask") else (False, "Dask is not installed: pip install 'dask[array]'")
 
     def prepare(self, problem: Problem) -> tuple[Problem, list[Any]]:
         """Build the graph: a task for every block of pixels."""

@@ -88,7 +88,7 @@ class DaskTiled(Solver):
         """Whether dask.distributed is installed."""
         if find_spec("distributed"):
             return True, ""
-        return False, "dask.distributed is not installed: pip install 'demreg-bench[dask]'"
+        return False, "dask.distributed is not installed: pip install distributed"
 
     def start(self, constants: Problem, sample: Any) -> tuple["Session", "Job", float]:
         """Workers that hold the constants of a problem, and the seconds that a pixel of the sample takes on them."""

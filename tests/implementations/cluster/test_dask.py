@@ -111,8 +111,8 @@ def test_without_distributed_it_is_unavailable_with_the_reason():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [
-        "dask.distributed is not installed: pip install 'demreg-bench[dask]'",
-        "Dask is not installed: pip install 'demreg-bench[dask]'",
+        "dask.distributed is not installed: pip install distributed",
+        "Dask is not installed: pip install 'dask[array]'",
     ]
 
 
