@@ -4,7 +4,6 @@
 process of its own. Says pass, or a line for everything that is off.
 """
 
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -90,4 +89,4 @@ def _off(spec: str, table: registry.Registry) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from harness.machine import facts
-from implementations.command_line import OK, USAGE
+from implementations.command_line import OK, SCRIPT, USAGE, run
 
 COMMANDS = {
     "sweep": "harness.sweep",
@@ -34,17 +34,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given and given[0] == "list":
         given = ["sweep", "--list", *given[1:]]
     if given == ["--version"]:
-        print(f"demreg-bench {facts.own_version()} {facts.commit()}".rstrip())
+        print(f"{SCRIPT} {facts.own_version()} {facts.commit()}".rstrip())
         return OK
     if not given or given[0] in ("-h", "--help"):
-        print(f"usage: demreg-bench {{--version,list,{','.join(COMMANDS)}}} ...   (each has --help)")
+        print(f"usage: {SCRIPT} {{--version,list,{','.join(COMMANDS)}}} ...   (each has --help)")
         return OK if given else USAGE
     if given[0] not in COMMANDS:
         near = difflib.get_close_matches(given[0], ["list", *COMMANDS], n=1, cutoff=0.0)
-        print(f"demreg-bench: unknown command '{given[0]}'; nearest known: {near[0]}", file=sys.stderr)
+        print(f"{SCRIPT}: unknown command '{given[0]}'; nearest known: {near[0]}", file=sys.stderr)
         return USAGE
     return importlib.import_module(COMMANDS[given[0]]).main(given[1:])
 
 
+def script() -> None:
+    """What the console script is."""
+    run(main)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    script()

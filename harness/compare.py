@@ -5,7 +5,6 @@ their ratios to the baseline of the same rounds where both runs have one, so tha
 run counts for nothing; else as they are. What prints is a table for a pull request.
 """
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,4 +142,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)

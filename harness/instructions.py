@@ -12,7 +12,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -135,4 +134,4 @@ def _show(rows: list[Counted]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)

@@ -8,7 +8,6 @@ does. The median of the rounds stands beside it, since a machine that is shared 
 """
 
 import json
-import sys
 from collections.abc import Sequence
 
 from rich.table import Table
@@ -45,12 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"memory's first use: {limits['first_use_bytes_per_s'] / 1e9:.3g} GB/s; a Python call: "
         f"{terminal.seconds(limits['call_s'])}; an interpreter's start: {terminal.seconds(limits['interpreter_s'])}; "
         f"device: {'none' if limits['device'] is None else limits['device']}",
-        highlight=False,
         soft_wrap=True,
     )
-    console.print(f"machine: {facts.machine_label(limits['machine'])}; {limits['vectors']}", highlight=False)
+    console.print(f"machine: {facts.machine_label(limits['machine'])}; {limits['vectors']}")
     return cli.OK
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)

@@ -11,7 +11,6 @@ code 1 where some cell is off by more than a quarter.
 
 import importlib
 import json
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -166,4 +165,4 @@ def _show(rows: list[dict[str, Any]], worst: float) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)

@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         figures = thread_counts.measure(given, cell, given.threads) if several else measure(given, cell, out)
     except WorkerEnded as end:
-        console.print(f"{given.solver}: {end.status}: {end}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"{given.solver}: {end.status}: {end}", soft_wrap=True)
         return cli.CELL_FAILED
     record = _provenance(given, cell) | figures
     if engines.PROF in figures.get("files", ()):
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     write_atomically(out / PROFILE_FILE, json.dumps(record, indent=1) + "\n")
     if several:
         thread_counts.show(console, record["threads"])
-        console.print(f"written: {out / PROFILE_FILE}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"written: {out / PROFILE_FILE}", soft_wrap=True)
         return cli.OK
     _show(console, record, out)
     return _view(console, out / engines.PROF) if given.view else cli.OK
@@ -156,13 +156,11 @@ def _show(console: Console, record: dict[str, Any], out: Path) -> None:
         f"{record['solver']}: {cell['dataset']}, {cell['pixels']} pixels x {cell['bins']} bins, "
         f"{record['threads']} thread(s): {terminal.seconds(record['undisturbed_s'])} undisturbed, "
         f"{terminal.seconds(record['disturbed_s'])} under {record['engine']}",
-        highlight=False,
-        markup=False,
         soft_wrap=True,
     )
     _show_stages(console, record)
     for line in memory.sentences(record):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     if "functions" in record:
         view = Table("function", box=None, padding=(0, 1, 0, 0))
         for name in ("calls", "own", "share", "cumulative", "share"):
@@ -177,26 +175,25 @@ def _show(console: Console, record: dict[str, Any], out: Path) -> None:
                 f"{row['cumulative_share']:.1%}",
             )
         console.print(view)
-        console.print(f"hot spot: {record['hot_spot']}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"hot spot: {record['hot_spot']}", soft_wrap=True)
     for row in record.get("allocations", [])[:SHOWN]:
-        console.print(f"{row['mb']:9.2f} MB in {row['count']:,} allocations: {row['where']}", highlight=False)
+        console.print(f"{row['mb']:9.2f} MB in {row['count']:,} allocations: {row['where']}")
     for name in (*record["files"], PROFILE_FILE):
-        console.print(f"written: {out / name}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"written: {out / name}", soft_wrap=True)
 
 
 def _show_stages(console: Console, record: dict[str, Any]) -> None:
     if record["stages"] is None:
-        console.print(f"stages: {record['stages_reason']}", highlight=False)
+        console.print(f"stages: {record['stages_reason']}")
         return
     total = sum(record["stages"].values())
     parts = sorted(record["stages"].items(), key=lambda item: -item[1])
     shares = ", ".join(f"{name} {value / total:.1%}" for name, value in parts)
-    console.print(f"stages: {shares}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"stages: {shares}", soft_wrap=True)
     if not record["stages_agree"]:
         console.print(
             f"the stages add up to {record['stages_excess']:+.0%} beyond the undisturbed run: counting disturbs it, or "
             "the machine is not quiet",
-            highlight=False,
             soft_wrap=True,
         )
 
@@ -208,7 +205,7 @@ def view_command(prof: Path) -> list[str]:
 
 
 def _view(console: Console, prof: Path) -> int:
-    console.print("snakeviz serves until interrupted", highlight=False)
+    console.print("snakeviz serves until interrupted")
     try:
         return cli.OK if subprocess.run(view_command(prof), check=False).returncode == 0 else cli.CELL_FAILED
     except KeyboardInterrupt:
@@ -216,4 +213,4 @@ def _view(console: Console, prof: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)

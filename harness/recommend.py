@@ -178,4 +178,4 @@ def _print_json(value: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)

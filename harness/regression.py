@@ -7,7 +7,6 @@ slower is measured a second time in fresh processes, and only what that run says
 
 import argparse
 import itertools
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             match = Match(given, Path(scratch))
         except ValueError as error:
             parser.error(" ".join(str(error).split()))
-        console.print(f"base: {match.base.label}", f"head: {match.head.label}", sep="\n", highlight=False, markup=False)
+        console.print(f"base: {match.base.label}", f"head: {match.head.label}", sep="\n")
         if given.head == "HEAD" and facts.commit().endswith("+"):
             console.print("(what isn't committed is not compared)")
         code = 0
@@ -78,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     code |= comparison.code
         except KeyboardInterrupt:
             return cli.INTERRUPTED
-    console.print(f"machine: {facts.machine_label(facts.machine())}", highlight=False, soft_wrap=True)
+    console.print(f"machine: {facts.machine_label(facts.machine())}", soft_wrap=True)
     console.print(_conclusion(code))
     return code
 
@@ -209,4 +208,4 @@ def _conclusion(code: int) -> Text:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)

@@ -1,12 +1,11 @@
 """The report of one or several runs: a self-contained HTML page, and every figure as PNG and SVG.
 
-`python -m harness.report [RUN ...]` reads records and nothing else. Without a RUN it takes the newest in results/. Runs
-stand side by side, of several machines or commits too; nothing is averaged over them. The page loads nothing from
-anywhere, and opens from disk. `--history` makes a page of this project's own commits instead, from what `make history`
-has stored.
+`python -m harness.report [RUN ...]` reads records and nothing else, and writes beside them, into report/ of the first
+RUN. Without a RUN it takes the newest in results/. Runs stand side by side, of several machines or commits too; nothing
+is averaged over them. The page loads nothing from anywhere, and opens from disk. `--history` makes a page of this
+project's own commits instead, from what `make history` has stored.
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,8 +19,7 @@ from harness.reports.run import provenance, sections
 from harness.show import html as show_html
 from implementations import command_line as cli
 
-RESULTS, PLOTS = Path("results"), Path("plots")
-PAGE = "report.html"
+RESULTS, BESIDE, PAGE = Path("results"), "report", "report.html"
 
 
 def newest() -> Path:
@@ -36,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page and the figures, and return the exit code."""
     parser = cli.Parser("harness.report", description=__doc__)
     parser.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="folders of runs (the newest in results/)")
-    parser.add_argument("--out", type=Path, default=PLOTS, metavar="DIR", help=f"where it is written ({PLOTS}/)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help=f"where it is written ({BESIDE}/ of the first RUN)")
     parser.add_argument(
         "--history",
         nargs="?",
@@ -50,24 +48,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.history and given.runs:
             raise ValueError(f"--history takes no RUN: its figures are of commits; got {given.runs[0]}")
         if given.history:
-            print(f"page: {commits.write(given.history, given.out)}")
+            print(f"page: {commits.write(given.history, given.out or given.history / BESIDE)}")
             return cli.OK
         runs = [Run.open(folder) for folder in given.runs or [newest()]]
         if not any(len(run.table()) for run in runs):
             raise ValueError(f"{runs[0].folder} has no record yet")
-        given.out.mkdir(parents=True, exist_ok=True)
+        out = given.out or runs[0].folder / BESIDE
+        out.mkdir(parents=True, exist_ok=True)
         labels = list(dict.fromkeys(machine_facts.machine_label(run.provenance["machine"]) for run in runs))
         lead = f"{', '.join(run.provenance['run'] for run in runs)}, on {' and '.join(labels)}"
         html = show_html.render(
             "DEMREG solvers: speed beside quality", lead, sections(runs), [provenance(r) for r in runs]
         )
-        write_atomically(given.out / PAGE, html)
-        written = gallery.write_figures(runs, given.out, "; ".join(labels))
+        write_atomically(out / PAGE, html)
+        written = gallery.write_figures(runs, out, "; ".join(labels))
     except (ValueError, RuntimeError, OSError) as error:
         parser.error(" ".join(str(error).split()))
-    print(f"page: {given.out / PAGE}", f"figures: {len(written)} in {given.out}/, as PNG and SVG", sep="\n")
+    print(f"page: {out / PAGE}", f"figures: {len(written)} in {out}/, as PNG and SVG", sep="\n")
     return cli.OK
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)

@@ -5,19 +5,18 @@ rounds and counts in how many the copy's speedup interval contains 1 and the slo
 both counts are at least 95 in 100.
 """
 
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import track
 
 from harness.machine import facts
 from harness.measure import cell as measure_cell
 from harness.measure.plan import Plan
 from harness.records.schema import Cell
+from harness.show import terminal
 from implementations import command_line as cli
 from implementations import registry
 
@@ -50,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cells", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0, help="of the first cell's workload")
     given = parser.parse(arguments)
-    console = Console()
+    console = terminal.console()
     same = different = 0
     with tempfile.TemporaryDirectory() as folder:
         plugin = Path(folder) / "copies.py"
@@ -67,14 +66,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console.print(
                 f"seed {seed}: {len(baseline.turns)} rounds, copy {to_copy.value:.3f} [{to_copy.low:.3f}, "
                 f"{to_copy.high:.3f}], slowed {to_slowed.value:.3f} [{to_slowed.low:.3f}, {to_slowed.high:.3f}]",
-                highlight=False,
-                markup=False,
             )
-    console.print(f"machine: {facts.machine_label(facts.machine())}", highlight=False)
-    console.print(f"copy: interval contains 1 in {same} of {given.cells} cells", highlight=False)
-    console.print(f"slowed by a tenth: told apart in {different} of {given.cells} cells", highlight=False)
+    console.print(f"machine: {facts.machine_label(facts.machine())}")
+    console.print(f"copy: interval contains 1 in {same} of {given.cells} cells")
+    console.print(f"slowed by a tenth: told apart in {different} of {given.cells} cells")
     return cli.OK if min(same, different) >= REQUIRED * given.cells else cli.GATE_FAILED
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)

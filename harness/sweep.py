@@ -104,7 +104,7 @@ def _stopped(console: Console, run: Run | None, stop: cli.Stopped) -> int:
         console.print(f"{stop}; nothing was measured")
     else:
         run.write_table()
-        console.print(f"{stop}; continue with --resume {run.folder}", soft_wrap=True, highlight=False)
+        console.print(f"{stop}; continue with --resume {run.folder}", soft_wrap=True)
     return stop.code
 
 
@@ -152,7 +152,7 @@ def _check_same(run: Run, here: dict[str, Any], console: Console) -> None:
     now = {"commit": here["commit"], **here["software"]}
     for name in (name for name in now if now[name] != before.get(name, "none")):
         line = f"{name} was {before.get(name, 'none')}, is {now[name]}: rows from here on say so in their records"
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
 
 def _new_folder(preset: str) -> Path:
@@ -203,16 +203,16 @@ def _show_workloads(console: Console) -> None:
     """A line for each of datasets/: whether it can be solved here, and how to fetch what it lacks."""
     for name in specification.names():
         lacks = images.lacks(specification.load(name))
-        console.print(f"workload {name}: {lacks or 'ready'}", highlight=False, markup=False)
+        console.print(f"workload {name}: {lacks or 'ready'}")
 
 
 def _dry_run(console: Console, plan: Plan, table: registry.Registry) -> int:
     """What a sweep would do; its longest duration counts the rounds' budgets, not processes and warm-ups."""
     for spec in plan.solvers:
         reason = table.unavailable(spec)
-        console.print(f"{spec}: {'skipped: ' + reason if reason else 'would run'}", highlight=False, markup=False)
+        console.print(f"{spec}: {'skipped: ' + reason if reason else 'would run'}")
     for cell in plan.cells():
-        console.print(f"{cell.dataset}: {cell.pixels} pixels x {cell.bins} bins, seed {cell.seed}", highlight=False)
+        console.print(f"{cell.dataset}: {cell.pixels} pixels x {cell.bins} bins, seed {cell.seed}")
     _show_workloads(console)
     console.print(f"{len(plan.cells())} cells, at most {len(plan.cells()) * plan.max_seconds:g} s of rounds")
     return cli.OK
@@ -229,9 +229,9 @@ def _conclude(console: Console, run: Run, strict: bool) -> int:
     if (table.status == "ok").any():
         (run.folder / PLOTS).mkdir(exist_ok=True)
         pictures = gallery.write_figures([run], run.folder / PLOTS, note, gallery.FIGURES[:2])
-    console.print(f"machine: {note}", f"table: {run.write_table()}", sep="\n", soft_wrap=True, highlight=False)
+    console.print(f"machine: {note}", f"table: {run.write_table()}", sep="\n", soft_wrap=True)
     for picture in pictures:
-        console.print(f"plot: {picture}", soft_wrap=True, highlight=False)
+        console.print(f"plot: {picture}", soft_wrap=True)
     gate_failed = strict and bool((table.gate == "fail").any())
     cell_failed = bool((~table.status.isin(["ok", "skipped"])).any())
     codes = {(False, False): cli.OK, (True, False): cli.GATE_FAILED, (False, True): cli.CELL_FAILED}
@@ -239,4 +239,4 @@ def _conclude(console: Console, run: Run, strict: bool) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)

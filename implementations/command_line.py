@@ -1,20 +1,60 @@
-"""What all commands share: errors in one line, exit codes, argument types."""
+"""What all commands share: their names, errors in one line, exit codes, argument types, a quiet end."""
 
 import argparse
 import difflib
+import io
+import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
-OK, GATE_FAILED, USAGE, CELL_FAILED, BOTH_FAILED, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 4, 130, 143
+OK, GATE_FAILED, USAGE, CELL_FAILED, BOTH_FAILED, INTERRUPTED, READER_GONE, TERMINATED = 0, 1, 2, 3, 4, 130, 141, 143
 EXIT_CODES = """exit codes: 0 all well; 1 a gate failed (with --strict); 2 the call can't be carried out as given; 3 a
-solver failed, crashed, hung or ran out of memory in some cell; 4 both 1 and 3; 130 interrupted; 143 terminated"""
+solver failed, crashed, hung or ran out of memory in some cell; 4 both 1 and 3; 130 interrupted; 141 whoever read the
+output left; 143 terminated"""
+SCRIPT = "demreg-bench"
+
+
+def called(module: str) -> str:
+    """How the command in `module` was called: by a word of the console script, or as a module."""
+    script, *words = sys.argv
+    return f"{SCRIPT} {words[0]}" if Path(script).stem == SCRIPT and words else f"python -m {module}"
+
+
+class _Output(io.FileIO):
+    """Standard output that ends the command, without a word, when its reader has left."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())  # what is left in buffers goes there
+            raise SystemExit(READER_GONE) from None
+
+
+def run(main: Callable[[], int]) -> NoReturn:
+    """Run a command in this process, which ends with its exit code."""
+    was = sys.stdout
+    if was is not None:
+        binary = io.BufferedWriter(_Output(was.fileno(), "w", closefd=False))
+        sys.stdout = io.TextIOWrapper(binary, was.encoding, was.errors, line_buffering=was.isatty())
+    try:
+        code = main()
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    finally:
+        print(end="", flush=True)
+    sys.exit(code)
 
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line, naming the nearest known option."""
+
+    def __init__(self, module: str, **options: Any):
+        super().__init__(called(module), **options)
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with 2."""

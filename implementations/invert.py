@@ -9,7 +9,6 @@ another, however large they are; the same command again goes on where one ended.
 
 import argparse
 import importlib
-import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -132,4 +131,4 @@ def _say(result: maps.DemMaps, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)

@@ -17,7 +17,7 @@ from harness.advice.growth_law import LEVEL, Prediction
 from harness.advice.held_out import Trial
 from harness.machine import facts as machine_facts
 from harness.machine import pinning
-from harness.show.terminal import GATE_MARK, GATE_STYLE, fitting, seconds
+from harness.show.terminal import GATE_MARK, GATE_STYLE, fitting, say_left_out, seconds
 
 USELESS = 10.0
 """An interval that reaches this factor either way says that too little was measured."""
@@ -123,6 +123,8 @@ def _candidates(console: Console, candidates: Sequence[Candidate], chosen: Candi
         style = "dim" if c.refused else ""
         view.add_row(*(Text(text[n], style=GATE_STYLE[c.gate] if n == "gate" else style) for n in names))
     console.print(view)
+    if texts:
+        say_left_out(console, texts, names)
     for c in candidates:
         if c.refused:
             _line(console, f"✘ {c.solver}, {c.threads} thread(s): {c.refused}", "red" if c.gate == "fail" else "dim")
@@ -134,7 +136,7 @@ def asks(console: Console, gaps: Sequence[Gap]) -> bool:
     """Ask, on a terminal, whether to measure."""
     for gap in gaps:
         _line(console, f"not measured ({gap.why}): {', '.join(gap.solvers)}")
-    answer = console.input(f"Measure that now, {MINUTE:.0f} s at most? [y/N] ")
+    answer = console.input(f"Measure that now, {MINUTE:.0f} s at most? [y/N] ", markup=False)
     return answer.strip().lower() in ("y", "yes")
 
 
@@ -187,6 +189,7 @@ def show_trials(console: Console, trials: Sequence[Trial]) -> None:
         for t, text in zip(predicted, texts, strict=True):
             view.add_row(*(text[name] for name in names), style="" if t.good else "bold red")
         console.print(view)
+        say_left_out(console, texts, names)
     reasons = Counter((t.solver, t.threads, t.dataset, t.why) for t in trials if t.why)
     for (solver, threads, dataset, why), count in reasons.items():
         _line(console, f"– {solver}, {threads} thread(s), {dataset}, {count} sizes: {why}", "dim")

@@ -66,9 +66,7 @@ class Display:
         self._cell, self._cell_started = cell, self._clock()
         if not self.live:
             passed = self._clock() - self._started
-            self.console.print(
-                f"[{passed:6.1f} s, {duration(self.left())} left] {_name(cell)}", highlight=False, markup=False
-            )
+            self.console.print(f"[{passed:6.1f} s, {duration(self.left())} left] {_name(cell)}")
 
     def say(self, what: str) -> None:
         """What is going on in it."""
@@ -92,7 +90,7 @@ class Display:
             else:
                 outcome = f"{row['status']}: {row['reason']}"
             if not self.live or row["status"] not in ("ok", "skipped") or row["gate"] == "fail":
-                self.console.print(f"    {row['solver']}: {outcome}", highlight=False, markup=False, soft_wrap=True)
+                self.console.print(f"    {row['solver']}: {outcome}", soft_wrap=True)
 
 
 def _name(cell: Cell) -> str:

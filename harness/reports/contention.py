@@ -95,5 +95,5 @@ def conclude(run: Run, console: Console) -> None:
             )
         console.print(view)
     for line in turns(table):
-        console.print(line, highlight=False, markup=False)
-    console.print(f"contention: {path}", soft_wrap=True, highlight=False)
+        console.print(line)
+    console.print(f"contention: {path}", soft_wrap=True)

@@ -5,7 +5,6 @@ docs/cluster.md; `--check` changes nothing and exits with 1 when they are not wh
 the page and the figures in plots/ too.
 """
 
-import sys
 from collections.abc import Sequence
 
 import pandas as pd
@@ -85,4 +84,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)

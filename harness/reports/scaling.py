@@ -122,8 +122,8 @@ def conclude(run: Run, console: Console) -> None:
         console.print(view)
     if table.beside.notna().any():
         others = ", ".join(table.beside_solver.dropna().unique())
-        console.print(f"beside: time of {others} over that of as many workers", highlight=False, markup=False)
-    console.print(f"scaling: {path}", soft_wrap=True, highlight=False)
+        console.print(f"beside: time of {others} over that of as many workers")
+    console.print(f"scaling: {path}", soft_wrap=True)
 
 
 def _texts(row: pd.Series) -> dict[str, str]:

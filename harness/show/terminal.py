@@ -1,6 +1,7 @@
 """What commands print: numbers as people read them, and a run's table. NO_COLOR and plain output are respected."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 from rich.console import Console
@@ -12,18 +13,24 @@ from harness.judge.intervals import FEWEST
 
 GATE_MARK = {"pass": "✔ pass", "fail": "✘ fail", "none": "– none"}
 PLAIN_WIDTH = 100
-"""Columns of output that goes to a file or a pipe."""
+"""Columns of output that goes to a file or a pipe, unless COLUMNS says otherwise."""
 DROPPED = ("peak MB", "of limit", "px/s", "DEM err", "± ", "χ² med/IQR/p95", "±", "speedup")
 """The columns that a narrow terminal goes without, the first of them first."""
+IN_FULL = {"±": "± of the median", "± ": "± of the speedup"}
 NAME_SHARE = 0.3
 """Share of the width that solvers' names keep before columns are dropped for them; longer ones are folded."""
 GATE_STYLE = {"pass": "green", "fail": "bold red", "none": "dim"}
 
 
 def console() -> Console:
-    """Standard output: as wide as the terminal, or 100 columns where it is none."""
-    plain = Console()
-    return plain if plain.is_terminal else Console(width=PLAIN_WIDTH)
+    """Standard output, taking text as it comes: as wide as COLUMNS says or the terminal, or 100 where it is none."""
+    made = Console(markup=False, emoji=False, highlight=False)
+    asked = os.environ.get("COLUMNS", "")
+    if asked.isdigit() and int(asked):
+        made.width = int(asked)
+    elif not made.is_terminal:
+        made.width = PLAIN_WIDTH
+    return made
 
 
 def seconds(value: float) -> str:
@@ -90,6 +97,15 @@ def fitting(width: int, texts: list[dict[str, str]], dropped: Sequence[str] = DR
     return widths
 
 
+def say_left_out(console: Console, texts: list[dict[str, str]], shown: Iterable[str], elsewhere: str = "") -> None:
+    """Which columns had no room, how wide the table is with them, and where else their figures are."""
+    widths = _widths(texts)
+    if missing := [IN_FULL.get(name, name) for name in widths if name not in shown]:
+        needed = sum(widths.values()) + len(widths) - 1
+        line = f"no room for: {', '.join(missing)} (COLUMNS={needed} shows all{elsewhere})"
+        console.print(Text(line, "dim"))
+
+
 def show_table(console: Console, table: pd.DataFrame) -> None:
     """The measured rows, a block per cell, all blocks in the same columns; below, rows that failed or throttled."""
     measured = table[table.status == "ok"]
@@ -104,6 +120,8 @@ def show_table(console: Console, table: pd.DataFrame) -> None:
         for index, gate in rows.gate.items():
             view.add_row(*(Text(texts[index][n], style=GATE_STYLE[gate] if n == "gate" else "") for n in widths))
         console.print(Padding(view, (0, 0, 1, 0)))
+    if texts:
+        say_left_out(console, list(texts.values()), widths, "; the run's table has every figure")
     for _, row in measured[measured.gate == "fail"].iterrows():
         console.print(Text(f"✘ {row.solver}, {row.pixels} px x {row.bins} bins: {row.gate_reasons}", "red"))
     _show_reasons(console, table[(table.status != "ok") | (table.reason != "")])

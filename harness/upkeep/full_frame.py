@@ -127,4 +127,4 @@ def _differing(source: Path, target: Path, bins: int) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)

@@ -144,8 +144,8 @@ def show_aims(prefix: Path, console: Console) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, "\n".join(lines) + "\n")
     console.print(view)
-    console.print(f"aims: {path}", soft_wrap=True, highlight=False)
+    console.print(f"aims: {path}", soft_wrap=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)

@@ -4,7 +4,6 @@
 DEM's bins.
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -66,4 +65,4 @@ def write(store: Path, dataset: str, shape: tuple[int, int], bins: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)

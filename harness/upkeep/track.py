@@ -62,4 +62,4 @@ def _asv(*words: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)

@@ -15,13 +15,13 @@ import psutil
 import zarr
 from rich.progress import Progress
 
+from implementations import command_line as cli
 from implementations.cluster import blocks
 from implementations.cluster.tiled import DaskTiled
 from implementations.contract import Options, Problem, Solution, Solver
 from implementations.large_maps.store import Call, Stores, StoreTask, target_of, unmarked
 from implementations.registry import Registry
 
-FAILED, INTERRUPTED = 3, 130
 MEMORY_OF_ONE_PROCESS = 0.5
 """Share of the memory available that a solver without workers may plan with."""
 
@@ -69,8 +69,8 @@ def _ended(end: BaseException, call: Call, done: int, stores: Stores | None) -> 
     interrupted = isinstance(end, KeyboardInterrupt)
     why = "interrupted" if interrupted else str(end)
     whole = f"{done} of {len(stores.indices)} blocks are whole in {call.target}" if stores else "no block was begun"
-    print(f"implementations.invert: {why}; {whole}; the same command again goes on from there", file=sys.stderr)
-    return INTERRUPTED if interrupted else FAILED
+    print(f"{why}; {whole}; the same command again goes on from there", file=sys.stderr)
+    return cli.INTERRUPTED if interrupted else cli.CELL_FAILED
 
 
 class _Runner:

@@ -43,7 +43,9 @@ def test_without_valgrind_it_says_so_in_one_line(monkeypatch, capsys):
     with pytest.raises(SystemExit) as ended:
         instructions.main([])
     assert ended.value.code == 2
-    assert re.fullmatch(r"harness.instructions: valgrind .*not found: install valgrind\n", capsys.readouterr().err)
+    assert re.fullmatch(
+        r"python -m harness.instructions: valgrind .*not found: install valgrind\n", capsys.readouterr().err
+    )
 
 
 def test_a_solver_that_nobody_has_counted_is_one_line(monkeypatch, capsys):

@@ -40,7 +40,7 @@ def test_its_table_is_the_reference_runs():
 
 
 def test_the_committed_page_and_figures_are_of_the_committed_runs():
-    (command,) = re.findall(r"harness\.report (results/.*)", (readme.ROOT / "Makefile").read_text())
+    (command,) = re.findall(r"harness\.report --out plots (results/.*)", (readme.ROOT / "Makefile").read_text())
     runs = [Run.open(readme.ROOT / folder) for folder in command.split()]
     page = html.unescape((readme.ROOT / "plots" / report.PAGE).read_text())
     for run in runs:

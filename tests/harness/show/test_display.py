@@ -86,6 +86,13 @@ def test_columns_go_in_the_order_of_their_importance(table):
     assert len(names[40]) < len(names[80]) < len(names[169])
 
 
+def test_columns_without_room_are_named_with_the_width_that_has_it(table):
+    said = " ".join(shown(table, 60).split("no room for: ")[1].split())
+    assert said.startswith("± of the speedup, χ² med/IQR/p95, DEM err, px/s, of limit, peak MB (COLUMNS=")
+    needed = int(said.split("COLUMNS=")[1].split()[0])
+    assert "no room for" not in shown(table, needed)
+
+
 def test_columns_are_the_same_in_every_block(table):
     heads = {line for line in shown(table, 80).splitlines() if line.startswith("solver")}
     assert len(heads) == 1
@@ -111,7 +118,8 @@ def test_a_reference_runs_table_has_every_quality_column_in_100_columns():
 
 SHOW = """
 from harness.show import terminal
-terminal.console().print("[red]red[/] and plain")
+terminal.console().print("red", style="red", end="")
+terminal.console().print(" and plain")
 """
 
 

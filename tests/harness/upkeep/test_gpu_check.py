@@ -30,7 +30,8 @@ def test_without_a_device_it_is_one_line_with_the_reason(tmp_path):
     assert done.returncode != 0
     said = [line for line in done.stderr.splitlines() if not line.startswith("make")]
     assert said == [
-        f"harness.upkeep.gpu_check: nothing to check: {NO_DEVICE}; expected a machine with an NVIDIA device and CuPy"
+        f"python -m harness.upkeep.gpu_check: nothing to check: {NO_DEVICE}; "
+        "expected a machine with an NVIDIA device and CuPy"
     ]
     assert list(tmp_path.iterdir()) == []
 

@@ -244,7 +244,7 @@ def test_fetching_says_what_went_wrong_in_one_line_and_nothing_when_all_is_there
     with pytest.raises(SystemExit) as end:
         data.main([])
     assert end.value.code == 2
-    assert capsys.readouterr().err.startswith("harness.upkeep.data: demregpy 1.0.0 can't be fetched")
+    assert capsys.readouterr().err.startswith("python -m harness.upkeep.data: demregpy 1.0.0 can't be fetched")
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / data.DONE).touch()
     assert data.main([]) == 0

@@ -15,6 +15,7 @@ import zarr
 from folders import SUPPORT, TROUBLE
 
 from harness.upkeep import mapfile
+from implementations import command_line as cli
 from implementations import dn2dem, registry
 from implementations import invert as invert_command
 from implementations.contract import OUTPUTS
@@ -120,7 +121,7 @@ def test_interrupted_from_the_keyboard_it_goes_on_where_it_was(source, undisturb
     family = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == inversion.INTERRUPTED, said
+    assert process.returncode == cli.INTERRUPTED, said
     assert "interrupted" in said
     assert "goes on from there" in said
     assert "Traceback" not in said
@@ -138,7 +139,7 @@ def test_a_full_disk_is_a_clear_error_and_no_block_is_taken_for_whole(source, un
     target = tmp_path / "out.zarr"
     process = started(source, target, solver, limit=8000)  # bytes a file: metadata fit, a chunk doesn't
     _, said = process.communicate(timeout=60)
-    assert process.returncode == inversion.FAILED, said
+    assert process.returncode == cli.CELL_FAILED, said
     assert "can't be written, File too large; make room; 0 of" in said
     assert said.count("\n") == 1
     assert marks(target) == 0
