@@ -199,11 +199,11 @@ class Solution:
     def check(self, problem: Problem) -> None:
         """Raise ValueError, naming the output, unless every type and shape is what `problem` calls for.
 
-        `Solution.check(given, problem)` raises TypeError for what is no solution at all.
+        `Solution.check(given, problem)` does so too for what is no solution at all.
         """
         if not isinstance(self, Solution):
             what = "None" if self is None else f"a {type(self).__name__}"
-            raise TypeError(f"collect returned {what}, expected implementations.contract.Solution(...)")
+            raise ValueError(f"collect returned {what}, expected implementations.contract.Solution(...)")
         p, f, t = problem.sizes
         expected = {"dem": (p, t), "edem": (p, t), "elogt": (p, t), "chisq": (p,), "dn_reg": (p, f)}
         for name, shape in {**expected, "iterations": (p,), "status": (p,)}.items():

@@ -40,7 +40,10 @@ def load(target: str) -> Any:
     if not module:
         raise ValueError(f"its address is '{target}', expected 'module:Class'")
     found = module_of(Path(module)) if module.endswith(".py") else importlib.import_module(module)
-    return operator.attrgetter(name)(found)
+    try:
+        return operator.attrgetter(name)(found)
+    except AttributeError:
+        raise ValueError(f"there is no {name} in {module}") from None
 
 
 def module_of(path: Path) -> Any:

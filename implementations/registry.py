@@ -100,7 +100,7 @@ class Entry:
 @cache
 def _installed() -> tuple[EntryPoint, ...]:
     """The entry points of all installed packages; looking through these takes longer than a small inversion."""
-    return tuple(entry_points(group=GROUP))
+    return tuple(sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)))
 
 
 def _of_package(point: EntryPoint) -> Entry:

@@ -26,7 +26,7 @@ OTHERS = (sysconfig.get_path("stdlib"), "<")
 def faults(cls: Any) -> str:
     """All that keeps `cls` from being a solver, in one line; "" when nothing does."""
     if not inspect.isclass(cls):
-        return f"it is {_shown(cls)}, expected a subclass of implementations.contract.Solver"
+        return f"it is a {type(cls).__name__}, expected a subclass of implementations.contract.Solver"
     found = [*_kind(cls), *_methods(cls), *_name(cls), *_words(cls), *_promises(cls), *_constructor(cls)]
     return f"class {cls.__name__}: {'; '.join(found)}" if found else ""
 
@@ -71,7 +71,7 @@ def _shown(value: Any) -> str:
 
 def _kind(cls: type) -> Iterator[str]:
     if not issubclass(cls, Solver):
-        yield "it is no subclass of implementations.contract.Solver, expected `class ...(Solver)`"
+        yield f"it is no subclass of implementations.contract.Solver, expected class {cls.__name__}(Solver)"
 
 
 def _methods(cls: type) -> Iterator[str]:

@@ -60,7 +60,7 @@ class Summary:
 
 
 def summarise(problem: Problem, solution: Solution) -> Summary:
-    """Reduce a solution to what the judge needs. ValueError or TypeError when it isn't what the problem calls for."""
+    """Reduce a solution to what the judge needs. ValueError when it isn't what the problem calls for."""
     Solution.check(solution, problem)
     pixels = problem.sizes[0]
     chisq = np.full(pixels, np.nan)
