@@ -33,6 +33,9 @@ def test_its_example_solver_runs_and_passes_its_gate(tmp_path):
     assert table.gate["cut-off"] == "pass"
     assert table.external["cut-off"]
     assert table.negative_pixels["cut-off"] == 0
+    command = [sys.executable, "-m", "harness.check", "--plugin", plugin]
+    checked = subprocess.run(command, capture_output=True, text=True)
+    assert (checked.returncode, checked.stdout) == (0, "cut-off: pass\n"), checked.stdout + checked.stderr
 
 
 def test_its_table_is_the_reference_runs():
