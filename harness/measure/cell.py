@@ -24,11 +24,13 @@ from harness.measure.contender import Contender
 from harness.measure.plan import Plan
 from harness.records.schema import Cell
 from harness.workloads import problem as workload
+from harness.workloads.seal import Seal
 from implementations import registry, solver_spec
 from implementations.contract import Array, Problem
 
 REFERENCE = "baseline"
-FEWEST_ROUNDS = 5
+FEWEST_ROUNDS, MOST_ROUNDS = 5, 1000
+"""Rounds of a cell whose number isn't asked for."""
 MEMORY_SHARE = 0.8
 """Share of the memory available at a cell's start that one worker may hold."""
 LIMIT_VARIABLE = "DEMREG_BENCH_LIMIT_MB"
@@ -80,9 +82,7 @@ class CellResult:
     @property
     def solves_s(self) -> float:
         """Seconds inside timed solves during the rounds."""
-        return sum(
-            run.total for contender in self.contenders for r, runs in contender.turns.items() if r > 0 for run in runs
-        )
+        return sum(run.total for c in self.contenders for r, runs in c.turns.items() if r > 0 for run in runs)
 
 
 def measure(cell: Cell, specs: Sequence[str], plan: Plan, scratch: Path, listener: Listener) -> CellResult:
@@ -110,22 +110,51 @@ def measure_contenders(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=scratch)))
         listener.say("generating the problem")
-        sample = quality.sample_of(cell.pixels)
-        workload.write(plan.specification(cell.dataset), cell.pixels, cell.bins, cell.seed, folder, sample)
+        given = folder / "problem"
+        given.mkdir()
+        true_dem = workload.write(
+            plan.specification(cell.dataset), cell.pixels, cell.bins, cell.seed, given, quality.sample_of(cell.pixels)
+        )
+        seal, problem = Seal(given), workload.read(given)
         watch = stack.enter_context(devices.Watch()) if _uses_devices(contenders, table) else None
         for contender in contenders:
             stack.callback(contender.stop)
             listener.say(f"{contender.spec}: warming up")
-            contender.start(folder, table.words(contender.spec), limit_mb)
+            contender.start(given, table.words(contender.spec), limit_mb)
             contender.warm_up(folder)
             if contender.first is not None:
                 listener.warmed(contender.spec, contender.first.total)
-        problem, true_dem = workload.read(folder), np.load(folder / workload.TRUE_DEM)
+            if _spoiled(contenders, seal.touched(), contender.spec):
+                break
+        _undisturbed(contenders, 0)
         reference = _reference(contenders, problem, plan, folder, limit_mb, listener)
         ready = time.perf_counter()
         rng = np.random.default_rng([cell.seed, cell.pixels, cell.bins])
-        _rounds(contenders, plan, rng, listener, satisfy or partial(_satisfy, rel_ci=plan.rel_ci), watch)
-        return CellResult(problem, true_dem, contenders, reference, ready - start, time.perf_counter() - ready)
+        _rounds(contenders, plan, rng, listener, satisfy or partial(_satisfy, rel_ci=plan.rel_ci), watch, seal)
+        rounds_s = time.perf_counter() - ready
+        for contender in contenders:
+            contender.stop()
+        _spoiled(contenders, seal.broken())
+        return CellResult(problem, true_dem, contenders, reference, ready - start, rounds_s)
+
+
+def _spoiled(contenders: list[Contender], changed: list[str], turn: str = "") -> bool:
+    """Whether the problem's files were changed. Then no row of the cell counts: who did it can't be known."""
+    when = f" while {turn} had its turn" if turn else ""
+    for contender in contenders if changed else []:
+        contender.fail(f"the problem's {', '.join(changed)} changed{when}: no row of this cell counts")
+    return bool(changed)
+
+
+def _undisturbed(contenders: list[Contender], number: int) -> bool:
+    """Whether all kept still between their turns; if not, everyone's turn in that round counts for nothing."""
+    disturbing = [contender for contender in contenders if contender.disturbs()]
+    if not disturbing:
+        return True
+    for contender in contenders:
+        if contender.turns.pop(number, None) is not None and number == 0:
+            contender.satisfied = False
+    return False
 
 
 def threads_of(spec: str, threads: int) -> int:
@@ -167,13 +196,14 @@ def _rounds(
     listener: Listener,
     satisfy: Satisfy,
     watch: devices.Watch | None,
+    seal: Seal,
 ) -> None:
     """Let the contenders take turns until all are satisfied, or the asked rounds are done.
 
     Everyone has the first round; later ones go on, as long as the budget lasts, with those whose turn fits.
     """
     start, number, check = time.perf_counter(), 0, FEWEST_ROUNDS
-    while number != plan.repeats:
+    while number != (plan.repeats or MOST_ROUNDS):
         elapsed = time.perf_counter() - start
         for contender in contenders:
             contender.satisfied |= number > 0 and elapsed + contender.turn_cost > plan.max_seconds
@@ -188,6 +218,11 @@ def _rounds(
             elsewhere = contender.hello.get("device", "cpu") != "cpu"
             if watch and elsewhere and (why := watch.reasons(began, time.monotonic())):
                 contender.throttled[number] = why
+            if _spoiled(contenders, seal.touched(), contender.spec):
+                return
+        if not _undisturbed(contenders, number):
+            number -= 1
+            continue
         if plan.repeats is None and number == check:
             satisfy(contenders)
             check += max(1, check // 4)
@@ -202,14 +237,7 @@ def _order(contenders: list[Contender], rng: np.random.Generator) -> list[Conten
 
 def _satisfy(contenders: list[Contender], rel_ci: float) -> None:
     """Let those rest whose interval is narrow enough; the baseline goes on until all others rest."""
-    baseline = next(
-        (
-            contender
-            for contender in contenders
-            if contender.spec == REFERENCE and contender.ended is None and contender.turns
-        ),
-        None,
-    )
+    baseline = next((c for c in contenders if c.spec == REFERENCE and c.ended is None and c.turns), None)
     for contender in contenders:
         if contender is baseline or contender.ended is not None or not contender.turns or contender.satisfied:
             continue

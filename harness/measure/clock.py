@@ -12,6 +12,8 @@ from implementations.contract import Problem, Solution, Solver
 
 SHORTEST_TURN_S = 0.05
 """A turn repeats a solve until it lasts this long: far above the cost of a timer, a message and a clock tick."""
+MOST_REPEATS = 200
+"""Runs of one turn: solves below a quarter of a millisecond have shorter turns; so records stay of bounded size."""
 
 
 class Phases(NamedTuple):
@@ -51,7 +53,7 @@ def timed_run(solver: Solver, problem: Problem, facts: list[dict[str, float]] | 
 
 def repeats_for(seconds: float) -> int:
     """How many solves of `seconds` make a turn long enough to be timed well."""
-    return max(1, math.ceil(SHORTEST_TURN_S / max(seconds, 1e-7)))
+    return max(1, min(math.ceil(SHORTEST_TURN_S / max(seconds, 1e-7)), MOST_REPEATS))
 
 
 def peak_rss_mb() -> float:

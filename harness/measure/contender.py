@@ -1,7 +1,8 @@
 """One solver in one cell: its process, its samples, and what became of it."""
 
 import os
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,10 @@ HANG_FACTOR, HANG_FLOOR_S = 20.0, 60.0
 """An answer is waited for so many times the cell's budget, and at least so long (a first run compiles)."""
 HANG_VARIABLE = "DEMREG_BENCH_HANG_S"
 """Environment variable that sets that time instead."""
+MOST_FACTS = 40
+"""Facts of a run, and characters of a fact's name."""
+Action = Callable[[Supervisor], dict[str, Any]]
+Times = Callable[[dict[str, Any]], Any]
 
 
 @dataclass
@@ -60,26 +65,35 @@ class Contender:
 
     def warm_up(self, folder: Path) -> None:
         """The first runs; the solution is kept for the gates. A run that outlasts the budget is the only one."""
-        answer = self._contained(lambda w: w.ask(self.timeout_s, do="warmup"))
+        answer = self._contained(lambda w: w.ask(self.timeout_s, do="warmup"), times=_of_warm_up, runs=2)
         if answer is None:
             return
-        self.first, self.oneoff_s = Phases(*answer["phases"]), answer["oneoff_s"]
+        self.first, self.oneoff_s = Phases(*answer["phases"]), float(answer["oneoff_s"])
         self.facts[0] = answer.get("facts", [])
         # Taken now: what the judge's figures need in the worker afterwards is not the solver's.
         self.peak_rss_mb = max(answer["peak_rss_mb"], self.worker.peak_tree_mb if self.worker else 0.0)
-        file = f"{id(self)}.npz"
-        if self._contained(lambda w: w.ask(self.timeout_s, do="save", file=file)) is None:
+        file = folder / f"{id(self)}.npz"
+        if self._contained(lambda w: w.ask(self.timeout_s, do="save", file=str(file))) is None:
             return
-        self.summary = quality.load(folder / file)
-        (folder / file).unlink()
+        try:
+            self.summary = quality.load(file)
+            file.unlink()
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            self.fail(f"left no readable solution: {type(error).__name__}: {error}")
+            return
         if self.first.total > self.budget_s:
             self.turns[0], self.satisfied = [self.first], True
 
     def take_turn(self, round_number: int) -> None:
         """Run the solver long enough to be timed well, and keep every run's time. A first call only calibrates."""
-        answer = self._contained(lambda w: w.ask(self.timeout_s, do="run", repeats=self.repeats or 1))
+        repeats = self.repeats or 1
+        answer = self._contained(
+            lambda w: w.ask(self.timeout_s, do="run", repeats=repeats), lambda a: a["samples"], repeats
+        )
         if answer is None:
             return
+        if self.worker is not None:
+            self.peak_rss_mb = max(self.peak_rss_mb, self.worker.peak_tree_mb)
         samples = [Phases(*s) for s in answer["samples"]]
         if not self.repeats:
             self.repeats = clock.repeats_for(samples[0].total)
@@ -93,14 +107,34 @@ class Contender:
         if self.worker is not None:
             self.worker.end()
 
-    def _contained(self, action: Any) -> dict[str, Any] | None:
-        if self.ended is not None:
+    def fail(self, reason: str) -> None:
+        """End the process and the row, for what isn't in any one reply."""
+        self.stop()
+        self.ended, self.summary = self.ended or WorkerEnded("failed", reason), None
+
+    def disturbs(self) -> bool:
+        """Whether it computed while others had their turns; that ends it."""
+        if self.ended is None and self.worker is not None:
+            try:
+                self.worker.check_rest()
+            except WorkerEnded as end:
+                self.ended = end
+                return True
+        return False
+
+    def _contained(self, action: Action, times: Times | None = None, runs: int = 1) -> dict[str, Any] | None:
+        """The reply, with times of so many runs where some are expected; None, and `ended`, where it didn't come."""
+        if self.ended is not None or self.worker is None:
             return None
         try:
-            return action(self.worker)
+            answer = action(self.worker)
         except WorkerEnded as end:
             self.ended = end
             return None
+        if times is not None and not _plausible(answer, times, runs):
+            self.fail(f"replied with other than times of {runs} run(s) and a few facts of each: {answer}")
+            return None
+        return answer
 
     @property
     def turn_cost(self) -> float:
@@ -129,3 +163,21 @@ class Contender:
         if len(shared) < 2:
             return intervals.Estimate(baseline.seconds().value / self.seconds().value, np.nan, np.nan)
         return intervals.paired_ratio([theirs[r] for r in shared], [ours[r] for r in shared])
+
+
+def _of_warm_up(answer: dict[str, Any]) -> list[list[float]]:
+    """The run on all pixels, and what else is a number."""
+    return [answer["phases"], [answer["oneoff_s"], answer["peak_rss_mb"], 0.0]]
+
+
+def _plausible(answer: dict[str, Any], times: Times, runs: int) -> bool:
+    """Whether a reply holds seconds of three phases for each run, and facts that are a few numbers by name."""
+    try:
+        seconds = np.array(times(answer), dtype=np.float64)
+        facts = [each for run in answer.get("facts", []) for each in run.items()]
+        np.array([number for _, number in facts], dtype=np.float64)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return False
+    few = len(facts) <= MOST_FACTS * runs and all(len(name) <= MOST_FACTS for name, _ in facts)
+    sound = np.isfinite(seconds).all() and (seconds >= 0).all()
+    return few and seconds.shape == (runs, len(Phases._fields)) and bool(sound)

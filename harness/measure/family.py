@@ -67,6 +67,25 @@ def cpu_s(root: int) -> float:
     return sum(_cpu_s(pid) for pid in (root, *below(root)))
 
 
+def running(root: int) -> bool:
+    """Whether some thread below `root` runs, or would if it were given a core."""
+    if not LISTS_CHILDREN:
+        before = cpu_s(root)
+        time.sleep(TICK_S)
+        return cpu_s(root) - before > TICK_S / 4
+    return any(_states(pid).count("R") for pid in below(root))
+
+
+def _states(pid: int) -> str:
+    """The state of each thread of a process, a letter each."""
+    states = ""
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{thread}/stat", "rb") as file:
+                states += chr(file.read().rpartition(b") ")[2][0])
+    return states
+
+
 def _rss_mb(pid: int) -> float:
     if not LISTS_CHILDREN:
         import psutil

@@ -9,10 +9,8 @@ import time
 from harness.measure import family
 
 LOOK_S = 0.001
-STILL = 0.25
-"""Share of one core's time below which all are still, during a look."""
 WIND_DOWN_S = 1.0
-"""Longest time after an answer until all are still."""
+"""Longest time after an answer that is waited until no thread runs any more."""
 IDLE_SHARE, IDLE_S = 0.05, 0.2
 """Share of its threads' cores that a resting solver may use (a pool keeps in touch with its workers), and CPU seconds
 beside that, once."""
@@ -27,18 +25,15 @@ class Rest:
         self._since: tuple[float, float] | None = None
 
     def begin(self) -> str:
-        """Wait until all are still; the reason why it fails when they aren't in time, else ""."""
-        start, used = self._now()
-        before = start, used
+        """Wait until all are still; where they aren't in time, that was part of the rest. The reason as of `so_far`."""
+        self._since = self._now()
         while True:
             time.sleep(LOOK_S)
-            now = self._now()
-            if now[1] - before[1] <= STILL * (now[0] - before[0]):
-                self._since = now
+            if not family.running(self.keeper):
+                self._since = self._now()
                 return ""
-            if now[0] - start > WIND_DOWN_S:
-                return f"went on computing after its turn: {now[1] - used:.2f} s of CPU time in {now[0] - start:.2f} s"
-            before = now
+            if time.monotonic() - self._since[0] > WIND_DOWN_S:
+                return self.so_far()
 
     def so_far(self) -> str:
         """The reason why it fails when more was used in all its rests than may be, else ""."""

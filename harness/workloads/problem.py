@@ -20,7 +20,6 @@ from harness.workloads.specification import Specification, load, names, of_files
 from implementations.contract import Array, Options, Problem
 
 __all__ = [
-    "TRUE_DEM",
     "check_sizes",
     "check_source",
     "generate",
@@ -40,7 +39,6 @@ RESPONSE_SCALE = 1e15
 NORMAL_STEP = 2.0**-24
 """Normals are rounded to this. NumPy computes 3 in 10,000 of them by the C library's log1p, whose last bit (2^-51) may
 differ between libraries; that survives the rounding less than once in 10^11 draws."""
-TRUE_DEM = "true_dem.npy"
 ARRAYS = ("dn", "edn", "rmatrix", "logt", "dlogt")
 
 
@@ -196,8 +194,8 @@ def generate(spec: Specification, pixels: int, bins: int, seed: int | None = Non
     return problem, block.true_dem
 
 
-def write(spec: Specification, pixels: int, bins: int, seed: int, folder: Path, sample: NDArray[np.intp]) -> None:
-    """Write the problem to `folder`, to be mapped into memory by `read`, and the true DEM of the sampled pixels.
+def write(spec: Specification, pixels: int, bins: int, seed: int, folder: Path, sample: NDArray[np.intp]) -> Array:
+    """Write the problem to `folder`, to be mapped into memory by `read`; return the true DEM of the sampled pixels.
 
     `sample` holds rising pixel numbers. The files are appended to, not mapped, so that memory stays bounded and a full
     disk is an OSError, not a signal that ends the process.
@@ -207,18 +205,19 @@ def write(spec: Specification, pixels: int, bins: int, seed: int, folder: Path, 
         raise ValueError(f"sample must be rising pixel numbers from 0 to {pixels - 1}")
     shared = frame(spec, bins, seed)
     channels = shared.response.shape[1]
+    true_dem = np.empty((len(sample), bins))
     with ExitStack() as stack:
         dn = stack.enter_context(_growing(folder / "dn.npy", (pixels, channels)))
         edn = stack.enter_context(_growing(folder / "edn.npy", (pixels, channels)))
-        true_dem = stack.enter_context(_growing(folder / TRUE_DEM, (len(sample), bins)))
         for part, block in stream(spec, pixels, bins, seed):
             first, last = np.searchsorted(sample, [part.start, part.stop])
             dn.write(block.dn.tobytes())
             edn.write(block.edn.tobytes())
-            true_dem.write(block.true_dem[sample[first:last] - part.start].tobytes())
+            true_dem[first:last] = block.true_dem[sample[first:last] - part.start]
     for name in ("rmatrix", "logt", "dlogt"):
         np.save(folder / f"{name}.npy", getattr(shared, name))
     (folder / "options.json").write_text(json.dumps(asdict(spec.options)))
+    return true_dem
 
 
 def _growing(path: Path, shape: tuple[int, ...]) -> BinaryIO:

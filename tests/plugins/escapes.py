@@ -275,11 +275,11 @@ class NoTime(Escapes, Baseline):
 
     def solve(self, state):
         self.calls += 1
-        self.kept = super().solve(state) if self.calls <= 2 else self.kept
+        self.kept = Baseline.solve(self, state) if self.calls <= 2 else self.kept
         return self.kept
 
     def collect(self, state, solution):
-        return super().collect(state, solution) if self.calls <= 2 else self.kept
+        return solution
 
 
 class Overwrites(Escapes, Baseline):

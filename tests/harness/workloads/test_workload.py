@@ -194,11 +194,12 @@ def test_defects_come_in_the_stated_shares(name):
 def test_what_is_written_is_read_back_and_mapped_not_copied(tmp_path):
     spec = workload.load("solar-mix")
     sample = np.array([0, 5, BLOCK + 1, BLOCK + 99])
-    workload.write(spec, BLOCK + 100, 8, 3, tmp_path, sample)
+    true_dem = workload.write(spec, BLOCK + 100, 8, 3, tmp_path, sample)
     problem = workload.read(tmp_path)
     whole, truth = workload.generate(spec, BLOCK + 100, 8, 3)
     assert np.array_equal(problem.dn, whole.dn, equal_nan=True)
-    assert np.array_equal(np.load(tmp_path / workload.TRUE_DEM), truth[sample])
+    assert np.array_equal(true_dem, truth[sample])
+    assert not [path for path in tmp_path.iterdir() if "true" in path.name]
     assert problem.options == spec.options
     base = problem.dn
     while base.base is not None and not isinstance(base, np.memmap):
