@@ -127,7 +127,7 @@ class Daemons(Escapes, Baseline):
 
 
 class ForksOnAndOn(Escapes, Baseline):
-    """Each process soon gives way to its child, with a session of its own."""
+    """Each process soon gives way to its child, which has a session of its own."""
 
     name = "forks-on-and-on"
 
@@ -135,7 +135,7 @@ class ForksOnAndOn(Escapes, Baseline):
         def chain():
             while True:
                 os.setsid() if os.getpid() != os.getsid(0) else None
-                time.sleep(0.001)
+                time.sleep(0.1)
                 if os.fork():
                     os._exit(0)
 
