@@ -104,11 +104,11 @@ heldout: $(VENV)/.installed
 		--solvers baseline,vectorized,batched,l2,numba,numba-float32 --out results/reference-heldout
 	$(BIN)/python -m harness.recommend results/reference results/reference-heldout --check results/reference-heldout
 
-# Dask's workers on this machine's cores, for docs/cluster.md, and what the ways to start workers cost the baseline; twelve
+# Dask's threads on this machine's cores, for docs/cluster.md, and what the ways to start workers cost the baseline; some
 # minutes, the machine otherwise idle.
 cluster: $(VENV)/.installed
 	rm -rf results/cluster results/reference-workers
-	$(BIN)/python -m harness.sweep --preset cluster --repeats 15 --out results/cluster
+	$(BIN)/python -m harness.sweep --preset cluster --pixels 300000,600000 --repeats 15 --out results/cluster
 	$(BIN)/python -m harness.sweep --pixels 200,2000 --bins 34 --threads 2 --max-seconds 60 --out results/reference-workers \
 		--solvers 'baseline,baseline[executor=threads],baseline[executor=process-pool],baseline[executor=loky],dask-delayed[inner=baseline],dask[inner=baseline]'
 

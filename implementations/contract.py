@@ -295,6 +295,9 @@ class Solver(ABC):
     leaves_out: ClassVar[tuple[str, ...]] = ()
     """Outputs that an approximate solver doesn't compute: NaN in every valid pixel, which the gate insists on; a number
     there would be an invented one. An exact solver leaves out none."""
+    releases_lock: ClassVar[bool] = False
+    """Whether one process's threads can run it at a time, each on pixels of its own: all but a little of the work is
+    done without the interpreter lock, and nothing is kept on the solver or beside it."""
 
     @classmethod
     def available(cls) -> tuple[bool, str]:
@@ -317,7 +320,7 @@ class Solver(ABC):
         """What the solver itself measured of the run that `collect` ended, by name; nothing for most.
 
         A solver on a device gives `upload_s`, `kernel_s`, `download_s` by the device's clock, and `peak_device_mb`; one
-        on a cluster `slots`, `blocks`, `startup_s`, `shutdown_s`, `wall_s`, `task_s`, `bytes_sent`, `bytes_shared`.
+        on a cluster `slots`, `blocks`, `startup_s`, `shutdown_s`, `wall_s`, `task_s`, `bytes_sent`.
         """
         return {}
 

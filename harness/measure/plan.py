@@ -100,7 +100,7 @@ ANSWER_S = 10.0
 def cluster(workers: int, scheduler: str = "") -> Plan:
     """Dask on 1, 2, 4, ... and all of `workers`, each with a map of its share of pixels up to all of them.
 
-    Here, a solver with as many threads stands beside it; workers at a `scheduler` are another machine's.
+    Here these are its threads, and a solver with as many of its own stands beside it.
     """
     counts = sorted({2**i for i in range(workers.bit_length()) if 2**i <= workers} | {workers})
     where = f",scheduler={scheduler}" if scheduler else ""

@@ -41,7 +41,7 @@ BUDGET_S = 30.0
 COUNTED = {"numba": "implementations.compiled.timed_kernel", "numba-float32": "implementations.compiled.timed_kernel"}
 """Solvers with a compiled variant that counts: a module with `stages(solver, problem)` and `unavailable()`."""
 HANDS_ON = ("dask", "dask-delayed", "processes")
-"""Solvers whose pixels are inverted by another solver, in processes that no hook reaches."""
+"""Solvers whose pixels are inverted by another solver, in threads or processes that no hook reaches."""
 
 _PARTS = {
     "implementations.baseline": {

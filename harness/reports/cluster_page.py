@@ -20,7 +20,7 @@ FULL_FRAME = ROOT / "results" / "full-frame" / "full-frame.json"
 
 
 def table() -> str:
-    """Strong and weak scaling on this machine's cores, a row per map and number of workers."""
+    """Strong and weak scaling on this machine's cores, a row per map and number of Dask's threads."""
     run = Run.open(CLUSTER)
     rows = [_cells(row) for _, row in scaling.of_run(run).iterrows()]
     facts = run.provenance
@@ -39,17 +39,13 @@ def _cells(row: pd.Series) -> dict[str, str]:
     return {
         "pixels": f"{row.pixels:,}",
         "bins": f"{row.bins}",
-        "workers": f"{row.workers}",
+        "threads": f"{row.workers}",
         "rounds": f"{row.n}",
-        "solve": f"{row.seconds:.2f} s",
-        "start": f"{row.startup_s:.1f} s",
-        "end": f"{row.shutdown_s:.1f} s",
+        "time": f"{row.seconds:.2f} s",
         "strong efficiency": share("strong"),
         "weak efficiency": share("weak"),
         "rate beside `numba` on as many threads": share("beside"),
         "beside the work, per block": f"{1e3 * row.overhead_s:.0f} ms",
-        "sent": f"{row.bytes_sent / 1e6:,.0f} MB",
-        "shared": f"{row.bytes_shared / 1e6:,.0f} MB",
     }
 
 

@@ -20,7 +20,7 @@ from harness.records.run import Run
 FILE = "scaling.csv"
 CELL = ["dataset", "bins", "pixels"]
 COLUMNS = """solver dataset bins pixels workers blocks n seconds startup_s shutdown_s strong strong_low strong_high weak
-    beside beside_low beside_high beside_solver overhead_s bytes_sent bytes_shared""".split()
+    beside beside_low beside_high beside_solver overhead_s bytes_sent""".split()
 """`workers` counts the blocks computed at a time; `strong`, `weak` are efficiencies; `beside` is the time of
 `beside_solver` over `seconds`; `overhead_s`: of a worker's time, what a block takes beside the work in it (messages,
 waiting for the slowest at the end); bytes are of one run."""
@@ -86,7 +86,7 @@ def _row(one: Timed, clustered: list[Timed], others: list[Timed]) -> dict[str, A
         "n": len(one.seconds),
         "seconds": median(one.seconds.values()),
         "overhead_s": median((f["wall_s"] * f["slots"] - f["task_s"]) / f["blocks"] for f in one.facts),
-        **{name: one.middle(name) for name in ("blocks", "startup_s", "shutdown_s", "bytes_sent", "bytes_shared")},
+        **{name: one.middle(name) for name in ("blocks", "startup_s", "shutdown_s", "bytes_sent")},
     }
     fewest = min((t for t in clustered if t.cell == one.cell), key=lambda t: t.workers)
     if fewest.workers < one.workers:
@@ -141,5 +141,4 @@ def _texts(row: pd.Series) -> dict[str, str]:
         "beside": share("beside"),
         "overhead/block": f"{1e3 * row.overhead_s:.3g} ms",
         "sent": f"{row.bytes_sent / 1e6:,.0f} MB",
-        "shared": f"{row.bytes_shared / 1e6:,.0f} MB",
     }

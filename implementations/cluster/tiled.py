@@ -1,66 +1,69 @@
-"""Blocks of pixels on Dask's workers, each inverted by another solver: one machine or a cluster, by the same name.
+"""Blocks of pixels by Dask, each inverted by another solver: on this machine or a cluster, by the same name.
 
-What makes it fast: a block is planned to be some second of work, from what a pixel was seen to cost on the workers and
-from their memory, so the scheduler is asked seldom; response, options and solver reach a worker once; and workers on
-this machine map the pixels, and have their solutions read out of their memory, so that neither travels. Workers
-elsewhere are sent their block and send the solution back, a few blocks at a time.
+What makes it fast: where the inner solver releases the interpreter lock, blocks are computed by Dask's own threads,
+which share memory, each writing its rows of the solution. For one that holds the lock, worker processes are started; on
+a running cluster the workers that are there are sent blocks, a few at a time, and send the solutions back.
 
-Wins: where one machine is not enough, or a map is larger than memory (`large_maps.inversion`): 4096 x 4096 pixels
-at 34 bins, Zarr to Zarr, in 1.1 GiB for all processes, outputs bit for bit `numba`'s (results/full-frame). On one
-machine two workers solve 2 million pixels about as fast as two threads of `numba` (docs/cluster.md, results/cluster),
-with the first use of memory in the two seconds that they take to start. Cost per pixel: the inner solver's. Starting
-and ending workers on this machine belong to `prepare` and `collect`. Memory: the workers' imports, and for each three
-blocks' arrays.
+Wins: where one machine is not enough, or a map is larger than memory (`large_maps.inversion`); docs/cluster.md has what
+was measured. Cost per pixel: the inner solver's, and the copy of a block's solution into the whole one. Starting and
+ending workers belong to `prepare` and `collect`. Memory: the arrays of each block in work; workers' imports.
 
 Shapes: dn, edn (P, F); rmatrix (T, F); logt, dlogt (T,). Units: dn, edn DN s-1 px-1; rmatrix 1e-15 DN cm5 K s-1 px-1;
 dem, edem 1e15 cm-5 K-1; logt log10 K; elogt dex.
-Source: the inversion is the inner solver's. A script that uses it needs `if __name__ == "__main__":`, as every program
-whose worker processes import it.
+Source: the inversion is the inner solver's. Where processes are started, a script needs `if __name__ == "__main__":`,
+as every program whose worker processes import it.
 """
 
+import os
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from implementations.contract import Problem, Solution, Solver
 
 if TYPE_CHECKING:
-    from implementations.cluster.blocks import Job, Tally
-    from implementations.cluster.session import Session
-    from implementations.cluster.transport import Room
+    from implementations.cluster.session import Block, Threads
+    from implementations.cluster.workers import Workers
 
 
 @dataclass(eq=False)
 class State:
-    """A problem, the workers that wait for it, and how it is cut."""
+    """A problem in blocks of `size` pixels, what computes them, and the solution as far as it is there."""
 
     problem: Problem
-    session: "Session"
-    job: "Job"
+    session: "Threads | Workers"
     size: int
-    """Pixels in a block."""
-    room: "Room | None"
-    """Memory that the workers and this process can have of each other without messages, where they can."""
-    tally: "Tally | None" = None
-    bytes_sent: int = 0
-    """Pixels and solutions in messages, both ways."""
-    bytes_shared: int = 0
-    """Pixels and solutions in memory that the workers map."""
-    shutdown_s: float = 0.0
+    facts: dict[str, float]
+    solution: Solution = field(init=False)
 
-    @property
-    def blocks(self) -> range:
-        """Numbers of the blocks."""
-        return range(-(-self.problem.sizes[0] // self.size))
+    def blocks(self) -> Iterator["Block"]:
+        """The pixels, `size` at a time."""
+        from implementations.cluster.session import Block
+
+        pixels = self.problem.sizes[0]
+        for number, first in enumerate(range(0, pixels, self.size)):
+            rows = slice(first, min(first + self.size, pixels))
+            name = f"block {number} (pixels {rows.start} to {rows.stop - 1})"
+            yield Block(name, methodcaller("run", self.problem.take(rows)), partial(self.write, rows))
+
+    def write(self, rows: slice, part: Solution) -> None:
+        """A block's rows of the solution."""
+        for name, value in vars(part).items():
+            getattr(self.solution, name)[rows] = value
 
 
 class DaskTiled(Solver):
-    """Blocks on workers.
+    """Blocks by Dask.
 
-    `inner`: the solver in a worker, or `auto` for the best that its hardware can run; `scheduler`: address or JSON file
-    of a running cluster, else workers are started here; `workers`: how many; `threads`: of all of them here together;
-    `memory`: of a worker here, as "2GiB".
+    `inner`: the solver of a block, or `auto` for the best that the hardware can run; `scheduler`: address or JSON file
+    of a running cluster, else blocks are computed on this machine; `workers`: how many are computed at a time;
+    `threads`: of all of them here together; `memory`: for each of them here, as "2GiB".
     """
 
     name = "dask"
@@ -75,12 +78,22 @@ class DaskTiled(Solver):
         threads: int = 1,
         memory: str | int | None = None,
     ):
-        self.inner = inner
-        self.asked = {"scheduler": scheduler, "workers": workers, "threads": threads, "memory": memory}
-        if self.available()[0]:
-            from implementations.cluster.session import Workers
+        for name, value in (("workers", workers), ("threads", threads)):
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise ValueError(f"{name} must be a whole number of at least 1, got {value}")
+        self.inner, self.scheduler, self.workers, self.memory = inner, scheduler, workers, memory
+        self.count = workers or threads
+        each, cores = max(1, threads // self.count), os.cpu_count() or 1
+        if not scheduler and self.count * each > cores:
+            raise ValueError(f"{self.count} workers x {each} threads exceed this machine's {cores} cores")
+        if memory is not None and scheduler:
+            raise ValueError(f"memory={memory} is for blocks on this machine; the workers of a cluster have their own")
+        if memory is not None and self.available()[0]:
+            from dask.utils import parse_bytes
 
-            Workers(**self.asked)  # type: ignore[arg-type]
+            if parse_bytes(memory) <= 0:
+                raise ValueError(f"memory must be > 0 bytes, got {memory}")
+        self.make = partial(inner, 1 if scheduler else each)
         vars(self).update(accuracy=inner.kind().accuracy, bounds=inner.kind().bounds)
 
     @classmethod
@@ -90,92 +103,50 @@ class DaskTiled(Solver):
             return True, ""
         return False, "dask.distributed is not installed: pip install distributed"
 
-    def start(self, constants: Problem, sample: Any) -> tuple["Session", "Job", float]:
-        """Workers that hold the constants of a problem, and the seconds that a pixel of the sample takes on them."""
-        from implementations.cluster import blocks as cluster_blocks
-        from implementations.cluster import session as cluster_session
+    def session(self, few: Problem) -> "Threads | Workers":
+        """What will compute the blocks; workers have tried it on a few pixels."""
+        from implementations.cluster import session
 
-        began = time.perf_counter()
-        session = cluster_session.start(cluster_session.Workers(**self.asked))  # type: ignore[arg-type]
-        try:
-            job = cluster_blocks.Job(self.inner, session.asked, constants)
-            seconds = cluster_blocks.give(session, job, sample)
-            session.startup_s = time.perf_counter() - began
-            return session, job, seconds
-        except BaseException:
-            session.close()
-            raise
+        if not self.scheduler:
+            solver, memory = self.make(), session.memory_for_each(self.count, self.memory)
+            if solver.releases_lock:
+                return session.Threads(slots=self.count, memory=memory, solver=solver)
+        from implementations.cluster import workers
+
+        if self.scheduler:
+            return workers.joined(self.make, self.scheduler, self.workers).warmed(few)
+        return workers.started(self.make, self.count, memory).warmed(few)
 
     def prepare(self, problem: Problem) -> State:
-        """Start the workers or connect to them, warm them up, plan the blocks and share the pixels."""
-        from implementations.cluster import blocks as cluster_blocks
-        from implementations.cluster import memory as cluster_memory
-        from implementations.cluster import transport
-
-        room = transport.Room(problem) if self._ours(problem) else None
-        session = None
-        try:
-            session, job, seconds = self.start(problem.take(slice(0, 0)), cluster_blocks.sample_of(problem))
-            pixels, channels, bins = problem.sizes
-            size = cluster_blocks.pixels_per_block(pixels, seconds, channels, bins, session.slots, session.memory)
-            if room:
-                session.startup_s += cluster_blocks.warm_memory(session, size, channels, bins)
-                if not cluster_memory.readable(list(session.client.run(cluster_memory.beacon).values())):
-                    room.close()
-                    room = None
-            return State(problem, session, job, size, room)
-        except BaseException:
-            if room:
-                room.close()
-            if session:
-                session.close()
-            raise
-
-    def _ours(self, problem: Problem) -> bool:
-        """Whether the workers will be processes of this machine, whose memory may be had without messages."""
-        from implementations.cluster import memory as cluster_memory
-
-        return not self.asked["scheduler"] and problem.sizes[0] > 0 and cluster_memory.supported()
+        """Start the workers or connect to them, where there are any, and plan the blocks."""
+        began = time.perf_counter()
+        session = self.session(problem.take(np.flatnonzero(problem.valid())[:2]))
+        size = session.pixels_per_block(problem, problem.sizes[0])
+        facts = {"slots": session.slots, "startup_s": session.sends * (time.perf_counter() - began), "shutdown_s": 0.0}
+        return State(problem, session, size, facts)
 
     def solve(self, state: State) -> Solution:
         """Compute every block."""
-        from implementations.cluster import blocks as cluster_blocks
-        from implementations.cluster import transport
-
-        place: transport.SharedPlace | transport.CarriedPlace
-        if state.room:
-            place = transport.SharedPlace(state.problem, state.size, state.room)
-        else:
-            place = transport.CarriedPlace(state.problem, state.size)
+        began, session = time.perf_counter(), state.session
+        state.solution = Solution.empty(state.problem)
         try:
-            for _, tally in cluster_blocks.run(state.session, state.job, place, state.blocks):
-                state.tally = tally
+            session.run(state.blocks())
         except BaseException:
-            state.session.close()
+            session.close()
             raise
-        finally:
-            place.close()
-        state.bytes_sent, state.bytes_shared = place.bytes_sent, place.bytes_shared
-        return place.solution
+        wall_s, p = time.perf_counter() - began, state.problem
+        moved = [a.nbytes for a in (p.dn, p.edn, p.dem_norm0, *vars(state.solution).values()) if a is not None]
+        state.facts |= {"wall_s": wall_s, "blocks": len(session.seconds), "task_s": sum(session.seconds)}
+        state.facts["bytes_sent"] = sum(moved) * session.sends
+        return state.solution
 
     def collect(self, state: State, solution: Solution) -> Solution:
         """End the workers that were started here; the solution is on the host already."""
         began = time.perf_counter()
         state.session.close()
-        state.shutdown_s = time.perf_counter() - began
+        state.facts["shutdown_s"] = state.session.sends * (time.perf_counter() - began)
         return solution
 
     def facts(self, state: State) -> dict[str, float]:
-        """Of the workers: blocks computed at a time, start and end of workers, what tasks and bytes took."""
-        if state.tally is None:
-            return {}
-        return {
-            "slots": state.session.slots,
-            "blocks": state.tally.blocks,
-            "startup_s": state.session.startup_s,
-            "shutdown_s": state.shutdown_s,
-            "wall_s": state.tally.wall_s,
-            "task_s": state.tally.task_s,
-            "bytes_sent": state.bytes_sent,
-            "bytes_shared": state.bytes_shared,
-        }
+        """Of the blocks: how many, how many at a time, what they took; start and end of workers, bytes sent to them."""
+        return state.facts

@@ -96,6 +96,7 @@ class Batched(Solver):
     name = "batched"
     device = "cpu"
     accuracy = "exact"
+    releases_lock = True
 
     def __init__(self, memory_mb: float = 16.0, profile_mb: float = 1.0, threads: int = 1):
         if not memory_mb > 0 or not profile_mb > 0:

@@ -43,6 +43,7 @@ class NumbaFused(Solver):
     name = "numba"
     device = "cpu"
     accuracy = "exact"
+    releases_lock = True
     precision = "float64"
     """NumPy's name of the type that profiles are computed in."""
 

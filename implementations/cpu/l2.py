@@ -58,6 +58,7 @@ class L2(Solver):
     name = "l2"
     device = "cpu"
     accuracy = "approximate"
+    releases_lock = True
     # About twice what the four workloads at 20 to 400 bins gave over several seeds: medians 0.3 to 3.5 times the
     # baseline's, IQR 0.15 to 5, p95 0.16 to 2, DEM error against the truth 0.6 to 1.2; nine pixels of ten had
     # 0.53 to 2.6 times the baseline's edem, and 0.10 to 3.1 times its elogt.

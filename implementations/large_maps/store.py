@@ -13,6 +13,7 @@ folder that all workers see. Imports Zarr.
 import hashlib
 import itertools
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -23,7 +24,8 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from implementations.contract import Array, Options, Problem, Solution, as_problem
+from implementations.cluster.session import Block
+from implementations.contract import Array, Options, Problem, Solution, Solver, as_problem
 from implementations.maths import response
 from implementations.maths.uncertainty import HALF_WIDTH_TO_SIGMA
 from implementations.solver_spec import parse
@@ -83,25 +85,28 @@ class Call:
 
 @dataclass(frozen=True)
 class StoreTask:
-    """A block of the stores."""
+    """A block of the stores: called with a solver, it loads the pixels, inverts them and writes the solution."""
 
     source: str
     target: str
+    constants: Problem
     index: tuple[int, ...]
     part: tuple[tuple[int, int], ...]
-    overlaps = True
+
+    def __call__(self, solver: Solver) -> None:
+        """Where the block is computed."""
+        self.write(solver.run(self.read()))
 
     @property
     def slices(self) -> tuple[slice, ...]:
         """Of the axes before the last."""
         return tuple(slice(*ends) for ends in self.part)
 
-    def read(self) -> tuple[Array, Array, None]:
-        """Load the block's pixels; errors <= 0, which instrument files have where counts are missing, become NaN."""
-        group = zarr.open_group(self.source, mode="r")
-        dn, edn = (np.asarray(group[n][self.slices], np.float64) for n in ("dn", "edn"))
-        edn = np.where(edn > 0, edn, np.nan)
-        return dn.reshape(-1, dn.shape[-1]), edn.reshape(-1, edn.shape[-1]), None
+    def read(self) -> Problem:
+        """The block's pixels."""
+        group, c = zarr.open_group(self.source, mode="r"), self.constants
+        dn, edn = (np.asarray(group[n][self.slices], np.float64).reshape(-1, c.sizes[1]) for n in ("dn", "edn"))
+        return as_problem(dn, edn, c.rmatrix, c.logt, c.dlogt, c.options, None)
 
     def write(self, solution: Solution) -> None:
         """Write the block's chunk of every output; then, and only then, its mark."""
@@ -120,25 +125,20 @@ class StoreTask:
 class Stores:
     """The blocks of an input and an output store."""
 
-    def __init__(self, call: Call, shape: tuple[int, ...], block: tuple[int, ...]):
-        self.call, self.shape, self.block = call, shape, block
+    def __init__(self, call: Call, constants: Problem, shape: tuple[int, ...], block: tuple[int, ...]):
+        self.call, self.constants, self.shape, self.block = call, constants, shape, block
         self.grid = tuple(math.ceil(s / b) for s, b in zip(shape, block, strict=True))
         self.indices = list(itertools.product(*(range(n) for n in self.grid)))
 
-    def task(self, block: int) -> StoreTask:
-        """Where its pixels are."""
-        index = self.indices[block]
-        ends = ((i * b, min((i + 1) * b, s)) for i, b, s in zip(index, self.block, self.shape, strict=True))
-        source, target = self.call.source.resolve(), self.call.target.resolve()
-        return StoreTask(str(source), str(target), index, tuple(ends))
-
-    def receive(self, block: int, returned: None) -> None:
-        """It is written."""
-
-    def describe(self, block: int) -> str:
-        """The block, in words."""
-        part = ", ".join(f"{first}:{last}" for first, last in self.task(block).part)
-        return f"block {block} (pixels [{part}])"
+    def blocks(self, numbers: list[int], receive: Callable[[Any], None]) -> Iterator[Block]:
+        """Those of these numbers; `receive` is called when one is written."""
+        source, target = str(self.call.source.resolve()), str(self.call.target.resolve())
+        for number in numbers:
+            index = self.indices[number]
+            ends = tuple((i * b, min((i + 1) * b, s)) for i, b, s in zip(index, self.block, self.shape, strict=True))
+            part = ", ".join(f"{first}:{last}" for first, last in ends)
+            task = StoreTask(source, target, self.constants, index, ends)
+            yield Block(f"block {number} (pixels [{part}])", task, receive)
 
 
 def target_of(call: Call, group: zarr.Group, constants: Problem, pixels: int) -> Stores:
@@ -152,9 +152,9 @@ def target_of(call: Call, group: zarr.Group, constants: Problem, pixels: int) ->
                 raise ValueError(f"{call.target} is of another inversion: its {key} is {there.get(key)}, not {value}")
         for left in call.target.rglob("*.partial"):
             left.unlink()
-        return Stores(call, leading, zarr.open_group(call.target, mode="r")["chisq"].chunks)
+        return Stores(call, constants, leading, zarr.open_group(call.target, mode="r")["chisq"].chunks)
     block = block_shape(leading, group["dn"].chunks[:-1], pixels)
-    stores = Stores(call, leading, block)
+    stores = Stores(call, constants, leading, block)
     out = zarr.open_group(call.target, mode="w")
     _make_arrays(out, group, constants, stores)
     _copy_others(group, out)

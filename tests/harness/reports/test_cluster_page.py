@@ -21,14 +21,15 @@ def test_the_full_frame_fits_and_is_equal():
     assert f"in {got['seconds']:.0f} s on 2 cores" in cluster_page.full_frame()
 
 
-def test_two_workers_solve_a_large_map_nearly_as_fast_as_two_threads():
-    """The page has what docstrings claim: 0.85 of `numba` on as many threads, start and end of the workers apart."""
-    largest = CLUSTER[(CLUSTER.pixels == 2_000_000) & (CLUSTER.workers == 2)].iloc[0]
+def test_two_of_dasks_threads_are_nearly_as_fast_as_two_of_numbas():
+    """The page has what is claimed: 0.9 of `numba` on as many threads, start and end included."""
+    largest = CLUSTER[(CLUSTER.pixels == 600_000) & (CLUSTER.workers == 2)].iloc[0]
     assert largest.beside_solver == "numba[threads=2]"
-    assert largest.beside >= 0.85
-    row = next(line for line in cluster_page.table().splitlines() if line.startswith("| 2,000,000 | 34 | 2 |"))
+    assert largest.n >= 15
+    assert largest.beside >= 0.9
+    assert largest.startup_s == largest.shutdown_s == largest.bytes_sent == 0
+    row = next(line for line in cluster_page.table().splitlines() if line.startswith("| 600,000 | 34 | 2 |"))
     assert f"{largest.beside:.2f} [{largest.beside_low:.2f}, {largest.beside_high:.2f}]" in row
-    assert f"{largest.startup_s:.1f} s" in row
 
 
 def test_scaling_is_what_the_records_say():

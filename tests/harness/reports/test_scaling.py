@@ -31,7 +31,6 @@ def add(run, solver, pixels, seconds, threads=1, workers=0):
         "wall_s": seconds,
         "task_s": 0.9 * seconds * workers,
         "bytes_sent": 1e6,
-        "bytes_shared": 2e6,
     }
     numbers = [str(n) for n in range(1, 6)]
     detail = {"turns": dict.fromkeys(numbers, turn), "facts": dict.fromkeys(["0", *numbers], [facts] * 2)}
@@ -96,12 +95,11 @@ def test_the_preset_on_a_running_scheduler(tmp_path):
         measure = [sys.executable, "-m", "harness.sweep", *call, "--out", str(tmp_path / "run")]
         said = subprocess.run(measure, capture_output=True, text=True, check=True).stdout
         cluster.stdin.close()
-    table = scaling.of_run(Run(tmp_path / "run")).set_index(["pixels", "workers"])
+    table = scaling.of_run(Run.open(tmp_path / "run")).set_index(["pixels", "workers"])
     assert sorted(table.index) == [(300, 1), (300, 2), (600, 1), (600, 2)]
     assert table.strong.notna().tolist() == [False, True, False, True]
     assert table.weak.notna().tolist() == [False, False, False, True]
     assert (table.bytes_sent > 300 * 8 * (2 * 6 + 3 * 34)).all()
-    assert (table.bytes_shared == 0).all()
     assert "Workers: solar-mix, 34 bins" in said
     assert "scaling.csv" in said
 

@@ -17,7 +17,7 @@ from problems import assert_identical, mixed
 
 pytest.importorskip("distributed")
 
-from implementations.cluster import blocks
+from implementations.cluster.session import BlockError
 from implementations.contract import Problem
 from implementations.registry import Registry
 
@@ -28,7 +28,7 @@ def spoil(state, after: int, action) -> threading.Thread:
     """Do `action` once so many blocks are done."""
 
     def wait():
-        while state.tally is None or state.tally.blocks < after:
+        while len(state.session.seconds) < after:
             time.sleep(0.002)
         action()
 
@@ -47,7 +47,7 @@ def solve_with_a_worker_killed(given: Problem, expected, seed: int) -> None:
     rng = np.random.default_rng(seed)
     solver = SLOW.create("dask[inner=slow,threads=2]")
     state = solver.prepare(given)
-    killer = spoil(state, int(rng.integers(1, len(state.blocks) - 2)), lambda: kill_a_worker(state, rng))
+    killer = spoil(state, int(rng.integers(1, -(-len(given.dn) // state.size) - 2)), lambda: kill_a_worker(state, rng))
     got = solver.collect(state, solver.solve(state))
     killer.join()
     assert_identical(got, expected)
@@ -70,26 +70,26 @@ def test_a_worker_out_of_memory_is_named_with_its_block():
     given = mixed(9000)
     dn = given.dn.copy()
     valid = np.flatnonzero(given.valid())
-    dn[valid[1]] = 123456.789  # beside those that the planning looks at
+    dn[valid[2]] = 123456.789  # beside those that the workers are warmed up on
     given = Problem(dn, given.edn, given.rmatrix, given.logt, given.dlogt, given.options)
     solver = SLOW.create("dask[inner=bloats-at-the-mark,memory=500MiB]")
     with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
         state = solver.prepare(given)
-        with pytest.raises(blocks.BlockError, match=r"block 0 \(pixels 0 to \d+\): 1 workers died of it") as error:
+        with pytest.raises(BlockError, match=r"block 0 \(pixels 0 to \d+\): 1 workers died of it") as error:
             solver.solve(state)
     assert "give workers more memory" in str(error.value)
     assert state.session.client.status == "closed"
 
 
 def test_a_scheduler_that_goes_away_is_a_clear_error(monkeypatch):
-    monkeypatch.setattr("implementations.cluster.session.ANSWER_S", 3.0)
+    monkeypatch.setattr("implementations.cluster.workers.ANSWER_S", 3.0)
     command = [sys.executable, str(SUPPORT / "cluster.py")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as cluster:
         address = cluster.stdout.readline().strip()
         solver = SLOW.create(f"dask[inner=slow,scheduler={address}]")
         state = solver.prepare(mixed(1500))
         spoil(state, 2, cluster.kill)
-        with pytest.raises(blocks.BlockError, match=r"block \d+ \(pixels .*\): the scheduler went away"):
+        with pytest.raises(BlockError, match=r"block \d+ \(pixels .*\): the scheduler went away"):
             solver.solve(state)
 
 
@@ -97,7 +97,7 @@ def test_an_inner_solver_that_raises_is_named_with_its_block():
     bad = Registry([BAD])
     solver = bad.create("dask[inner=raises]")
     before = set(psutil.Process().children(recursive=True))
-    with pytest.raises(blocks.BlockError, match="warming up the workers: RuntimeError: no convergence in the sec"):
+    with pytest.raises(BlockError, match="warming up the workers: RuntimeError: no convergence in the sec"):
         solver.prepare(mixed(50))
     assert [
         p for p in psutil.Process().children(recursive=True) if p not in before and "spawn_main" in p.cmdline()

@@ -1,6 +1,7 @@
 """Maps out of core: one Zarr store to another, and what is left of it when something breaks."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from implementations.large_maps import inversion
 from implementations.large_maps.store import block_shape
 from implementations.places import ROOT
 
+MARK = 123456.789
 LOGT, BINS = (5.7, 7.1), 12
 
 
@@ -80,7 +82,7 @@ def test_the_outputs_are_those_of_dn2dem(source, undisturbed):
     assert set(np.unique(undisturbed["status"])) == {0, 1, 2}
 
 
-def test_workers_write_the_same_store_with_coordinates_and_how_it_was_made(source, undisturbed, tmp_path, capsys):
+def test_dask_writes_the_same_store_with_coordinates_and_how_it_was_made(source, undisturbed, tmp_path, capsys):
     target = tmp_path / "out.zarr"
     assert invert(source, target, "dask[inner=numba,threads=2]") == 0
     assert_same(arrays(target), undisturbed)
@@ -111,10 +113,31 @@ def test_only_what_has_no_mark_is_computed_again(source, undisturbed, tmp_path, 
     assert list(target.rglob("*.partial")) == []
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_block_that_fails_is_one_line_and_those_before_it_are_whole(source, undisturbed, tmp_path, threads):
+    store, target = tmp_path / "in.zarr", tmp_path / "out.zarr"
+    shutil.copytree(source, store)
+    dn = zarr.open_group(store, mode="r+")["dn"]
+    dn[20, 3] = MARK
+    process = started(store, target, f"dask[inner=fails,workers={threads}]")
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == cli.CELL_FAILED, said
+    assert re.search(
+        r"block \d+ \(pixels \[\d+:\d+, \d+:\d+\]\): RuntimeError: not that again; \d+ of \d+ blocks", said
+    )
+    assert said.count("\n") == 1
+    assert f"; {marks(target)} of " in said
+    group = zarr.open_group(target, mode="r")
+    whole = np.kron(group["done"][:], np.ones(group["chisq"].chunks, int))[:24, :50] == 1
+    assert whole.sum() < whole.size
+    assert_same({n: a[whole] for n, a in arrays(target).items()}, {n: a[whole] for n, a in undisturbed.items()})
+
+
 @pytest.mark.slow
-def test_interrupted_from_the_keyboard_it_goes_on_where_it_was(source, undisturbed, tmp_path):
+@pytest.mark.parametrize("solver", ["dask[inner=slow]", "dask[inner=slow-in-threads]", "slow"])
+def test_interrupted_from_the_keyboard_it_goes_on_where_it_was(source, undisturbed, tmp_path, solver):
     target = tmp_path / "out.zarr"
-    process = started(source, target, "dask[inner=slow]")
+    process = started(source, target, solver)
     deadline = time.monotonic() + 60
     while marks(target) < 2 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -128,28 +151,30 @@ def test_interrupted_from_the_keyboard_it_goes_on_where_it_was(source, undisturb
     psutil.wait_procs(family, timeout=5)
     assert not any(p.is_running() for p in family)
     assert 2 <= marks(target) < zarr.open_group(target, mode="r")["done"].size
-    process = started(source, target, "dask[inner=slow]")
+    process = started(source, target, solver)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 0, said
     assert_same(arrays(target), undisturbed)
 
 
-@pytest.mark.parametrize("solver", ["numba", "dask[inner=numba]"])
+@pytest.mark.parametrize("solver", ["numba", "dask[inner=numba]", "dask[inner=slow]"])
 def test_a_full_disk_is_a_clear_error_and_no_block_is_taken_for_whole(source, undisturbed, tmp_path, solver):
     target = tmp_path / "out.zarr"
-    process = started(source, target, solver, limit=8000)  # bytes a file: metadata fit, a chunk doesn't
+    process = started(source, target, solver, limit=4000)  # bytes a file: metadata fit, a chunk doesn't
     _, said = process.communicate(timeout=60)
     assert process.returncode == cli.CELL_FAILED, said
     assert "can't be written, File too large; make room; 0 of" in said
     assert said.count("\n") == 1
     assert marks(target) == 0
-    assert invert(source, target, "numba") == 0
+    process = started(source, target, solver)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
     assert_same(arrays(target), undisturbed)
 
 
 def test_the_command_with_a_separate_scheduler_and_two_workers(source, undisturbed, tmp_path, capsys, monkeypatch):
     """What `dask scheduler` and `dask worker` start, each worker on a host of its own as far as addresses go."""
-    monkeypatch.setattr("implementations.cluster.session.ANSWER_S", 60.0)  # of a machine that is busy with other tests
+    monkeypatch.setattr("implementations.cluster.workers.ANSWER_S", 60.0)  # of a machine that is busy with other tests
     target, file = tmp_path / "out.zarr", tmp_path / "cluster.json"
     dask = [sys.executable, "-m", "dask"]
     first, second = ("127.0.0.2", "127.0.0.3") if sys.platform == "linux" else ("127.0.0.1", "127.0.0.1")
