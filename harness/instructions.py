@@ -94,11 +94,8 @@ def count(spec: str, bins: int) -> Counted:
     few = PIXELS[spec]
     problem, _ = workload.generate(workload.load(DATASET), 2 * few, bins)
     shorter, whole = (executed(spec, part) for part in (problem.take(slice(0, few)), problem))
-    passes = Registry().create(spec).run(problem).iterations[few:].mean()
-    first = problem.options.loci_mask(problem.sizes[1]) is None
-    work = counted_work.strategy(
-        spec, counted_work.Shape(problem.sizes[1], bins, problem.options.nmu, float(passes), first)
-    )
+    iterations = Registry().create(spec).run(problem).iterations[few:]
+    work = counted_work.strategy(spec, counted_work.Shape.of(problem, iterations))
     assert work is not None
     return Counted(spec, bins, (whole - shorter) / few, work.flops + work.divisions)
 

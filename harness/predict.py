@@ -86,14 +86,12 @@ def costs(seconds: Sequence[dict[str, float]], shapes: Sequence[Shape], pixels: 
 def _cell(stack: ExitStack, pixels: int, bins: int, seed: int | None) -> Size:
     problem, _ = workload.generate(workload.load(DATASET), pixels, bins, seed)
     iterations = Registry().create(SOLVER).run(problem).iterations
-    first = problem.options.loci_mask(problem.sizes[1]) is None
-    shape = Shape(problem.sizes[1], bins, problem.options.nmu, float(iterations[iterations > 0].mean()), first)
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     workload.save(problem, folder)
     worker = stack.enter_context(Supervisor(folder, SOLVER, [], 1, facts.available_memory_mb()))
     worker.reply(WAIT_S)
     worker.ask(WAIT_S, do="warmup")
-    return Size(pixels, shape, worker, [])
+    return Size(pixels, Shape.of(problem, iterations), worker, [])
 
 
 def measure(grid: Sequence[tuple[int, int]], rounds: int) -> tuple[list[Costs], list[Size]]:

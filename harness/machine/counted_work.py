@@ -10,10 +10,12 @@ solution (self-normalised), which doubles the factorisation.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
+from implementations.contract import Problem
 from implementations.solver_spec import parse
 
 DOUBLE = 8
@@ -28,6 +30,14 @@ class Shape(NamedTuple):
     nmu: int
     passes: float
     first: bool
+
+    @classmethod
+    def of(cls, problem: Problem, iterations: NDArray[np.integer]) -> Self:
+        """What a problem has, and the `iterations` (P,) that a solver took for it; 0 where a pixel is invalid."""
+        _, channels, bins = problem.sizes
+        options, solved = problem.options, iterations[iterations > 0]
+        first = problem.dem_norm0 is None and options.loci_mask(channels) is None
+        return cls(channels, bins, options.nmu, float(solved.mean()) if solved.size else 0.0, first)
 
 
 class Work(NamedTuple):

@@ -1,7 +1,8 @@
-"""The environment of a worker's process: threads pinned before Python starts."""
+"""Threads of a process: pinned by the environment before Python starts, and looked at when it runs."""
 
 import os
 from pathlib import Path
+from typing import Any
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -23,3 +24,13 @@ def worker_environment(threads: int, checkout: Path | None = None) -> dict[str, 
     pins = dict.fromkeys(THREAD_VARIABLES, str(threads))
     code = {} if checkout is None else {"PYTHONPATH": str(checkout)}
     return {**os.environ, **pins, **code, "PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1"}
+
+
+def pools() -> list[dict[str, Any]]:
+    """Every thread pool of a native library in this process; none where threadpoolctl, which would know, is missing."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return []
+    keys = ("user_api", "internal_api", "version", "num_threads", "architecture")
+    return [{k: pool.get(k) for k in keys} for pool in threadpool_info()]

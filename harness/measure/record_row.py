@@ -51,13 +51,9 @@ def _times(contender: Contender, measured: CellResult) -> dict[str, Any]:
 def limit(contender: Contender, measured: CellResult, figures: dict[str, Any]) -> dict[str, float]:
     """How far a solver that was measured is from what the machine, of those limits, could do at best."""
     problem, reference = measured.problem, measured.reference or contender.summary
-    _, channels, bins = problem.sizes
-    passes = reference.iterations[reference.iterations > 0] if reference is not None else np.empty(0)
-    if not passes.size:
+    if reference is None or not reference.iterations.any():
         return {}
-    options = problem.options
-    first = problem.dem_norm0 is None and options.loci_mask(channels) is None
-    shape = counted_work.Shape(channels, bins, options.nmu, float(passes.mean()), first)
+    shape = counted_work.Shape.of(problem, reference.iterations)
     valid = int(np.count_nonzero(problem.valid()))
     return limits.columns(contender.spec, shape, valid, contender.seconds().value, figures, contender.threads)
 

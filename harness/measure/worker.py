@@ -25,6 +25,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from harness.machine.pinning import pools
+
 FEW = 2
 """Pixels that compilation, device contexts and the like are first paid on."""
 COMMANDS: "queue.SimpleQueue[dict[str, Any]]" = queue.SimpleQueue()
@@ -66,7 +68,7 @@ class Bench:
         """Which libraries are loaded, on how many threads."""
         bounds = self.solver.bounds and asdict(self.solver.bounds)
         promises = {"accuracy": self.solver.accuracy, "bounds": bounds, "leaves_out": list(self.solver.leaves_out)}
-        return {"harness_s": self.harness_s, "threadpools": _pools(), "device": self.solver.device, **promises}
+        return {"harness_s": self.harness_s, "threadpools": pools(), "device": self.solver.device, **promises}
 
     def warmup(self) -> dict[str, Any]:
         """First a few pixels, which pay the one-off costs; then all, whose solution is what the gates judge."""
@@ -97,16 +99,6 @@ class Bench:
         """What the module `how` sees of runs that its function `watch` makes."""
         self.__dict__.pop("solution", None)
         return importlib.import_module(how).watch(self.solver, self.problem, **options)
-
-
-def _pools() -> list[dict[str, Any]]:
-    """Every thread pool of a native library in this process; none where threadpoolctl, which would know, is missing."""
-    try:
-        from threadpoolctl import threadpool_info
-    except ImportError:
-        return []
-    keys = ("user_api", "internal_api", "version", "num_threads", "architecture")
-    return [{k: pool.get(k) for k in keys} for pool in threadpool_info()]
 
 
 def _answer(reply: int, token: bytes, value: dict[str, Any]) -> None:

@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from harness.machine.pinning import pools
+
 OTHER = "other"
 Table = dict[str, str]
 """`module:function` or `module:Class.method` -> stage."""
@@ -139,14 +141,6 @@ def inside(function: Callable[..., Any], folder: str, table: Table, *arguments: 
     if not blas.exists():
         blas.write_text(json.dumps(pools()))
     return answer
-
-
-def pools() -> list[dict[str, Any]]:
-    """Every thread pool of a native library in this process, and how many threads it may use."""
-    from threadpoolctl import threadpool_info
-
-    keys = ("user_api", "internal_api", "version", "num_threads", "architecture")
-    return [{k: pool.get(k) for k in keys} for pool in threadpool_info()]
 
 
 def in_workers(folder: Path, names: tuple[str, ...], table: Table) -> Callable[[], None]:

@@ -17,9 +17,10 @@ from typing import Any
 import psutil
 
 from harness.machine.counted_work import Shape
+from harness.machine.pinning import pools
 from harness.machine.probes import cores
 from harness.profiling.stages import STAGES, TABLE
-from harness.profiling.stopwatch import in_workers, pools
+from harness.profiling.stopwatch import in_workers
 from implementations.contract import Problem, Solver
 from implementations.solver_spec import parse
 
@@ -81,11 +82,8 @@ def watch(solver: Solver, problem: Problem) -> dict[str, Any]:
             solver.run(problem)
         finally:
             undo()
-    _, channels, bins = problem.sizes
-    first = problem.dem_norm0 is None and problem.options.loci_mask(channels) is None
-    done = solution.iterations[solution.iterations > 0]
-    shape = Shape(channels, bins, problem.options.nmu, float(done.mean()) if len(done) else 0.0, first)
-    return {**middle, "cores": cores(), "blas": views, "shape": shape._asdict(), "valid": len(done)}
+    shape, valid = Shape.of(problem, solution.iterations), int((solution.iterations > 0).sum())
+    return {**middle, "cores": cores(), "blas": views, "shape": shape._asdict(), "valid": valid}
 
 
 def _run(solver: Solver, problem: Problem) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from solvers import REGISTRY
 
 from harness.machine import counted_work, limits
+from harness.workloads import problem as workload
 
 SHAPE = counted_work.Shape(channels=6, bins=200, nmu=42, passes=2.0, first=True)
 
@@ -108,3 +110,12 @@ def test_bytes_are_what_a_pixel_brings_and_takes_away():
     arrays = [problem.dn, problem.edn, *vars(solution).values()]
     shape = counted_work.Shape(6, 30, 42, 1.0, False)
     assert counted_work.traffic(shape) * 3 == sum(array.nbytes for array in arrays)
+
+
+def test_a_shape_is_of_the_problem_and_of_the_pixels_that_were_solved():
+    problem, _ = workload.generate(workload.load("random-response"), 4, 34)
+    assert counted_work.Shape.of(problem, np.array([1, 0, 3, 2])) == (6, 34, problem.options.nmu, 2.0, True)
+    loci, _ = workload.generate(workload.load("random-response-loci"), 4, 34)
+    given = replace(problem, dem_norm0=np.ones((4, 34)))
+    assert not counted_work.Shape.of(loci, np.ones(4)).first
+    assert counted_work.Shape.of(given, np.zeros(4))[3:] == (0.0, False)
