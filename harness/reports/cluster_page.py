@@ -54,8 +54,11 @@ def full_frame() -> str:
     got: dict[str, Any] = json.loads(FULL_FRAME.read_text())
     rows, columns = got["shape"]
     same = "every output bit for bit that of `numba`" if not got["differing"] else f"{got['differing']} differ"
+    on = f"{got['cores']} cores"
+    if got["load_before"] > got["cores"]:
+        on += f" (load of other work: {got['load_before']:.0f})"
     return (
-        f"Measured: {rows} x {columns} pixels at {got['bins']} bins in {got['seconds']:.0f} s on {got['cores']} cores, "
+        f"Measured: {rows} x {columns} pixels at {got['bins']} bins in {got['seconds']:.0f} s on {on}, "
         f"{got['peak_mb']:,.0f} MiB resident at most for all\nprocesses together, {same} "
         f"([result](results/full-frame/full-frame.json); {machine_facts.machine_label(got['machine'])})."
     )
