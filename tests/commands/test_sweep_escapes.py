@@ -1,7 +1,14 @@
 """A sweep with solvers that get at what isn't theirs: the others' rows are whole, or say that they don't count."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
+import psutil
+import pytest
 from folders import PLUGINS
 from sweeps import rows_of, sweep
 
@@ -39,3 +46,32 @@ def test_a_solve_of_no_time_makes_no_large_record(tmp_path):
     turns = json.loads(record.read_text())["turns"]
     assert max(map(len, turns.values())) == 200
     assert record.stat().st_size < 40 << 20
+
+
+@pytest.mark.parametrize(("number", "after_s"), [(signal.SIGINT, 0.5), (signal.SIGTERM, 5), (signal.SIGKILL, 5)])
+def test_an_ended_sweep_leaves_no_process(tmp_path, number, after_s):
+    given = [*QUICK, "--solvers", "baseline,daemons,own-session", "--rel-ci", "0.0001", "--out", tmp_path / "run"]
+    command = [sys.executable, "-m", "harness.sweep", *map(str, given)]
+    ours = {"ESCAPES_OF": str(tmp_path)}
+    with subprocess.Popen(
+        command, env={**os.environ, **ours}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as run:
+        time.sleep(after_s)
+        run.send_signal(number)
+        run.wait(timeout=20)
+    deadline = time.monotonic() + 5
+    while (left := _with(ours)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not left
+
+
+def _with(variables):
+    """Processes that have these variables in their environment."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if variables.items() <= process.environ().items() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found

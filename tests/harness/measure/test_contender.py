@@ -1,0 +1,97 @@
+"""Replies that are no times of runs end their row; a problem's files are known to be as they were."""
+
+import os
+
+import numpy as np
+import pytest
+
+from harness.measure import clock
+from harness.measure.contender import Contender
+from harness.workloads import seal
+from harness.workloads.seal import Seal
+
+RUN = [0.1, 0.2, 0.3]
+
+
+class Replies:
+    peak_tree_mb = 12.0
+
+    def __init__(self, **reply):
+        self.reply, self.over = reply, False
+
+    def ask(self, timeout, **command):
+        return self.reply
+
+    def end(self):
+        self.over = True
+
+
+def turn(**reply):
+    contender = Contender("liar", 1, 1.0, worker=Replies(**reply), repeats=2)
+    contender.take_turn(1)
+    return contender
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {},
+        {"samples": 3},
+        {"samples": [RUN]},
+        {"samples": [RUN, RUN[:2]]},
+        {"samples": [RUN, ["a", "b", "c"]]},
+        {"samples": [RUN, [0.1, -0.2, 0.3]]},
+        {"samples": [RUN, [0.1, float("nan"), 0.3]]},
+        {"samples": [RUN, [0.1, float("inf"), 0.3]]},
+        {"samples": [RUN, RUN], "facts": 7},
+        {"samples": [RUN, RUN], "facts": [{"held": "much"}]},
+        {"samples": [RUN, RUN], "facts": [dict.fromkeys(map(str, range(100)), 1.0)]},
+        {"samples": [RUN, RUN], "facts": [{"x" * 1000: 1.0}]},
+    ],
+)
+def test_a_reply_of_something_else_ends_its_row(reply):
+    contender = turn(**reply)
+    assert contender.ended.status == "failed"
+    assert contender.ended.reason.startswith("replied with other than times of 2 run(s) and a few facts of each: {")
+    assert contender.worker.over
+    assert not contender.turns
+
+
+def test_times_of_the_runs_are_kept():
+    contender = turn(samples=[RUN, RUN], facts=[{"bytes": 3}, {"bytes": 4}])
+    assert contender.ended is None
+    assert np.array_equal(contender.turns[1], [RUN, RUN])
+    assert contender.peak_rss_mb == 12.0
+
+
+def test_a_turn_has_a_bounded_number_of_runs():
+    assert clock.repeats_for(0.0) == clock.MOST_REPEATS == 200
+    assert clock.repeats_for(0.001) == 50
+
+
+def test_a_file_changed_and_set_back_is_known(tmp_path):
+    file = tmp_path / "dn.npy"
+    file.write_bytes(b"counts")
+    sealed, before = Seal(tmp_path), file.stat()
+    assert not sealed.broken()
+    assert not os.stat(file).st_mode & 0o222
+    (tmp_path / "beside").write_text("is nobody's")
+    assert not sealed.broken()
+    file.chmod(0o644)
+    file.write_bytes(b"nothin")
+    assert (sealed.touched(), sealed.broken()) == (["dn.npy"], ["dn.npy"])
+    file.write_bytes(b"counts")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert sealed.touched() == ["dn.npy"]
+    file.unlink()
+    assert sealed.broken() == ["dn.npy"]
+
+
+def test_a_change_that_the_system_does_not_note_is_known_by_the_digest(tmp_path):
+    file = tmp_path / "dn.npy"
+    file.write_bytes(b"counts")
+    sealed = Seal(tmp_path)
+    file.chmod(0o644)
+    file.write_bytes(b"nothin")
+    sealed._before[seal._stamp] = {file.name: seal._stamp(file)}
+    assert (sealed.touched(), sealed.broken()) == ([], ["dn.npy"])
