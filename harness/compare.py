@@ -61,10 +61,11 @@ class Change(Comparison):
 def rows(a: Run, b: Run, tolerance: float) -> Iterator[Change]:
     """Every row that both runs have. ValueError, in one line, when they can't be compared."""
     machines = [run.provenance["machine"] for run in (a, b)]
-    if machines[0]["id"] != machines[1]["id"]:
+    if not machine_facts.same(*machines):
         names = " and ".join(machine_facts.machine_label(machine) for machine in machines)
         raise ValueError(f"runs of different machines can't be compared: {a.folder} and {b.folder} are of {names}")
     both = a.table().merge(b.table(), on=KEYS, suffixes=("_a", "_b"))
+    both = both[~differing(both, "workload")]
     if both.empty:
         raise ValueError(f"{a.folder} and {b.folder} have no solver, workload and size in common")
     for _, pair in both.iterrows():
@@ -77,6 +78,35 @@ def rows(a: Run, b: Run, tolerance: float) -> Iterator[Change]:
             for end in ("_a", "_b")
         )
         yield Change(pair.solver, base, head, ratio(base, head), tolerance)
+
+
+def differing(both: pd.DataFrame, column: str) -> pd.Series:
+    """The rows whose two runs say different things there; a run from before it was kept says nothing."""
+    a, b = both[f"{column}_a"], both[f"{column}_b"]
+    return (a != b) & (a != "") & (b != "")
+
+
+def notes(a: Run, b: Run) -> list[str]:
+    """What differs between two runs that the figures may come from, a line each."""
+    (facts_a, facts_b), both = (
+        (run.provenance for run in (a, b)),
+        a.table().merge(b.table(), on=KEYS, suffixes=("_a", "_b")),
+    )
+    found = []
+    if unlike := machine_facts.unlike(facts_a["machine"], facts_b["machine"]):
+        found.append(f"A had another part of the machine than B: {unlike}")
+    before, after = facts_a["software"], facts_b["software"]
+    versions = [f"{n} {before[n]}, not {after[n]}" for n in before.keys() & after.keys() if before[n] != after[n]]
+    found += [f"other versions in A: {', '.join(sorted(versions))}"] if versions else []
+    edited = both[differing(both, "workload")]
+    names = ", ".join(edited.dataset.unique())
+    found += [f"{len(edited)} rows are not compared: the workload was edited in between, {names}"] if names else []
+    solvers = ", ".join(both[differing(both, "source")].solver.unique())
+    found += [f"source differs: {solvers}"] if solvers else []
+    for name, run in (("A", a), ("B", b)):
+        commits = sorted(set(run.table().commit) - {run.provenance["commit"], ""})
+        found += [f"some rows of {name} are of other commits: {', '.join(commits)}"] if commits else []
+    return found
 
 
 def ratio(base: dict[str, object], head: dict[str, object]) -> Estimate:
@@ -137,7 +167,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, run in zip("AB", runs, strict=True):
         facts = run.provenance
         print(f"{name}: {facts['run']}, commit {facts['commit'][:12] or 'unknown'}, {facts['created']}")
-    print(f"machine: {machine_facts.machine_label(runs[0].provenance['machine'])}", "", markdown(found), sep="\n")
+    print(f"machine: {machine_facts.machine_label(runs[0].provenance['machine'])}")
+    print(*(f"note: {note}" for note in notes(*runs)), "", markdown(found), sep="\n")
     return cli.GATE_FAILED if any(row.regression for row in found) else cli.OK
 
 

@@ -21,7 +21,7 @@ from harness.machine import facts, limits
 from harness.measure.plan import OWN_MAP, PRESETS, Plan, preset
 from harness.measure.sweep import Sweep
 from harness.records import fingerprint
-from harness.records.run import PLOTS, Run
+from harness.records.run import PLOTS, RUN_FILE, Run
 from harness.reports import contention, scaling
 from harness.show import terminal
 from harness.workloads import images, specification
@@ -83,10 +83,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     return _dry_run(console, plan, table)
                 here = _provenance(plan, given.solvers or (), table)
                 if run is None:
-                    run = Run.create(
-                        given.out or _new_folder(given.preset or "quick"), here | {"limits": limits.known()}
-                    )
+                    folder = given.out or _new_folder(given.preset or "quick")
+                    run = Run(folder, here | {"limits": limits.known()})
                 stack.enter_context(run.owned())
+                if given.resume is None:
+                    run.begin()
                 _check_same(run, here, console)
             except ValueError as error:
                 parser.error(" ".join(str(error).split()))
@@ -100,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _stopped(console: Console, run: Run | None, stop: cli.Stopped) -> int:
     """Leave the table of what there is."""
-    if run is None:
+    if run is None or not (run.folder / RUN_FILE).exists():
         console.print(f"{stop}; nothing was measured")
     else:
         run.write_table()
@@ -139,7 +140,7 @@ def _plan_of(given: argparse.Namespace) -> tuple[Plan, Run | None]:
 def _check_same(run: Run, here: dict[str, Any], console: Console) -> None:
     """ValueError when a run can't go on with what is here now; what may differ, and rows then say, is shown."""
     there = run.provenance
-    if here["machine"]["id"] != there["machine"]["id"]:
+    if not facts.same(there["machine"], here["machine"]):
         raise ValueError(f"{run.folder} is of another machine: {facts.machine_label(there['machine'])}")
     if unlike := facts.unlike(there["machine"], here["machine"]):
         raise ValueError(f"{run.folder} was measured with another part of the machine: {unlike}")

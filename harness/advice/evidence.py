@@ -8,8 +8,13 @@ from typing import Any
 
 import pandas as pd
 
+from harness.machine import facts as machine_facts
+from harness.records import fingerprint
 from harness.records.run import RUN_FILE, Run
 from harness.records.schema import COLUMNS
+from harness.workloads import specification
+from implementations import registry
+from implementations.solver_spec import parse
 
 KEY = ["solver", "threads", "dataset", "bins", "pixels"]
 """What makes two rows measurements of the same thing."""
@@ -63,12 +68,18 @@ def gather(runs: Sequence[Path], machine: dict[str, Any], leave: Sequence[Path] 
         facts = run.provenance
         if run.folder.resolve() in [path.resolve() for path in leave]:
             left_out.append(f"{run.folder}: held out")
-        elif facts["machine"]["id"] != machine["id"]:
+        elif not machine_facts.same(facts["machine"], machine):
             left_out.append(f"{run.folder}: another machine, {facts['machine']['id']} ({facts['machine']['cpu']})")
+        elif unlike := machine_facts.unlike(facts["machine"], machine):
+            left_out.append(f"{run.folder}: measured with another part of the machine, {unlike}")
         else:
             table = run.table().assign(run_folder=str(run.folder))
-            tables.append(table)
-            used.append(f"{run.folder} ({facts['created'][:10]}, commit {facts['commit'] or 'unknown'})")
+            edited = _edited(table)
+            left_out += [f"{run.folder}: its rows of {name}, which was edited since" for name in edited]
+            tables.append(table[~table.dataset.isin(edited)])
+            changed = _changed(table)
+            since = f"; source changed since: {', '.join(changed)}" if changed else ""
+            used.append(f"{run.folder} ({facts['created'][:10]}, commit {facts['commit'] or 'unknown'}{since})")
     if not tables:
         return Evidence(pd.DataFrame(columns=[*COLUMNS, "run_folder", "pinned"]), machine, used, left_out)
     rows = pd.concat(tables, ignore_index=True)
@@ -80,6 +91,31 @@ def gather(runs: Sequence[Path], machine: dict[str, Any], leave: Sequence[Path] 
     skipped = rows[rows.status == "skipped"]
     newest = pd.concat([skipped, rows[rows.status != "skipped"]]).drop_duplicates(KEY, keep="last")
     return Evidence(newest.sort_values(KEY, ignore_index=True), machine, used, left_out)
+
+
+def _edited(table: pd.DataFrame) -> list[str]:
+    """Workloads that are not any more what these rows were measured on; rows from before that was kept don't say."""
+    known = table[table.workload != ""].drop_duplicates(["dataset", "workload"])
+    known = known[known.dataset.map(lambda name: name.partition(".")[0] in specification.names())]
+    return sorted({row.dataset for row in known.itertuples() if _fingerprint(row.dataset) != row.workload})
+
+
+def _fingerprint(dataset: str) -> str:
+    try:
+        return specification.load(dataset).fingerprint
+    except ValueError:  # a crop that is no more
+        return ""
+
+
+def _changed(table: pd.DataFrame) -> list[str]:
+    """Solvers of this project whose source is not any more what these rows were measured with."""
+    known = table[(table.source != "") & (table.status == "ok")].drop_duplicates(["solver", "source"])
+    here = registry.Registry() if len(known) else None
+    return [
+        row.solver
+        for row in known.itertuples()
+        if here and parse(row.solver)[0] in here.entries and fingerprint.of_solver(row.solver, here) != row.source
+    ]
 
 
 def without_threads(spec: str) -> str:

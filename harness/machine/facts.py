@@ -35,8 +35,8 @@ CPU_NUMBERS = ("vendor_id", "cpu family", "model", "stepping")
 CGROUPS, OWN_GROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 CGROUP_FILES = ("cpu.max", "memory.max", "cpu.cfs_quota_us", "memory.limit_in_bytes")
 """Limits on a control group, in version 2 and in version 1."""
-CONFINED = {"cpu_numbers": "processor", "affinity": "cores", "cgroup": "limits of its control group"}
-"""Facts beside those in `id`, in words."""
+CONFINED = {"affinity": "cores", "cgroup": "limits of its control group"}
+"""What a process may use of a machine, in words."""
 
 
 def _cpu_info() -> dict[str, str]:
@@ -47,13 +47,10 @@ def _cpu_info() -> dict[str, str]:
 
 
 def confinement() -> dict[str, str]:
-    """The processor's numbers, and what this process may use of the machine: its cores, its control group's limits."""
-    info = _cpu_info()
-    found = {"cpu_numbers": " ".join(info[key] for key in CPU_NUMBERS if key in info)}
+    """What this process may use of the machine: its cores, its control groups' limits."""
     process = psutil.Process()
-    if hasattr(process, "cpu_affinity"):
-        found["affinity"] = ",".join(map(str, sorted(process.cpu_affinity())))
-    return found | {"cgroup": _group_limits() or "none"}
+    cores = sorted(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else []
+    return {"affinity": ",".join(map(str, cores)), "cgroup": _group_limits() or "none"}
 
 
 def _group_limits() -> str:
@@ -71,6 +68,12 @@ def _group_limits() -> str:
 def _limits(value: str) -> bool:
     """Whether a control group's value is a limit: "max", -1 and a number beyond all memory are none."""
     return value.isdecimal() and int(value) < 2**60
+
+
+def same(there: dict[str, Any], here: dict[str, Any]) -> bool:
+    """Whether two records are of the same machine. Processors may have one name and differ in their numbers."""
+    numbers = {machine["cpu_numbers"] for machine in (there, here) if machine.get("cpu_numbers")}
+    return bool(there["id"] == here["id"]) and len(numbers) < 2
 
 
 def unlike(there: dict[str, Any], here: dict[str, Any]) -> str:
@@ -96,7 +99,8 @@ def machine() -> dict[str, Any]:
     if gpus:
         facts["devices"] = gpus
     digest = hashlib.sha256(repr(sorted(facts.items())).encode()).hexdigest()
-    return {"id": digest[:10], **facts, **confinement()}
+    numbers = " ".join(info[key] for key in CPU_NUMBERS if key in info)
+    return {"id": digest[:10], **facts, "cpu_numbers": numbers, **confinement()}
 
 
 def machine_label(facts: dict[str, Any]) -> str:
@@ -130,7 +134,10 @@ def commit() -> str:
         return str(origin.get("vcs_info", {}).get("commit_id", ""))[:12]
 
     def git(*words: str) -> str:
-        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+        # without locks: a status that is ended while it holds one would leave it to the user
+        done = subprocess.run(
+            ["git", "--no-optional-locks", *words], cwd=ROOT, capture_output=True, text=True, check=False
+        )
         return done.stdout.strip() if done.returncode == 0 else ""
 
     try:

@@ -58,7 +58,7 @@ def known(again: bool = False) -> dict[str, Any]:
 
 def _file(machine: dict[str, Any]) -> Path:
     """Figures hold for what the process that measured them could use of the machine."""
-    confined = repr([machine.get(name) for name in facts.CONFINED])
+    confined = repr([machine.get(name) for name in ("cpu_numbers", *facts.CONFINED)])
     return places.cache() / f"limits-{machine['id']}-{hashlib.sha256(confined.encode()).hexdigest()[:6]}.json"
 
 

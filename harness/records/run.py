@@ -7,7 +7,7 @@ in the cell files; the table holds one row for each.
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,19 +37,23 @@ class Run:
     @classmethod
     def create(cls, folder: Path, provenance: dict[str, Any]) -> "Run":
         """A new run. ValueError, in one line, when the folder holds one already or can't be written."""
-        provenance = {"schema": SCHEMA, "run": folder.name, **provenance}
+        run = cls(folder, provenance)
+        with run.owned():
+            run.begin()
+        return run
+
+    def begin(self) -> None:
+        """Write what is known of a new run, while its folder is owned. ValueError as `create` does."""
+        path = self.folder / RUN_FILE
+        if path.exists():
+            again = f"continue it with --resume {self.folder}, or name another --out"
+            raise ValueError(f"{self.folder} holds a run already; {again}")
+        self.provenance = {"schema": SCHEMA, "run": self.folder.name, **self.provenance}
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with locked(folder):
-                if (folder / RUN_FILE).exists():
-                    raise ValueError(
-                        f"{folder} holds a run already; continue it with --resume {folder}, or name another --out"
-                    )
-                (folder / CELLS).mkdir(exist_ok=True)
-                write_atomically(folder / RUN_FILE, dump(provenance))
+            (self.folder / CELLS).mkdir(exist_ok=True)
+            write_atomically(path, dump(self.provenance))
         except OSError as error:
-            raise ValueError(f"output folder {folder} can't be written: {error.strerror or error}") from error
-        return cls(folder, provenance)
+            raise ValueError(f"output folder {self.folder} can't be written: {error.strerror or error}") from error
 
     @classmethod
     def open(cls, folder: Path) -> "Run":
@@ -68,8 +72,13 @@ class Run:
 
     @contextmanager
     def owned(self) -> Iterator[None]:
-        """Let no other process measure in this folder meanwhile. ValueError, in one line, when one does already."""
-        with locked(self.folder):
+        """Let no other process measure in this folder meanwhile. ValueError, in one line, where that can't be."""
+        with ExitStack() as stack:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(self.folder))
+            except OSError as error:
+                raise ValueError(f"output folder {self.folder} can't be written: {error.strerror or error}") from error
             yield
 
     @contextmanager

@@ -1,5 +1,6 @@
 """Two runs side by side: faster, slower, worse, failed, undecided; and what can't be compared."""
 
+import json
 import subprocess
 import sys
 
@@ -85,6 +86,32 @@ def test_the_command_prints_markdown_and_exits_by_the_verdict(tmp_path):
         [sys.executable, "-m", "harness.compare", tmp_path / "a", tmp_path / "a"], capture_output=True
     )
     assert same.returncode == cli.OK
+
+
+def test_what_the_figures_may_come_from_is_noted(tmp_path, capsys):
+    known = {"workload": "1", "source": "1", "commit": "other"}
+    machine = records.MACHINE | {"affinity": "0"}
+    runs = pair(tmp_path, a=known, b=known | {"workload": "2", "source": "2"}, machine=machine)
+    facts = json.loads((runs[1].folder / "run.json").read_text())
+    facts |= {"machine": machine | {"affinity": "0,1"}, "software": {"numpy": "9"}}
+    (runs[1].folder / "run.json").write_text(json.dumps(facts))
+    facts |= {"machine": machine, "software": {"numpy": "8"}}
+    (runs[0].folder / "run.json").write_text(json.dumps(facts))
+    assert compare.main([str(run.folder) for run in runs]) == cli.OK
+    shown = capsys.readouterr().out
+    assert "note: A had another part of the machine than B: cores 0, not 0,1" in shown
+    assert "note: other versions in A: numpy 8, not 9" in shown
+    assert "note: 1 rows are not compared: the workload was edited in between, random-response" in shown
+    assert "note: source differs: fast" in shown
+    assert shown.count("are of other commits: other") == 2
+    assert "1 rows: 1 same" in shown, "the baseline's, which says nothing of its source"
+
+
+def test_processors_of_one_name_that_differ_are_not_compared(tmp_path):
+    a, b = pair(tmp_path)
+    b.provenance["machine"] = records.MACHINE | {"cpu_numbers": "another"}
+    with pytest.raises(ValueError, match="different machines"):
+        list(compare.rows(a, b, 0.05))
 
 
 @pytest.mark.parametrize("what", ["machine", "cells", "nothing"])

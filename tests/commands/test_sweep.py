@@ -180,12 +180,60 @@ def test_a_resume_of_another_grid_or_machine_is_refused(good_run):
     folder, _ = good_run
     done = sweep("--resume", folder, "--pixels", "9", check=2)
     assert "is of another grid: its pixels are (8,), not (9,)" in done.stderr
-    facts = json.loads((folder / "run.json").read_text())
     other = folder.parent / "other"
     other.mkdir()
-    facts["machine"] |= {"id": "0", "cpu": "Another CPU"}
-    (other / "run.json").write_text(json.dumps(facts))
-    assert "is of another machine: Another CPU" in sweep("--resume", other, check=2).stderr
+    for change, message in (
+        ({"machine": {"id": "0", "cpu": "Another CPU"}}, "is of another machine: Another CPU"),
+        ({"machine": {"cpu_numbers": "another"}}, "is of another machine"),
+        ({"machine": {"affinity": "777"}}, "was measured with another part of the machine: cores 777, not "),
+        ({"workloads": {"random-response": "0"}}, "the workload random-response was edited since"),
+    ):
+        facts = json.loads((folder / "run.json").read_text())
+        for key, changed in change.items():
+            facts[key] |= changed
+        (other / "run.json").write_text(json.dumps(facts))
+        done = sweep("--resume", other, check=2)
+        assert message in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_edited_plugin_is_not_resumed_and_a_row_says_what_commit_it_is_of(tmp_path):
+    plugin, folder = tmp_path / "own.py", tmp_path / "run"
+    code = "from implementations.cpu.vectorized import Vectorized\n\n\nclass Own(Vectorized):\n    name = 'own'\n"
+    plugin.write_text(code)
+    sweep("--plugin", plugin, "--solvers", "own", *QUICK, "--out", folder, check=0)
+    (record,) = Run.open(folder).records()
+    assert record["origin"]["machine"]["affinity"]
+    assert record["origin"]["software"]["numpy"] == np.__version__
+    assert record["row"]["workload"]
+    facts = json.loads((folder / "run.json").read_text()) | {"commit": "before"}
+    (folder / "run.json").write_text(json.dumps(facts))
+    next((folder / "cells").iterdir()).write_text("")
+    done = sweep("--resume", folder, check=0)
+    assert "is empty; not used" in done.stderr
+    assert "commit was before, is " in done.stdout
+    (again,) = Run.open(folder).records()
+    assert again["row"]["commit"] == record["row"]["commit"] != "before"
+    assert again["row"]["source"] == record["row"]["source"] != ""
+    plugin.write_text(f"{code}\n    spare = 1\n")
+    assert "the plugin with the solver own was edited since" in sweep("--resume", folder, check=2).stderr
+
+
+def test_a_run_in_which_nothing_could_run_has_no_figures_and_no_traceback(tmp_path):
+    common = ("--plugin", BAD, *QUICK, "--solvers")
+    assert "Traceback" not in sweep(*common, "unavailable", "--out", tmp_path / "a", check=0).stderr
+    assert "Traceback" not in sweep(*common, "raises", "--out", tmp_path / "b", check=3).stderr
+    assert rows_of(tmp_path / "a").status["unavailable"] == "skipped"
+
+
+def test_ctrl_c_while_the_libraries_are_imported_is_one_line():
+    process = subprocess.Popen([sys.executable, "-m", "harness.sweep"], stderr=subprocess.PIPE, text=True)
+    imported = lambda: "numpy" in Path(f"/proc/{process.pid}/maps").read_text()  # noqa: E731
+    while not imported():
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, "interrupted\n")
 
 
 def test_listing_as_json_has_the_stated_keys():

@@ -13,6 +13,7 @@ from harness.advice import evidence, gaps, held_out
 from harness.advice.candidates import Request, advise, best
 from harness.machine import facts
 from harness.records.run import Run
+from harness.workloads import specification
 from implementations.places import ROOT
 
 RESULTS = ROOT / "results"
@@ -316,3 +317,22 @@ def test_the_decision_table_has_where_a_device_overtakes_the_cores(tmp_path, cap
     assert [leg["solver"] for leg in both] == ["baseline", "quick"]
     truth = 0.09 / (slow(1, 34) - 0.01) * 30 / 29
     assert both[1]["from_pixels"] == pytest.approx(truth, rel=0.3)
+
+
+def test_records_of_another_workload_or_part_of_the_machine_are_left_out_and_changed_source_is_said(tmp_path):
+    known = {"workload": specification.load("random-response").fingerprint, "source": "0"}
+
+    def made(name, machine=MACHINE, **columns):
+        laws = {"numba": fast, "mine": slow}
+        return write_run(tmp_path / name, laws, pixels=(200,), bins=(34,), machine=machine, **columns).folder
+
+    kept, edited = made("kept", numba=known, mine=known), made("edited", numba={"workload": "0"})
+    pinned, other = made("pinned", MACHINE | {"affinity": "7"}), made("other", MACHINE | {"cpu_numbers": "another"})
+    found = evidence.gather([kept, edited, pinned, other], MACHINE)
+    assert f"{kept} (2026-01-01, commit abc; source changed since: numba)" in found.used
+    assert found.left_out == [
+        f"{edited}: its rows of random-response, which was edited since",
+        f"{pinned}: measured with another part of the machine, cores 7, not {MACHINE['affinity']}",
+        f"{other}: another machine, {MACHINE['id']} ({MACHINE['cpu']})",
+    ]
+    assert set(found.table.run_folder) == {str(kept)}
