@@ -119,7 +119,7 @@ class Run:
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Every record, in file-name order."""
-        for path in sorted((self.folder / CELLS).glob("*.json")):
+        for path in sorted((self.folder / CELLS).glob("[!.]*.json")):
             if (record := self._record(path)) is not None:
                 yield record
 

@@ -144,6 +144,16 @@ def test_a_damaged_record_is_named_once_left_out_and_measured_anew(good, kind, c
     assert sorted(Run.open(run.folder).table().solver) == ["baseline", "fast"]
 
 
+def test_what_a_killed_write_left_is_no_record_and_goes(good, capsys):
+    run, path = good
+    left = path.with_name(f".{path.stem}.abc.json")
+    shutil.copy(path, left)
+    assert len(list(run.records())) == 2
+    with run.scratch():
+        assert not left.exists()
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("folder", sorted(path.parent.name for path in (ROOT / "results").glob("*/run.json")))
 def test_committed_records_are_all_good(folder, capsys):
     run = Run.open(ROOT / "results" / folder)
