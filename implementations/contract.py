@@ -324,6 +324,10 @@ class Solver(ABC):
         """
         return {}
 
+    def promise_as(self, other: "type[Solver]") -> None:
+        """Promise what another solver does, which computes inside of this one."""
+        vars(self).update(accuracy=other.accuracy, bounds=other.bounds, leaves_out=other.leaves_out)
+
     def run(self, problem: Problem) -> Solution:
         """prepare, solve and collect in one call, for callers that do not time them."""
         state = self.prepare(problem)

@@ -14,15 +14,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 
 from harness.machine import facts
+from harness.measure import family
 from harness.records.files import plain, write_atomically
 from harness.upkeep import mapfile
 from implementations import command_line as cli
@@ -98,14 +97,8 @@ def _watched(command: list[str], cores: list[int]) -> tuple[float, float]:
     """
     start, peak = time.perf_counter(), 0.0
     with subprocess.Popen(command, preexec_fn=lambda: os.sched_setaffinity(0, cores)) as process:
-        watched = psutil.Process(process.pid)
         while process.poll() is None:
-            resident = 0
-            with suppress(psutil.NoSuchProcess):
-                for one in (watched, *watched.children(recursive=True)):
-                    with suppress(psutil.NoSuchProcess):
-                        resident += one.memory_info().rss
-            peak = max(peak, resident / 2**20)
+            peak = max(peak, family.held_mb(os.getpid()))
             time.sleep(LOOK_S)
     if process.returncode:
         raise RuntimeError(f"implementations.invert ended with exit code {process.returncode}")

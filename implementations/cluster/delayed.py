@@ -43,7 +43,7 @@ class DaskDelayed(Solver):
         if scheduler not in SCHEDULERS:
             raise ValueError(f"scheduler must be one of {', '.join(SCHEDULERS)}, got '{scheduler}'")
         self.inner, self.threads, self.block, self.scheduler = inner, threads, block, scheduler
-        vars(self).update(accuracy=inner.kind().accuracy, bounds=inner.kind().bounds)
+        self.promise_as(inner.kind())
 
     @classmethod
     def available(cls) -> tuple[bool, str]:

@@ -77,7 +77,7 @@ class Processes(Solver):
         if not isinstance(workers, int) or workers < 1:
             raise ValueError(f"workers must be a whole number of at least 1, got {workers}")
         self.inner, self.workers = inner, workers
-        vars(self).update(accuracy=inner.kind().accuracy, bounds=inner.kind().bounds)
+        self.promise_as(inner.kind())
 
     def prepare(self, problem: Problem) -> State:
         """Put the pixels where all processes map them; the first time, start these. RuntimeError when one can't."""

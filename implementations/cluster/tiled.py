@@ -94,7 +94,7 @@ class DaskTiled(Solver):
             if parse_bytes(memory) <= 0:
                 raise ValueError(f"memory must be > 0 bytes, got {memory}")
         self.make = partial(inner, 1 if scheduler else each)
-        vars(self).update(accuracy=inner.kind().accuracy, bounds=inner.kind().bounds)
+        self.promise_as(inner.kind())
 
     @classmethod
     def available(cls) -> tuple[bool, str]:
