@@ -37,9 +37,9 @@ test-newer:
 test-long: $(VENV)/.installed-dev test-lowest
 	$(BIN)/python -m pytest -m slow
 
-# What a solver's answer or a sweep's table could change by.
+# What a solver's answer or a sweep's table could change by. Old libraries use what newer ones beneath them deprecate.
 test-lowest: $(LOWEST)/.installed
-	$(LOWEST)/bin/python -m pytest -m "not slow" -n 2 --hypothesis-profile=ci tests/implementations tests/commands/test_sweep.py
+	$(LOWEST)/bin/python -m pytest -W ignore::DeprecationWarning -m "not slow" -n 2 --hypothesis-profile=ci tests/implementations tests/commands/test_sweep.py
 
 # Real AIA images and AIA's response, as data on any Python, into .cache/; and astropy, which reads them.
 data: $(VENV)/.installed-aia
