@@ -5,14 +5,15 @@ can't be inverted never raise, every count and error of a pixel must be finite a
 (published codes look at the product of the counts), and one core is used unless the solver is told otherwise.
 """
 
-import functools
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from implementations import arguments
 from implementations.contract import OUTPUTS, Array, Options, Problem, Solution, Status, as_problem
 from implementations.maths import response
 from implementations.maths.uncertainty import HALF_WIDTH_TO_SIGMA
@@ -99,30 +100,19 @@ def dn2dem(
 
     Raises ValueError, naming the argument, on shapes that don't fit or settings out of range.
     """
-    if _is_lazy(dn_in, edn_in):
-        return _lazily(dn2dem, locals(), ("dn_in", "edn_in"), len(np.asarray(temps)) - 1)
-    dn, edn = _counts(dn_in, edn_in)
+    dn, edn = arguments.counts(dn_in, edn_in)
     leading, channels = dn.shape[:-1], dn.shape[-1]
-    logt, dlogt = response.bins_of(np.asarray(temps, dtype=np.float64))
-    tresp, tresp_logt = np.asarray(tresp, dtype=np.float64), np.asarray(tresp_logt, dtype=np.float64)
-    if tresp.ndim != 2 or tresp.shape[1] != channels or tresp_logt.shape != tresp.shape[:1]:
-        raise ValueError(
-            f"tresp and tresp_logt have shapes {tresp.shape} and {tresp_logt.shape}, expected (N, {channels}) and (N,)"
-        )
+    logt, dlogt = response.bins_of(arguments.temperature_edges(temps))
+    table = arguments.response_table(tresp, tresp_logt, channels)
     if nmu <= NMU_DEFAULT:
         nmu = NMU_MAP if leading else NMU_ONE_PIXEL
-    options = Options(reg_tweak, 1 if non_pos else max_iter, rgt_fact, nmu, _mask(gloci), l_emd or emd_int)
-    rmatrix = response.response_matrix(tresp, tresp_logt, logt, dlogt, emd_int)
-    norm = _norm(dem_norm0, leading, len(logt))
-    problem = as_problem(dn.reshape(-1, channels), edn.reshape(-1, channels), rmatrix, logt, dlogt, options, norm)
-    solution = _solved(problem, solver, progress)
-    if warn:
-        _warn(solution)
-    dem, edem, elogt, chisq, dn_reg = _rescaled(problem, solution) if rscl else _outputs(solution)
+    steps = 1 if non_pos else max_iter
+    options = Options(reg_tweak, steps, rgt_fact, nmu, arguments.mask(gloci), l_emd or emd_int)
+    rmatrix = response.response_matrix(*table, logt, dlogt, emd_int)
+    constants = arguments.constants(rmatrix, logt, dlogt, options, channels)
+    norm = arguments.weights(dem_norm0, leading, len(logt))
     unit = _unit(logt, dlogt, emd_int, emd_ret)
-    shaped = (dem * unit, edem * unit, elogt * HALF_WIDTH_TO_SIGMA, chisq, dn_reg)
-    dem, edem, elogt, chisq, dn_reg = (a.reshape((*leading, *a.shape[1:])) for a in shaped)
-    return dem, edem, elogt, chisq if leading else chisq[()], dn_reg
+    return _Inversion(constants, solver, unit, HALF_WIDTH_TO_SIGMA, warn, rscl).of(dn, edn, norm, progress)
 
 
 def demmap(
@@ -154,76 +144,51 @@ def demmap(
     (P,), dn_reg (P, F). Dask arrays give dask arrays. Raises ValueError, naming the argument, on shapes that don't fit
     or settings out of range.
     """
-    if _is_lazy(dd, ed):
-        return _lazily(demmap, locals(), ("dd", "ed"), len(np.asarray(rmatrix)))
-    dn, edn = _counts(dd, ed)
-    if dn.ndim != 2:
-        raise ValueError(f"dd has shape {dn.shape}, expected (pixels, channels)")
-    bins = np.asarray(rmatrix).shape[0]
-    norm = _norm(dem_norm0, dn.shape[:1], bins)
-    options = Options(reg_tweak, max_iter, rgt_fact, nmu, _mask(glc), l_emd)
-    problem = as_problem(dn, edn, rmatrix, logt, dlogt, options, norm)
-    solution = _solved(problem, solver, progress)
-    if warn:
-        _warn(solution)
-    return _rescaled(problem, solution) if rscl else _outputs(solution)
+    dn, edn = arguments.pixel_list(dd, ed)
+    options = Options(reg_tweak, max_iter, rgt_fact, nmu, arguments.mask(glc), l_emd)
+    constants = arguments.constants(rmatrix, logt, dlogt, options, dn.shape[1])
+    norm = arguments.weights(dem_norm0, dn.shape[:1], constants.sizes[2])
+    return _Inversion(constants, solver, 1.0, 1.0, warn, rscl).of(dn, edn, norm, progress)
 
 
-def _is_lazy(*arrays: Any) -> bool:
-    """Whether one is a dask array; Dask is not imported to find out."""
-    return any(type(array).__module__.startswith("dask.array") for array in arrays)
+@dataclass(frozen=True, eq=False)
+class _Inversion:
+    """A checked call, all but its pixels."""
 
+    constants: Problem
+    solver: str
+    unit: float | Array
+    """What `dem` and `edem` are multiplied by, and `elogt` by `width`."""
+    width: float
+    warn: bool
+    rscl: bool
 
-def _lazily(call: Any, arguments: dict[str, Any], pixels: tuple[str, str], bins: int) -> Any:
-    """`call` with those arguments for every block of the arrays named by `pixels`; all but the pixels is checked now.
+    def of(self, dn: Any, edn: Any, norm: Any, progress: bool) -> Any:
+        """The outputs of those pixels; dask arrays of dask arrays."""
+        if not arguments.is_lazy(dn, edn):
+            return self(dn, edn, norm, progress)
+        from implementations.cluster import arrays as cluster_arrays
 
-    Raises ValueError as `call` does, and for a solver that starts workers: a task is in one already.
-    """
-    from implementations.cluster import arrays as cluster_arrays
+        if Registry().load(self.solver).device == "cluster":
+            raise ValueError(
+                f"solver '{self.solver}' starts workers, which dask arrays have already; name the one to run in them"
+            )
+        return cluster_arrays.outputs(self, dn, edn, norm, self.constants.sizes[2])
 
-    kept = {k: v for k, v in arguments.items() if k not in (*pixels, "dem_norm0", "progress")}
-    dn, edn, norm = (arguments[name] for name in (*pixels, "dem_norm0"))
-    if Registry().load(kept["solver"]).device == "cluster":
-        raise ValueError(
-            f"solver '{kept['solver']}' starts workers, which dask arrays have already; name the one to run in them"
-        )
-    if np.ndim(norm) > 1 and np.shape(norm) != (*np.shape(dn)[:-1], bins):
-        raise ValueError(f"dem_norm0 has shape {np.shape(norm)}, expected {(bins,)} or {(*np.shape(dn)[:-1], bins)}")
-    block = functools.partial(_block, call, pixels, kept)
-    nothing = np.empty((0, np.shape(dn)[-1]))
-    _block(call, pixels, {**kept, "solver": "baseline"}, nothing, nothing, None if np.ndim(norm) > 1 else norm)
-    return cluster_arrays.outputs(block, dn, edn, norm, bins)
-
-
-def _block(call: Any, pixels: tuple[str, str], kept: dict[str, Any], dn: Array, edn: Array, norm: Any) -> Outputs:
-    return call(**{pixels[0]: dn, pixels[1]: edn}, **kept, dem_norm0=norm)
-
-
-def _counts(dn: ArrayLike, edn: ArrayLike) -> tuple[Array, Array]:
-    """Counts and errors as float64 arrays of one shape, one to four axes."""
-    counts, errors = np.asarray(dn, dtype=np.float64), np.asarray(edn, dtype=np.float64)
-    if not 1 <= counts.ndim <= 4:
-        raise ValueError(f"the counts have shape {counts.shape}, expected one to four axes, channels last")
-    if errors.shape != counts.shape:
-        raise ValueError(f"the errors have shape {errors.shape}, expected that of the counts, {counts.shape}")
-    return counts, errors
-
-
-def _mask(gloci: int | ArrayLike) -> int | tuple[int, ...]:
-    mask = np.asarray(gloci)
-    return int(mask) if mask.ndim == 0 else tuple(mask.tolist())
-
-
-def _norm(dem_norm0: ArrayLike | None, leading: tuple[int, ...], bins: int) -> Array | None:
-    """User weights (P, T), those of one pixel repeated for all."""
-    if dem_norm0 is None:
-        return None
-    norm = np.asarray(dem_norm0, dtype=np.float64)
-    if norm.shape not in ((bins,), (*leading, bins)):
-        raise ValueError(f"dem_norm0 has shape {norm.shape}, expected {(bins,)} or {(*leading, bins)}")
-    if not np.isfinite(norm).all():
-        raise ValueError(f"dem_norm0 has values that are not finite, shape {norm.shape}")
-    return np.broadcast_to(norm, (*leading, bins)).reshape(-1, bins)
+    def __call__(self, dn: Array, edn: Array, norm: Array | None, progress: bool = False) -> Outputs:
+        """The outputs of counts and errors (..., F) with user weights (T,) or (..., T)."""
+        c, leading = self.constants, dn.shape[:-1]
+        _, channels, bins = c.sizes
+        rows = None if norm is None else np.broadcast_to(norm, (*leading, bins)).reshape(-1, bins)
+        pixels = np.reshape(dn, (-1, channels)), np.reshape(edn, (-1, channels))
+        problem = as_problem(*pixels, c.rmatrix, c.logt, c.dlogt, c.options, rows)
+        solution = _solved(problem, self.solver, progress)
+        if self.warn:
+            _warn(solution)
+        dem, edem, elogt, chisq, dn_reg = _rescaled(problem, solution) if self.rscl else _outputs(solution)
+        shaped = (dem * self.unit, edem * self.unit, elogt * self.width, chisq, dn_reg)
+        dem, edem, elogt, chisq, dn_reg = (a.reshape((*leading, *a.shape[1:])) for a in shaped)
+        return dem, edem, elogt, chisq if leading else chisq[()], dn_reg
 
 
 def _solved(problem: Problem, spec: str, progress: bool) -> Solution:
@@ -272,4 +237,4 @@ def _warn(solution: Solution) -> None:
     counts: NDArray[np.int64] = np.bincount(solution.status, minlength=len(Status))
     for status, what in ((Status.INVALID, "invalid counts or errors"), (Status.HIT_MAX_ITER, "negative bins left")):
         if counts[status]:
-            warnings.warn(f"{counts[status]} of {len(solution.status)} pixels have {what}", stacklevel=3)
+            warnings.warn(f"{counts[status]} of {len(solution.status)} pixels have {what}", stacklevel=5)

@@ -14,7 +14,7 @@ ROWS = {
         "solver_faults",
         "maths compiled executors describe",
         "baseline cluster aia",
-        "cpu",
+        "cpu arguments",
         "gpu peers",
         "registry",
         "api large_maps",
