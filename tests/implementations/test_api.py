@@ -181,3 +181,16 @@ def test_temperature_edges_too_uneven_for_the_published_centres_are_refused():
     edges = 10 ** np.array([5.7, 6.5, 6.6, 6.7, 6.8])
     with pytest.raises(ValueError, match="logt must be finite and increasing"):
         implementations.dn2dem(FILE["map dn"], FILE["map edn"], FILE["tresp"], FILE["tresp_logt"], edges)
+
+
+@pytest.mark.parametrize(
+    ("temps", "message"),
+    [
+        ([1e6, 2e6, 3e6], r"temps has shape \(3,\), expected \(T\+1,\), the edges of T >= 3 bins"),
+        ([4e6, 3e6, 2e6, 1e6], "temps must be finite, > 0 and increasing, K; got 4e\\+06 to 1e\\+06"),
+        ([0, 1e6, 2e6, 3e6], "temps must be finite, > 0 and increasing, K; got 0 to 3e\\+06"),
+    ],
+)
+def test_temperature_edges_that_bound_no_bins_are_named(temps, message):
+    with pytest.raises(ValueError, match=message):
+        implementations.dn2dem(FILE["map dn"], FILE["map edn"], FILE["tresp"], FILE["tresp_logt"], temps)
