@@ -7,25 +7,34 @@ grid ends at the very point that a scan of all of it would have chosen, wherever
 # mypy: allow-untyped-defs
 
 import math
-from collections import namedtuple
+from typing import Any, NamedTuple
 
 from implementations.compiled.jit import part
 from implementations.compiled.simd import LANES, broadcast, count_less, load, read, splat, store, where_less
 
-Grid = namedtuple("Grid", "energy projection unfitted lane rank power excess lanes sign points")
-"""One lane's s^2, U^T d and |d - U U^T d|^2, and its grid of `points`: power[l] = 1 / mu[l] for the first LANES,
-power[LANES + b] = mu[i] / mu[i + 2^b * LANES]; sign: -1 if mu falls along it, else 1; `excess`: working memory."""
+
+class Grid(NamedTuple):
+    """The regularisation grid of one lane."""
+
+    factors: Any
+    lane: int
+    rank: int
+    power: Any  # power[l] = 1 / mu[l] for the first LANES, power[LANES + b] = mu[i] / mu[i + 2^b * LANES]
+    excess: Any  # working memory
+    ramp: Any
+    points: int
+    sign: float  # -1 if mu falls along the grid, else 1
 
 
 @part
-def grid(energy, projection, unfitted, lane, rank, power, excess, lanes, points):
+def grid(factors, lane, rank, search, ramp, points):
     """The grid of one lane, from 1e-4 of the least s^2 to the greatest s."""
     low, high = math.inf, 0.0
     for k in range(rank):
-        size = energy[k * LANES + lane]
+        size = factors.energy[k * LANES + lane]
         if size > 0.0:  # else channels are linearly dependent
             low, high = min(low, size), max(high, size)
-    first, last = low * 1e-4, math.sqrt(high)
+    first, last, power = low * 1e-4, math.sqrt(high), search.power
     ratio = math.exp(math.log(first / last) / (points - 1))
     power[0] = 1.0 / first
     for i in range(1, LANES):
@@ -35,7 +44,7 @@ def grid(energy, projection, unfitted, lane, rank, power, excess, lanes, points)
     while points // LANES >> (b - LANES):
         power[b] = power[b - 1] * power[b - 1]
         b += 1
-    return Grid(energy, projection, unfitted, lane, rank, power, excess, lanes, -1.0 if last < first else 1.0, points)
+    return Grid(factors, lane, rank, power, search.excess, ramp, points, -1.0 if last < first else 1.0)
 
 
 @part
@@ -63,13 +72,13 @@ def excesses(g, block, target):
     The misfit is the sum of (u.d / (1 + s^2 / mu))^2, and what no mu can fit. Infinite beyond the grid.
     """
     r = load(g.power, 0) * splat(shift(g, block))
-    value, one = broadcast(g.unfitted, g.lane), splat(1.0)
+    value, one = broadcast(g.factors.unfitted, g.lane), splat(1.0)
     for k in range(g.rank):
         at = k * LANES + g.lane
-        term = broadcast(g.projection, at) / (one + broadcast(g.energy, at) * r)
+        term = broadcast(g.factors.projection, at) / (one + broadcast(g.factors.energy, at) * r)
         value = value + term * term
     value = (value - splat(target)) * splat(g.sign)
-    return where_less(load(g.lanes, 0), splat(float(g.points - block * LANES)), value, splat(math.inf))
+    return where_less(load(g.ramp, 0), splat(float(g.points - block * LANES)), value, splat(math.inf))
 
 
 @part

@@ -34,22 +34,25 @@ MAX_SWEEPS = 30
 
 
 @part
-def uniform_triangle(uniform, inverse_error, factor, channels, rank):
+def uniform_triangle(sizes, uniform, inverse_error, factor):
     """factor = R^T under L = 1/sqrt(dlogt), the same for all pixels but for the errors."""
-    for f in range(channels):
+    rank = sizes.rank
+    for f in range(sizes.channels):
         e = load(inverse_error, f * LANES)
         for k in range(rank):
             store(factor, (f * rank + k) * LANES, broadcast(uniform, f * rank + k) * e)
 
 
 @part
-def triangle(response, weight, inverse_error, root, panel, factor, channels, rank, bins, padded):
+def triangle(sizes, response, weight, inverse_error, factors):
     """factor = R^T of a vector of pixels, under the weights of each.
 
     A panel of bins at a time is reduced together with the R of those before it, so that the rows stay in the
     first-level cache. The errors scale whole rows of R^T, so they come last. Where there are fewer bins than channels,
     B itself is small enough.
     """
+    channels, rank, bins, padded = sizes
+    factor, root, panel = factors.matrix, factors.root, factors.panel
     for lane in range(LANES):
         for t in range(bins):
             write(root, t * LANES + lane, read(weight, lane * padded + t))
@@ -163,8 +166,9 @@ def orthogonalise(factor, pairs, channels, rank):
 
 
 @part
-def thin_svd(factor, pairs, counts, inverse_error, energy, projection, unfitted, channels, rank):
-    """`factor` = R^T becomes U; energy = s^2, projection = U^T d, unfitted = |d - U U^T d|^2."""
+def thin_svd(sizes, pairs, pixels, factors):
+    """The matrix R^T becomes U; energy = s^2, projection = U^T d, unfitted = |d - U U^T d|^2."""
+    channels, rank, factor = sizes.channels, sizes.rank, factors.matrix
     orthogonalise(factor, pairs, channels, rank)
     zero, one = splat(0.0), splat(1.0)
     for k in range(rank):
@@ -172,18 +176,18 @@ def thin_svd(factor, pairs, counts, inverse_error, energy, projection, unfitted,
         for f in range(channels):
             x = load(factor, (f * rank + k) * LANES)
             length2 = fma(x, x, length2)
-        store(energy, k * LANES, length2)
+        store(factors.energy, k * LANES, length2)
         unit = where_less(zero, length2, one / sqrt(length2), zero)
         along = zero
         for f in range(channels):
             u = load(factor, (f * rank + k) * LANES) * unit
             store(factor, (f * rank + k) * LANES, u)
-            along = fma(u, load(counts, f * LANES) * load(inverse_error, f * LANES), along)
-        store(projection, k * LANES, along)
+            along = fma(u, load(pixels.counts, f * LANES) * load(pixels.inverse_error, f * LANES), along)
+        store(factors.projection, k * LANES, along)
     rest = zero
     for f in range(channels):
-        d = load(counts, f * LANES) * load(inverse_error, f * LANES)
+        d = load(pixels.counts, f * LANES) * load(pixels.inverse_error, f * LANES)
         for k in range(rank):
-            d = d - load(factor, (f * rank + k) * LANES) * load(projection, k * LANES)
+            d = d - load(factor, (f * rank + k) * LANES) * load(factors.projection, k * LANES)
         rest = fma(d, d, rest)
-    store(unfitted, 0, rest)
+    store(factors.unfitted, 0, rest)

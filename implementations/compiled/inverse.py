@@ -7,16 +7,15 @@ from implementations.compiled.simd import LANES, any_less, broadcast, fma, load,
 
 
 @part
-def solution(
-    response, weight, at, factor, energy, projection, inverse_error, lane, mu, coefficient, dem, channels, rank, padded
-):
-    """dem of one lane; returns whether some bin is negative."""
+def solution(sizes, response, inverse_error, factors, lane, mu, weight, at, rows):
+    """dem of one lane, whose weights start at `at`; returns whether some bin is negative."""
+    channels, rank, padded, coefficient = sizes.channels, sizes.rank, sizes.padded, rows.coefficient
     for f in range(channels):
         coefficient[f] = 0.0
     for k in range(rank):
-        filtered = projection[k * LANES + lane] / (energy[k * LANES + lane] + mu)
+        filtered = factors.projection[k * LANES + lane] / (factors.energy[k * LANES + lane] + mu)
         for f in range(channels):
-            coefficient[f] += factor[(f * rank + k) * LANES + lane] * filtered
+            coefficient[f] += factors.matrix[(f * rank + k) * LANES + lane] * filtered
     for f in range(channels):
         coefficient[f] *= inverse_error[f * LANES + lane]
     zero = splat(0.0)
@@ -29,7 +28,7 @@ def solution(
             x = fma(c, load(response, f * padded + t), x)
             y = fma(c, load(response, f * padded + t + LANES), y)
         x, y = x * load(weight, at + t), y * load(weight, at + t + LANES)
-        store(dem, t, x)
-        store(dem, t + LANES, y)
+        store(rows.dem, t, x)
+        store(rows.dem, t + LANES, y)
         lowest = smaller(y, smaller(x, lowest))
     return any_less(lowest, zero)

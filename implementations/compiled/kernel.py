@@ -2,16 +2,12 @@
 
 Vectors (`compiled.simd`) run along the temperature bins, except in `compiled.factorise`, where they run across pixels.
 So pixels go through in blocks of LANES; a pixel's result depends neither on its neighbours nor on its lane. Nothing is
-allocated: a thread has one `Scratch` for all its tiles.
-
-F channels, R = min(F, T) singular values, S bins per row after padding with zeros. All arrays are flat: a row along the
-bins starts at f * S; a matrix across pixels has its element (f, k) of those pixels at (f * R + k) * LANES.
+allocated: a thread has one `Scratch` for all its tiles (`compiled.staging`).
 """
 
 # mypy: allow-untyped-defs
 
 import math
-from collections import namedtuple
 
 from implementations.compiled.constraint import given_weight, loci_weight, smoothed, solution_weight
 from implementations.compiled.discrepancy import grid, morozov, reciprocal
@@ -19,36 +15,24 @@ from implementations.compiled.factorise import thin_svd, triangle, uniform_trian
 from implementations.compiled.inverse import solution
 from implementations.compiled.jit import entry, fingerprint, part
 from implementations.compiled.simd import LANES, load, store
+from implementations.compiled.ticks import ERRORS, FACTORISATION, OTHER, POSITIVITY, SEARCH, WEIGHTS, WIDTH, mark, start
 from implementations.compiled.uncertainty import count, edem_and_rows, elogt_of, order_rows, profile_samples
 
 OK, HIT_MAX_ITER, INVALID = 0, 1, 2
 
-Setup = namedtuple(
-    "Setup",
-    "channels rank bins padded sorts pairs response loci fallback uniform width scale norm left near far position "
-    "dlogt ramp reg_tweak rgt_fact max_iter nmu l_emd self_normalised",
-)
-"""What all pixels share, read-only."""
-Scratch = namedtuple(
-    "Scratch",
-    "pixel guess counts inverse_error root panel factor energy projection unfitted coefficient power excess weight "
-    "line dem edem elogt wz gz reach bound bucket tally order limit sample sample_bound",
-)
-"""Working memory of one thread."""
-
 
 @part
-def blank(pixel, dem, edem, elogt, chisq, dn_reg, iterations, status):
+def blank(pixel, outputs):
     """The outputs of a pixel that can't be inverted."""
-    for t in range(dem.shape[1]):
-        dem[pixel, t] = edem[pixel, t] = elogt[pixel, t] = 0.0
-    for f in range(dn_reg.shape[1]):
-        dn_reg[pixel, f] = 0.0
-    chisq[pixel], iterations[pixel], status[pixel] = 0.0, 0, INVALID
+    for t in range(outputs.dem.shape[1]):
+        outputs.dem[pixel, t] = outputs.edem[pixel, t] = outputs.elogt[pixel, t] = 0.0
+    for f in range(outputs.dn_reg.shape[1]):
+        outputs.dn_reg[pixel, f] = 0.0
+    outputs.chisq[pixel], outputs.iterations[pixel], outputs.status[pixel] = 0.0, 0, INVALID
 
 
 @part
-def gather(dn, edn, first, last, pixel, counts, inverse_error, channels, outputs):
+def gather(dn, edn, first, last, channels, pixels, outputs):
     """The next valid pixels from `first` on into the lanes; returns how many, and where to go on."""
     found = 0
     while first < last and found < LANES:
@@ -56,143 +40,82 @@ def gather(dn, edn, first, last, pixel, counts, inverse_error, channels, outputs
         for f in range(channels):  # a NaN compares false
             valid &= 0.0 < dn[first, f] < math.inf and 0.0 < edn[first, f] < math.inf
         if valid:
-            pixel[found] = first
+            pixels.number[found] = first
             found += 1
         else:
-            blank(first, *outputs)
+            blank(first, outputs)
         first += 1
     for lane in range(LANES):
         if lane >= found:  # a copy of the first, so that every lane holds numbers
-            pixel[lane] = pixel[0]
+            pixels.number[lane] = pixels.number[0]
         for f in range(channels):
-            counts[f * LANES + lane] = dn[pixel[lane], f]
-            inverse_error[f * LANES + lane] = 1.0 / edn[pixel[lane], f]
+            pixels.counts[f * LANES + lane] = dn[pixels.number[lane], f]
+            pixels.inverse_error[f * LANES + lane] = 1.0 / edn[pixels.number[lane], f]
     return found, first
 
 
 @part
-def constrain(setup, scratch, lane):
+def constrain(setup, scratch, lane, ticks, since):
     """The weights of one lane; if self-normalised, from the factorisation under the uniform ones."""
-    s, w = setup, scratch
-    at = lane * s.padded
-    if len(s.norm) and given_weight(s.norm, w.pixel[lane], s.scale, s.l_emd, w.weight, at, s.bins):
-        return
-    if s.self_normalised:
-        g = grid(w.energy, w.projection, w.unfitted, lane, s.rank, w.power, w.excess, s.ramp, s.nmu)
-        w.guess[0] = morozov(g, s.channels * s.reg_tweak, w.guess[0])
-        solution(
-            s.response,
-            s.width,
-            0,
-            w.factor,
-            w.energy,
-            w.projection,
-            w.inverse_error,
-            lane,
-            1.0 / reciprocal(g, w.guess[0]),
-            w.coefficient,
-            w.dem,
-            s.channels,
-            s.rank,
-            s.padded,
-        )
-        solution_weight(w.dem, s.fallback, w.line, s.padded)
-    else:
-        loci_weight(s.loci, w.counts, lane, w.line, s.channels, s.padded)
-    smoothed(w.line, s.scale, s.l_emd, w.weight, at, s.bins, s.padded)
+    sizes, settings, c, w, rows = setup.sizes, setup.settings, setup.constraint, scratch, scratch.rows
+    at, l_emd = lane * sizes.padded, settings.l_emd
+    if not (len(c.norm) and given_weight(sizes, c.norm, w.pixels.number[lane], c.scale, l_emd, rows.weight, at)):
+        if settings.self_normalised:
+            since = mark(ticks, WEIGHTS, since)
+            g = grid(w.factors, lane, sizes.rank, w.search, setup.ramp, settings.nmu)
+            index = morozov(g, sizes.channels * settings.reg_tweak, w.search.guess[0])
+            w.search.guess[0] = index
+            since = mark(ticks, SEARCH, since)
+            mu, errors = 1.0 / reciprocal(g, index), w.pixels.inverse_error
+            solution(sizes, setup.response, errors, w.factors, lane, mu, c.width, 0, rows)
+            solution_weight(sizes, rows.dem, c.fallback, rows.line)
+        else:
+            loci_weight(sizes, c.loci, w.pixels.counts, lane, rows.line)
+        smoothed(sizes, rows.line, c.scale, l_emd, rows.weight, at)
+    return mark(ticks, WEIGHTS, since)
 
 
 @part
-def svd(setup, scratch):
-    """`thin_svd` of the pixels whose triangles are in scratch."""
-    s, w = setup, scratch
-    thin_svd(w.factor, s.pairs, w.counts, w.inverse_error, w.energy, w.projection, w.unfitted, s.channels, s.rank)
-
-
-@part
-def solve(setup, scratch, lane):
-    """The positivity loop of one lane: its dem, and returns the mu it ended with, iterations and status."""
-    s, w = setup, scratch
-    g = grid(w.energy, w.projection, w.unfitted, lane, s.rank, w.power, w.excess, s.ramp, s.nmu)
-    target, index, mu = s.channels * s.reg_tweak, w.guess[1], 0.0
-    negative, iterations = True, 0
-    while negative and iterations < s.max_iter:
+def solve(setup, scratch, lane, ticks, since):
+    """The positivity loop of one lane: its dem; returns the mu it ended with, iterations, status and the counter."""
+    sizes, settings, w = setup.sizes, setup.settings, scratch
+    g = grid(w.factors, lane, sizes.rank, w.search, setup.ramp, settings.nmu)
+    target, index, mu = sizes.channels * settings.reg_tweak, w.search.guess[1], 0.0
+    negative, iterations, at = True, 0, lane * sizes.padded
+    while negative and iterations < settings.max_iter:
         index = morozov(g, target, index)
+        since = mark(ticks, SEARCH, since)
         if iterations == 0:
-            w.guess[1] = index
-        mu = 1.0 / reciprocal(g, index)
-        negative = solution(
-            s.response,
-            w.weight,
-            lane * s.padded,
-            w.factor,
-            w.energy,
-            w.projection,
-            w.inverse_error,
-            lane,
-            mu,
-            w.coefficient,
-            w.dem,
-            s.channels,
-            s.rank,
-            s.padded,
-        )
+            w.search.guess[1] = index
+        mu, errors = 1.0 / reciprocal(g, index), w.pixels.inverse_error
+        negative = solution(sizes, setup.response, errors, w.factors, lane, mu, w.rows.weight, at, w.rows)
         iterations += 1
-        target *= s.rgt_fact
-    return mu, iterations, HIT_MAX_ITER if negative else OK
+        target *= settings.rgt_fact
+        since = mark(ticks, POSITIVITY, since)
+    return mu, iterations, HIT_MAX_ITER if negative else OK, since
 
 
 @part
-def finish(setup, scratch, lane, mu, dem, edem, elogt, chisq, dn_reg):
-    """The outputs of one lane whose dem is in scratch."""
-    s, w = setup, scratch
-    pixel, at = w.pixel[lane], lane * s.padded
-    residual = 0.0
-    for f in range(s.channels):
-        counts = count(s.response, f * s.padded, w.dem, s.padded)
-        dn_reg[pixel, f] = counts
-        residual += ((w.counts[f * LANES + lane] - counts) * w.inverse_error[f * LANES + lane]) ** 2
-    chisq[pixel] = residual / s.channels
-    greatest = edem_and_rows(
-        s.response,
-        w.weight,
-        at,
-        w.factor,
-        w.energy,
-        w.inverse_error,
-        lane,
-        mu,
-        w.coefficient,
-        w.edem,
-        w.wz,
-        w.gz,
-        w.reach,
-        w.bound,
-        s.channels,
-        s.rank,
-        s.padded,
-    )
-    if s.sorts:
-        order_rows(w.bound, greatest, w.bucket, w.tally, w.order, w.limit, s.bins)
-    profile_samples(w.wz, w.bound, s.left, s.near, s.far, w.sample, w.sample_bound, s.rank, s.padded)
-    elogt_of(
-        w.wz,
-        w.gz,
-        w.reach,
-        w.order,
-        w.limit,
-        w.sample,
-        w.sample_bound,
-        s.position,
-        s.dlogt,
-        w.elogt,
-        s.bins,
-        s.rank,
-        s.padded,
-    )
-    put(dem, pixel, w.dem, s.bins)
-    put(edem, pixel, w.edem, s.bins)
-    put(elogt, pixel, w.elogt, s.bins)
+def finish(setup, scratch, lane, mu, outputs, ticks, since):
+    """The outputs of one lane whose dem is in scratch; returns the counter."""
+    sizes, pixels, rows, profiles = setup.sizes, scratch.pixels, scratch.rows, scratch.profiles
+    pixel, residual = pixels.number[lane], 0.0
+    for f in range(sizes.channels):
+        counts = count(setup.response, f * sizes.padded, rows.dem, sizes.padded)
+        outputs.dn_reg[pixel, f] = counts
+        residual += ((pixels.counts[f * LANES + lane] - counts) * pixels.inverse_error[f * LANES + lane]) ** 2
+    outputs.chisq[pixel] = residual / sizes.channels
+    greatest = edem_and_rows(sizes, setup.response, pixels.inverse_error, scratch.factors, lane, mu, rows, profiles)
+    since = mark(ticks, ERRORS, since)
+    if setup.settings.sorts:
+        order_rows(sizes.bins, profiles, greatest)
+    profile_samples(sizes, setup.samples, profiles)
+    elogt_of(sizes, setup.samples, profiles, rows.elogt)
+    since = mark(ticks, WIDTH, since)
+    put(outputs.dem, pixel, rows.dem, sizes.bins)
+    put(outputs.edem, pixel, rows.edem, sizes.bins)
+    put(outputs.elogt, pixel, rows.elogt, sizes.bins)
+    return mark(ticks, OTHER, since)
 
 
 @part
@@ -207,31 +130,33 @@ def put(output, pixel, row, bins):
         store(output, pixel * bins + bins - LANES, load(row, bins - LANES))
 
 
-def _compiled(sources):
-    """`invert`; as a variable of its closure, `sources` is part of its key in the cache."""
+def _compiled(version):
+    """`invert`. Numba's cache is keyed by the values that a kernel closes over: hence the version of its sources."""
 
     @entry
-    def invert(setup, scratch, dn, edn, first, last, dem, edem, elogt, chisq, dn_reg, iterations, status):
-        """Solve pixels first to last - 1."""
-        assert sources
-        s, w = setup, scratch
-        outputs = dem, edem, elogt, chisq, dn_reg, iterations, status
+    def invert(setup, scratch, dn, edn, first, last, outputs, ticks):
+        """Solve pixels first to last - 1; `ticks`, unless None, gets the cycles of each stage added."""
+        _ = version
+        sizes, pixels, factors = setup.sizes, scratch.pixels, scratch.factors
+        since = start(ticks)
         while first < last:
-            found, first = gather(dn, edn, first, last, w.pixel, w.counts, w.inverse_error, s.channels, outputs)
+            found, first = gather(dn, edn, first, last, sizes.channels, pixels, outputs)
+            since = mark(ticks, OTHER, since)
             if found == 0:
                 break
-            if s.self_normalised:
-                uniform_triangle(s.uniform, w.inverse_error, w.factor, s.channels, s.rank)
-                svd(s, w)
+            if setup.settings.self_normalised:
+                uniform_triangle(sizes, setup.constraint.uniform, pixels.inverse_error, factors.matrix)
+                thin_svd(sizes, setup.pairs, pixels, factors)
+                since = mark(ticks, FACTORISATION, since)
             for lane in range(LANES):
-                constrain(s, w, lane)
-            triangle(
-                s.response, w.weight, w.inverse_error, w.root, w.panel, w.factor, s.channels, s.rank, s.bins, s.padded
-            )
-            svd(s, w)
+                since = constrain(setup, scratch, lane, ticks, since)
+            triangle(sizes, setup.response, scratch.rows.weight, pixels.inverse_error, factors)
+            thin_svd(sizes, setup.pairs, pixels, factors)
+            since = mark(ticks, FACTORISATION, since)
             for lane in range(found):
-                mu, iterations[w.pixel[lane]], status[w.pixel[lane]] = solve(s, w, lane)
-                finish(s, w, lane, mu, dem, edem, elogt, chisq, dn_reg)
+                mu, iterations, status, since = solve(setup, scratch, lane, ticks, since)
+                outputs.iterations[pixels.number[lane]], outputs.status[pixels.number[lane]] = iterations, status
+                since = finish(setup, scratch, lane, mu, outputs, ticks, since)
 
     return invert
 

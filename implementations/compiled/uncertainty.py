@@ -52,38 +52,22 @@ def count(response, at, dem, padded):
 
 
 @part
-def edem_and_rows(
-    response,
-    weight,
-    at,
-    factor,
-    energy,
-    inverse_error,
-    lane,
-    mu,
-    coefficient,
-    edem,
-    wz,
-    gz,
-    reach,
-    bound,
-    channels,
-    rank,
-    padded,
-):
+def edem_and_rows(sizes, response, inverse_error, factors, lane, mu, rows, profiles):
     """edem, the rows wz and gz, reach = sqrt(sum over k of gz * Z) and bound = W * reach; returns the greatest bound.
 
     No element (i, t) of K-dagger K exceeds bound[i] * reach[t], by Cauchy and Schwarz. To form U diag(g) U^T and apply
     it to K would cost the square of the condition number; Z does not.
     """
-    gains = channels * rank
+    channels, rank, padded, coefficient = sizes.channels, sizes.rank, sizes.padded, rows.coefficient
+    wz, gz, at, gains = profiles.wz, profiles.gz, lane * sizes.padded, sizes.channels * sizes.rank
     for k in range(rank):
-        coefficient[gains + k] = 1.0 / (energy[k * LANES + lane] + mu)
+        coefficient[gains + k] = 1.0 / (factors.energy[k * LANES + lane] + mu)
         for f in range(channels):
-            coefficient[k * channels + f] = factor[(f * rank + k) * LANES + lane] * inverse_error[f * LANES + lane]
+            u = factors.matrix[(f * rank + k) * LANES + lane]
+            coefficient[k * channels + f] = u * inverse_error[f * LANES + lane]
     greatest = splat(0.0)
     for t in range(0, padded, 2 * LANES):
-        v, w = load(weight, at + t), load(weight, at + t + LANES)
+        v, w = load(rows.weight, at + t), load(rows.weight, at + t + LANES)
         variance_v = variance_w = reach_v = reach_w = v - v
         for k in range(rank):
             y = z = v - v
@@ -99,21 +83,22 @@ def edem_and_rows(
             store(gz, k * padded + t + LANES, h)
             variance_v, variance_w = fma(g, g, variance_v), fma(h, h, variance_w)
             reach_v, reach_w = fma(g, y, reach_v), fma(h, z, reach_w)
-        store(edem, t, v * sqrt(variance_v))
-        store(edem, t + LANES, w * sqrt(variance_w))
+        store(rows.edem, t, v * sqrt(variance_v))
+        store(rows.edem, t + LANES, w * sqrt(variance_w))
         reach_v, reach_w = sqrt(reach_v) * splat(SLACK), sqrt(reach_w) * splat(SLACK)
-        store(reach, t, reach_v)
-        store(reach, t + LANES, reach_w)
+        store(profiles.reach, t, reach_v)
+        store(profiles.reach, t + LANES, reach_w)
         bound_v, bound_w = v * reach_v, w * reach_w
-        store(bound, t, bound_v)
-        store(bound, t + LANES, bound_w)
+        store(profiles.bound, t, bound_v)
+        store(profiles.bound, t + LANES, bound_w)
         greatest = larger(bound_v, larger(bound_w, greatest))
     return highest(greatest)
 
 
 @part
-def products(rows, i0, i1, i2, i3, stride, gz, t, lanes, rank, padded):
+def products(sizes, rows, four, stride, gz, t, lanes):
     """Profiles at four rows, for the two vectors of bins at t."""
+    i0, i1, i2, i3 = four
     y, z = load(gz, t), load(gz, t + lanes)
     x = broadcast(rows, i0)
     a0, b0 = x * y, x * z
@@ -124,8 +109,8 @@ def products(rows, i0, i1, i2, i3, stride, gz, t, lanes, rank, padded):
     x = broadcast(rows, i3)
     a3, b3 = x * y, x * z
     row = 0
-    for _ in range(1, rank):
-        row, t = row + stride, t + padded
+    for _ in range(1, sizes.rank):
+        row, t = row + stride, t + sizes.padded
         y, z = load(gz, t), load(gz, t + lanes)
         x = broadcast(rows, row + i0)
         a0, b0 = fma(x, y, a0), fma(x, z, b0)
@@ -139,12 +124,14 @@ def products(rows, i0, i1, i2, i3, stride, gz, t, lanes, rank, padded):
 
 
 @part
-def order_rows(bound, greatest, bucket, tally, order, limit, bins):
+def order_rows(bins, profiles, greatest):
     """Sort rows by falling bound into classes; limit[j] bounds order[j] and all after it.
 
     Neighbours are often of one class, whose tally would have to wait for itself: so four distant rows are dealt with
     in turn. The lowest class, of most rows where the weights are peaked, is filled from the end without a tally.
     """
+    bound, bucket, tally = profiles.bound, profiles.bucket, profiles.tally
+    order, limit = profiles.order, profiles.limit
     scale, step = (BUCKETS - 0.001) / greatest, greatest / (BUCKETS - 0.001)
     for b in range(BUCKETS):
         tally[b] = 0
@@ -173,34 +160,35 @@ def order_rows(bound, greatest, bucket, tally, order, limit, bins):
 
 
 @part
-def profile_peak(wz, gz, reach, order, limit, t, lanes, bins, rank, padded):
+def profile_peak(sizes, profiles, t, lanes):
     """Greatest values of the profiles of the two vectors of bins at t; at least 0, as profile t has bin t >= 0.
 
     The first rows that can't reach the peaks found so far, in any of the profiles, end the search.
     """
-    reach_a, reach_b = load(reach, t), load(reach, t + lanes)
+    order, reach_a, reach_b = profiles.order, load(profiles.reach, t), load(profiles.reach, t + lanes)
     a = b = reach_a - reach_a
-    for j in range(0, bins, 4):
-        bound = broadcast(limit, j)
+    for j in range(0, sizes.bins, 4):
+        bound = broadcast(profiles.limit, j)
         if not (any_less(a, bound * reach_a) or any_less(b, bound * reach_b)):
             break
-        i0, i1, i2, i3 = read(order, j), read(order, j + 1), read(order, j + 2), read(order, j + 3)
-        a0, a1, a2, a3, b0, b1, b2, b3 = products(wz, i0, i1, i2, i3, padded, gz, t, lanes, rank, padded)
+        four = read(order, j), read(order, j + 1), read(order, j + 2), read(order, j + 3)
+        a0, a1, a2, a3, b0, b1, b2, b3 = products(sizes, profiles.wz, four, sizes.padded, profiles.gz, t, lanes)
         a = larger(a, larger(larger(a0, a1), larger(a2, a3)))
         b = larger(b, larger(larger(b0, b1), larger(b2, b3)))
     return a, b
 
 
 @part
-def profile_samples(wz, bound, left, near, far, sample, sample_bound, rank, padded):
+def profile_samples(sizes, samples, profiles):
     """Twice the rows wz at the sample points: twice, to be compared with the peak itself; and bounds of each four."""
+    wz, bound, sample, sample_bound = profiles.wz, profiles.bound, profiles.sample, profiles.sample_bound
     for j in range(ROWS):
-        at, x, y = read(left, j), read(near, j), read(far, j)
+        at, x, y = read(samples.left, j), read(samples.near, j), read(samples.far, j)
         most = read(bound, at) * x + read(bound, at + 1) * y
         write(sample_bound, j // 4, max(most, read(sample_bound, j // 4)) if j % 4 else most)
-        for k in range(rank):
+        for k in range(sizes.rank):
             write(sample, k * ROWS + j, read(wz, at) * x + read(wz, at + 1) * y)
-            at += padded
+            at += sizes.padded
 
 
 @part
@@ -210,15 +198,16 @@ def crossing(value, peak, position, first, last):
 
 
 @part
-def crossings(sample, sample_bound, gz, reach, position, t, lanes, peak_a, peak_b, rank, padded):
+def crossings(sizes, position, profiles, t, lanes, peak_a, peak_b):
     """First and last position whose sample reaches half the peak; first is position[ROWS], beyond all, if none does."""
     first_a = first_b = last_a = last_b = broadcast(position, ROWS)
-    reach_a, reach_b = load(reach, t), load(reach, t + lanes)
+    reach_a, reach_b = load(profiles.reach, t), load(profiles.reach, t + lanes)
     for j in range(0, ROWS, 4):
-        bound = broadcast(sample_bound, j // 4)
+        bound = broadcast(profiles.sample_bound, j // 4)
         if not (any_less(peak_a, bound * reach_a) or any_less(peak_b, bound * reach_b)):
             continue
-        a0, a1, a2, a3, b0, b1, b2, b3 = products(sample, j, j + 1, j + 2, j + 3, ROWS, gz, t, lanes, rank, padded)
+        four = j, j + 1, j + 2, j + 3
+        a0, a1, a2, a3, b0, b1, b2, b3 = products(sizes, profiles.sample, four, ROWS, profiles.gz, t, lanes)
         p = broadcast(position, j)
         first_a, last_a = crossing(a0, peak_a, p, first_a, last_a)
         first_b, last_b = crossing(b0, peak_b, p, first_b, last_b)
@@ -235,17 +224,12 @@ def crossings(sample, sample_bound, gz, reach, position, t, lanes, peak_a, peak_
 
 
 @part
-def elogt_of(wz, gz, reach, order, limit, sample, sample_bound, position, dlogt, elogt, bins, rank, padded):
-    """elogt, two vectors of bins at a time: half the distance of the outermost samples that reach half the peak.
-
-    `position` holds half of each sample's logt.
-    """
-    lanes = lanes_of(wz)
+def elogt_of(sizes, samples, profiles, elogt):
+    """elogt, two vectors of bins at a time: half the distance of the outermost samples that reach half the peak."""
+    position, dlogt, lanes = samples.position, samples.dlogt, lanes_of(profiles.wz)
     far = broadcast(position, ROWS)
-    for t in range(0, padded, 2 * lanes):
-        peak_a, peak_b = profile_peak(wz, gz, reach, order, limit, t, lanes, bins, rank, padded)
-        first_a, first_b, last_a, last_b = crossings(
-            sample, sample_bound, gz, reach, position, t, lanes, peak_a, peak_b, rank, padded
-        )
+    for t in range(0, sizes.padded, 2 * lanes):
+        peak_a, peak_b = profile_peak(sizes, profiles, t, lanes)
+        first_a, first_b, last_a, last_b = crossings(sizes, position, profiles, t, lanes, peak_a, peak_b)
         store(elogt, t, where_less(first_a, far, last_a - first_a, load(dlogt, t)))
         store(elogt, t + lanes, where_less(first_b, far, last_b - first_b, load(dlogt, t + lanes)))

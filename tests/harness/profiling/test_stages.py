@@ -1,6 +1,7 @@
 """Seconds by stage: the sums, the hooks, and the counting kernel held against the kernel."""
 
 import json
+import re
 import sys
 import threading
 import time
@@ -165,6 +166,21 @@ def test_the_counting_kernel_is_the_kernel(name, gloci, bins):
     for field in fields(expected):
         np.testing.assert_array_equal(getattr(got, field.name), getattr(expected, field.name))
     assert seconds["profile width"] > 0
+
+
+@pytest.mark.parametrize(("ticks", "counters"), [(None, 0), (np.zeros(7, np.int64), 2)])
+def test_only_the_kernel_that_counts_has_a_counter(ticks, counters):
+    import numba
+
+    from implementations.compiled.ticks import mark, start
+
+    @numba.njit
+    def counted(ticks):
+        return mark(ticks, 0, start(ticks))
+
+    counted(ticks)
+    (code,) = counted.inspect_llvm().values()
+    assert len(re.findall("call i64 @llvm.readcyclecounter", code)) == counters
 
 
 def test_the_profile_shows_the_stages(tmp_path):

@@ -17,7 +17,7 @@ from structure import Tree
 from harness.judge import quality
 from harness.workloads import problem as workload
 from implementations.baseline import regularisation
-from implementations.compiled import jit, tiles
+from implementations.compiled import jit, staging, tiles
 from implementations.compiled.discrepancy import excess_at, grid, morozov
 from implementations.compiled.kernel import invert
 from implementations.compiled.simd import LANES
@@ -158,14 +158,14 @@ def test_dead_pixels_among_good_ones_do_not_touch_them():
 
 
 @numba.njit(_nrt=False)
-def chosen_point(energy, projection, unfitted, lane, rank, power, excess, ramp, nmu, target, guess):
-    g = grid(energy, projection, unfitted, lane, rank, power, excess, ramp, nmu)
+def chosen_point(factors, search, ramp, lane, rank, nmu, target, guess):
+    g = grid(factors, lane, rank, search, ramp, nmu)
     return morozov(g, target, guess)
 
 
 @numba.njit(_nrt=False)
-def scanned_point(energy, projection, unfitted, lane, rank, power, excess, ramp, nmu, target):
-    g = grid(energy, projection, unfitted, lane, rank, power, excess, ramp, nmu)
+def scanned_point(factors, search, ramp, lane, rank, nmu, target):
+    g = grid(factors, lane, rank, search, ramp, nmu)
     best, least = 0, np.inf
     for index in range(nmu):
         distance = abs(excess_at(g, index, target))
@@ -192,8 +192,10 @@ def test_bisection_ends_where_a_scan_of_the_grid_does(exponents, level, projecti
     assume(span / (nmu - 1) > 1e-9)  # else the points are one, and their misfits differ by rounding alone
     energy, along, rest = (np.full(shape, np.nan) for shape in ((rank, LANES), (rank, LANES), LANES))
     energy[:, lane], along[:, lane], rest[lane] = s**2, projection[:rank], unfitted
-    tables = np.zeros(64 + LANES), np.zeros(LANES), np.arange(float(LANES))
-    work = (energy.ravel(), along.ravel(), rest, lane, rank, *tables, nmu, target)
+    unused = np.empty(0)
+    factors = staging.Factors(unused, energy.ravel(), along.ravel(), rest, unused, unused)
+    search = staging.Search(np.zeros(2, np.intp), np.zeros(64 + LANES), np.zeros(LANES))
+    work = (factors, search, np.arange(float(LANES)), lane, rank, nmu, target)
     assert chosen_point(*work, round(start * (nmu - 1))) == scanned_point(*work)
 
 
@@ -269,5 +271,5 @@ def test_rows_left_out_change_nothing(solver, gloci, name, monkeypatch):
     """Sorted rows and an early end of the search for a profile's peak give the very same resolution."""
     problem = problem_of(name, 40, 150, gloci=gloci)
     sorted_rows = solver().run(problem)
-    monkeypatch.setattr(tiles, "SORT_FROM", 10**9)
+    monkeypatch.setattr(staging, "SORT_FROM", 10**9)
     np.testing.assert_array_equal(sorted_rows.elogt, solver().run(problem).elogt)
