@@ -61,7 +61,8 @@ def dn2dem(
     temps
         Edges of the T >= 3 temperature bins, (T+1,), K.
     solver
-        Name of a registered solver, or `name[key=value,...]`.
+        Name of a registered solver, or `name[key=value,...]`; dask arrays bring workers of their own, so none that
+        starts any.
     reg_tweak, max_iter, rgt_fact
         Chi-squared per channel aimed at; most solves while some bin is negative; factor on the aim at each of them.
     gloci
@@ -93,12 +94,30 @@ def dn2dem(
     dn_reg
         (..., F), counts of the recovered DEM, DN s-1 px-1.
 
+    Raises
+    ------
+    ValueError
+        Naming the argument, what was given and what is expected, on shapes that don't fit, settings out of range or an
+        unknown solver.
+    RuntimeError
+        With the reason, when this machine can't run the solver.
+
+    Notes
+    -----
     Leading axes are those of dn_in: a 1 x N map comes back as (1, N, T). Pixels with a count or error that is not
-    finite and positive are zeros.
+    finite and positive are zeros. Dask arrays give dask arrays, computed when they are, a block of pixels a task.
 
-    Dask arrays give dask arrays, computed when they are, a block of pixels a task.
-
-    Raises ValueError, naming the argument, on shapes that don't fit or settings out of range.
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from implementations import dn2dem
+    >>> tresp_logt = np.linspace(5.5, 7.5, 41)
+    >>> peaks = np.array([5.8, 6.0, 6.2, 6.4, 6.8, 7.1])
+    >>> tresp = 1e-24 * np.exp(-0.5 * ((tresp_logt[:, None] - peaks) / 0.2) ** 2)
+    >>> dn = np.full((4, 5, 6), 100.0)  # a map of 4 x 5 pixels, six channels
+    >>> dem, edem, elogt, chisq, dn_reg = dn2dem(dn, 0.1 * dn, tresp, tresp_logt, np.logspace(5.7, 7.2, 31))
+    >>> dem.shape, elogt.shape, chisq.shape, dn_reg.shape
+    ((4, 5, 30), (4, 5, 30), (4, 5), (4, 5, 6))
     """
     dn, edn = arguments.counts(dn_in, edn_in)
     leading, channels = dn.shape[:-1], dn.shape[-1]
@@ -136,13 +155,54 @@ def demmap(
 ) -> Outputs:
     """The inversion below `dn2dem`, for a list of pixels and a response matrix that is made already.
 
-    dd, ed (P, F): counts and errors, DN s-1 px-1. rmatrix (T, F): response times bin width times 1e15. logt, dlogt
-    (T,): bin centres and widths. glc (F,): mask of channels whose EM loci shape the constraint, all 0 for
-    self-normalised. dem_norm0 (T,) or (P, T). The rest as in `dn2dem`.
+    Parameters
+    ----------
+    dd, ed
+        Counts and their standard errors (P, F), DN s-1 px-1.
+    rmatrix
+        Response times bin width times 1e15 (T, F), 1e-15 DN cm5 K s-1 px-1.
+    logt, dlogt
+        Bin centres (T,), log10 K, and widths (T,), dex.
+    glc
+        Mask (F,) of the channels whose EM loci shape the constraint, all 0 for self-normalised.
+    solver, reg_tweak, max_iter, rgt_fact, warn, l_emd, rscl, progress
+        As in `dn2dem`.
+    dem_norm0
+        Shape of the constraint given by the user, (T,) or (P, T); all ones, or 0 at first, means none.
+    nmu
+        Points of the regularisation grid.
 
-    Returns dem, edem (P, T) in 1e15 cm-5 K-1, elogt (P, T) in dex as half of the full width at half maximum, chisq
-    (P,), dn_reg (P, F). Dask arrays give dask arrays. Raises ValueError, naming the argument, on shapes that don't fit
-    or settings out of range.
+    Returns
+    -------
+    dem, edem
+        (P, T), 1e15 cm-5 K-1, with standard errors.
+    elogt
+        (P, T), temperature resolution as half of the full width at half maximum, dex.
+    chisq
+        (P,), squared normalised residuals per channel.
+    dn_reg
+        (P, F), counts of the recovered DEM, DN s-1 px-1.
+
+    Raises
+    ------
+    ValueError, RuntimeError
+        As `dn2dem` does.
+
+    Notes
+    -----
+    Dask arrays give dask arrays.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from implementations import demmap
+    >>> logt, dlogt = np.linspace(5.75, 7.15, 15), np.full(15, 0.1)
+    >>> peaks = np.array([5.8, 6.0, 6.2, 6.4, 6.8, 7.1])
+    >>> rmatrix = 1e-3 * np.exp(-0.5 * ((logt[:, None] - peaks) / 0.2) ** 2)
+    >>> dn = np.full((7, 6), 100.0)  # seven pixels, six channels
+    >>> dem, edem, elogt, chisq, dn_reg = demmap(dn, 0.1 * dn, rmatrix, logt, dlogt, np.zeros(6))
+    >>> dem.shape, chisq.shape
+    ((7, 15), (7,))
     """
     dn, edn = arguments.pixel_list(dd, ed)
     options = Options(reg_tweak, max_iter, rgt_fact, nmu, arguments.mask(glc), l_emd)

@@ -30,21 +30,33 @@ class Status(IntEnum):
 class Options:
     """The algorithm's settings, in the names of the published code.
 
-    Raises ValueError when a value is outside its range.
+    Parameters
+    ----------
+    reg_tweak
+        Chi-squared per channel aimed at (Morozov's discrepancy), > 0.
+    max_iter
+        Most solves of one pixel's positivity loop, >= 1.
+    rgt_fact
+        Factor on the chi-squared target at each further pass of the positivity loop, > 0.
+    nmu
+        Points of the regularisation grid, >= 2.
+    gloci
+        Shape of the constraint: 0 self-normalised, 1 EM loci of all channels, or a 0/1 mask of length F.
+    l_emd
+        Constrain the emission measure distribution (L = 1/|w|) instead of the DEM.
+
+    Raises
+    ------
+    ValueError
+        When a value is outside its range; the message names the setting.
     """
 
     reg_tweak: float = 1.0
-    """Chi-squared per channel aimed at (Morozov's discrepancy)."""
     max_iter: int = 10
-    """Most solves of one pixel's positivity loop."""
     rgt_fact: float = 1.5
-    """Factor on the chi-squared target at each further pass of the positivity loop."""
     nmu: int = 42
-    """Points of the regularisation grid."""
     gloci: int | tuple[int, ...] = 0
-    """Shape of the constraint: 0 self-normalised, 1 EM loci of all channels, or a 0/1 mask of length F."""
     l_emd: bool = False
-    """Constrain the emission measure distribution (L = 1/|w|) instead of the DEM."""
 
     def __post_init__(self) -> None:
         for name in ("reg_tweak", "rgt_fact"):
@@ -62,9 +74,22 @@ class Options:
             raise ValueError(f"gloci must be 0, 1 or a mask of zeros and ones, got {self.gloci}")
 
     def loci_mask(self, channels: int) -> NDArray[np.bool_] | None:
-        """The channels (F,) whose EM loci shape the constraint, or None for self-normalised weights.
+        """The channels whose EM loci shape the constraint.
 
-        Raises ValueError when a mask's length is not `channels`.
+        Parameters
+        ----------
+        channels
+            F, how many there are.
+
+        Returns
+        -------
+        NDArray[np.bool_] or None
+            (F,), or None for self-normalised weights.
+
+        Raises
+        ------
+        ValueError
+            When the mask in `gloci` is of another length.
         """
         gloci = (self.gloci,) * channels if isinstance(self.gloci, int) else self.gloci
         mask = np.array(gloci, dtype=bool)
@@ -91,24 +116,34 @@ class Problem:
     that never raises, it is the pixel's status. An error that is <= 0 is no measurement but a mistake in the call and
     does raise; the drop-in calls in `implementations.api` take instrument files as they are and mark such errors NaN.
 
-    Raises ValueError, naming the argument, its shape and the expected one, on wrong shapes, errors <= 0, responses that
-    are not finite or all zero in a channel (or in a bin, over the channels of gloci), user weights that are 0 or not
-    finite, and temperature bins that are not finite, increasing and of positive width.
+    Parameters
+    ----------
+    dn, edn
+        Counts and their standard errors (P, F), DN s-1 px-1.
+    rmatrix
+        Response times bin width times 1e15 (T, F), 1e-15 DN cm5 K s-1 px-1.
+    logt, dlogt
+        Bin centres (T,), log10 K, and widths (T,), dex.
+    options
+        The algorithm's settings.
+    dem_norm0
+        User weights (P, T) or None. A pixel's row that is all ones or starts with 0 counts as not given.
+
+    Raises
+    ------
+    ValueError
+        Naming the argument, its shape and the expected one, on wrong shapes, errors <= 0, responses that are not finite
+        or all zero in a channel (or in a bin, over the channels of gloci), user weights that are 0 or not finite, and
+        temperature bins that are not finite, increasing and of positive width.
     """
 
     dn: Array
-    """Counts (P, F), DN s-1 px-1."""
     edn: Array
-    """Their standard errors (P, F)."""
     rmatrix: Array
-    """Response times bin width times 1e15 (T, F)."""
     logt: Array
-    """Bin centres (T,), log10 K."""
     dlogt: Array
-    """Bin widths (T,), dex."""
     options: Options = field(default_factory=Options)
     dem_norm0: Array | None = None
-    """User weights (P, T). A pixel's row that is all ones or starts with 0 counts as not given."""
 
     def __post_init__(self) -> None:
         if np.ndim(self.dn) != 2:
@@ -168,7 +203,18 @@ class Problem:
         return np.asarray(good.all(axis=1))
 
     def take(self, pixels: NDArray[np.intp] | slice) -> "Problem":
-        """The same problem for some of its pixels."""
+        """The same problem for some of its pixels.
+
+        Parameters
+        ----------
+        pixels
+            Their numbers, or a slice.
+
+        Returns
+        -------
+        Problem
+            With as many pixels, in that order.
+        """
         norm = None if self.dem_norm0 is None else self.dem_norm0[pixels]
         return Problem(self.dn[pixels], self.edn[pixels], self.rmatrix, self.logt, self.dlogt, self.options, norm)
 
@@ -179,27 +225,46 @@ OUTPUTS = ("dem", "edem", "elogt", "chisq", "dn_reg")
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """What a solver returns, as NumPy arrays. Invalid pixels are zero in every output."""
+    """What a solver returns, as NumPy arrays. Invalid pixels are zero in every output.
+
+    Parameters
+    ----------
+    dem, edem
+        DEM (P, T), 1e15 cm-5 K-1, and its standard error, propagated through the inverse.
+    elogt
+        Temperature resolution (P, T), dex.
+    chisq
+        Squared normalised residuals per channel (P,).
+    dn_reg
+        Counts of the recovered dem (P, F), DN s-1 px-1.
+    iterations
+        Solves that the positivity loop took (P,); 0 where invalid.
+    status
+        A `Status` for each pixel (P,).
+    """
 
     dem: Array
-    """(P, T), 1e15 cm-5 K-1."""
     edem: Array
-    """(P, T), standard error of dem, propagated through the inverse."""
     elogt: Array
-    """(P, T), temperature resolution, dex."""
     chisq: Array
-    """(P,), squared normalised residuals per channel."""
     dn_reg: Array
-    """(P, F), counts of the recovered dem, DN s-1 px-1."""
     iterations: NDArray[np.int32]
-    """(P,), solves that the positivity loop took; 0 where invalid."""
     status: NDArray[np.int8]
-    """(P,), a `Status` each."""
 
     def check(self, problem: Problem) -> None:
-        """Raise ValueError, naming the output, unless every type and shape is what `problem` calls for.
+        """Check that every type and shape is what a problem calls for.
 
         `Solution.check(given, problem)` does so too for what is no solution at all.
+
+        Parameters
+        ----------
+        problem
+            What was to be solved.
+
+        Raises
+        ------
+        ValueError
+            Naming the output, what it is and what is expected.
         """
         if not isinstance(self, Solution):
             what = "None" if self is None else f"a {type(self).__name__}"
@@ -217,7 +282,18 @@ class Solution:
 
     @classmethod
     def empty(cls, problem: Problem) -> "Solution":
-        """Zeros of the shapes that `problem` calls for, every pixel invalid until it is filled in."""
+        """Zeros of the shapes that a problem calls for, every pixel invalid until it is filled in.
+
+        Parameters
+        ----------
+        problem
+            What is to be solved.
+
+        Returns
+        -------
+        Solution
+            Arrays of its own, to be written to.
+        """
         p, f, t = problem.sizes
         return cls(
             np.zeros((p, t)),
@@ -249,22 +325,33 @@ def _number(value: Any) -> float:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What an approximate solver promises, relative to the baseline on the same pixels: (lowest, highest) ratios.
+    """What an approximate solver promises, relative to the baseline on the same pixels.
 
-    Raises ValueError, naming the bound, when one isn't finite or lies beyond what can sanely be promised.
+    Parameters
+    ----------
+    chisq_median, chisq_iqr, chisq_p95
+        Lowest and highest ratio of median, interquartile range and 95th percentile of chi-squared.
+    truth_dem_error
+        Highest ratio of its DEM error against the truth to the baseline's.
+    negative_pixels
+        Highest share of valid pixels with a negative temperature bin in excess of the baseline's share.
+    edem, elogt
+        Lowest and highest ratio of the root of summed squares over a pixel's bins, in nine pixels of ten; None for an
+        output that is left out.
+
+    Raises
+    ------
+    ValueError
+        Naming the bound, when one isn't finite or lies beyond what can sanely be promised.
     """
 
     chisq_median: tuple[float, float]
     chisq_iqr: tuple[float, float]
     chisq_p95: tuple[float, float]
     truth_dem_error: float
-    """Highest ratio of its DEM error against the truth to the baseline's."""
     negative_pixels: float
-    """Highest share of valid pixels with a negative temperature bin in excess of the baseline's share."""
     edem: tuple[float, float] | None = None
-    """Of the root of summed squares over a pixel's bins, in nine pixels of ten; None: left out."""
     elogt: tuple[float, float] | None = None
-    """As `edem`."""
 
     def __post_init__(self) -> None:
         for name, (lowest, highest) in OUTERMOST.items():
@@ -301,35 +388,103 @@ class Solver(ABC):
 
     @classmethod
     def available(cls) -> tuple[bool, str]:
-        """Whether this machine can run the solver, and why not ("" when it can). Never raises."""
+        """Whether this machine can run the solver. Never raises.
+
+        Returns
+        -------
+        able : bool
+            Whether it can.
+        reason : str
+            Why not; "" when it can.
+        """
         return True, ""
 
     @abstractmethod
     def prepare(self, problem: Problem) -> Any:
-        """Stage the problem (upload, chunk plan, pool of workers) and return the state that `solve` takes."""
+        """Stage the problem: upload, chunk plan, pool of workers.
+
+        Parameters
+        ----------
+        problem
+            Pixels to invert; read-only.
+
+        Returns
+        -------
+        Any
+            The state that `solve` and `collect` take.
+        """
 
     @abstractmethod
     def solve(self, state: Any) -> Any:
-        """Invert every pixel and return the solution where it was computed, complete when this returns."""
+        """Invert every pixel; complete when this returns.
+
+        Parameters
+        ----------
+        state
+            What `prepare` returned.
+
+        Returns
+        -------
+        Any
+            The solution where it was computed, for `collect`.
+        """
 
     @abstractmethod
     def collect(self, state: Any, solution: Any) -> Solution:
-        """Bring the solution to the host and release what `prepare` acquired."""
+        """Bring the solution to the host and release what `prepare` acquired.
+
+        Parameters
+        ----------
+        state, solution
+            What `prepare` and `solve` returned.
+
+        Returns
+        -------
+        Solution
+            NumPy arrays of the contract's shapes and units.
+        """
 
     def facts(self, state: Any) -> dict[str, float]:
         """What the solver itself measured of the run that `collect` ended, by name; nothing for most.
 
         A solver on a device gives `upload_s`, `kernel_s`, `download_s` by the device's clock, and `peak_device_mb`; one
         on a cluster `slots`, `blocks`, `startup_s`, `shutdown_s`, `wall_s`, `task_s`, `bytes_sent`.
+
+        Parameters
+        ----------
+        state
+            What `prepare` returned.
+
+        Returns
+        -------
+        dict[str, float]
+            Figures by name; seconds, megabytes and bytes by the name's ending.
         """
         return {}
 
     def promise_as(self, other: "type[Solver]") -> None:
-        """Promise what another solver does, which computes inside of this one."""
+        """Promise what another solver does, which computes inside of this one.
+
+        Parameters
+        ----------
+        other
+            Whose accuracy, bounds and outputs left out these are.
+        """
         vars(self).update(accuracy=other.accuracy, bounds=other.bounds, leaves_out=other.leaves_out)
 
     def run(self, problem: Problem) -> Solution:
-        """prepare, solve and collect in one call, for callers that do not time them."""
+        """Prepare, solve and collect in one call, for callers that do not time them.
+
+        Parameters
+        ----------
+        problem
+            Pixels to invert.
+
+        Returns
+        -------
+        Solution
+            Of all of its pixels.
+        """
         state = self.prepare(problem)
         return self.collect(state, self.solve(state))
 
@@ -337,7 +492,25 @@ class Solver(ABC):
 def as_problem(
     dn: Array, edn: Array, rmatrix: ArrayLike, logt: ArrayLike, dlogt: ArrayLike, options: Options, norm: Array | None
 ) -> Problem:
-    """The contract's problem; errors <= 0, which instrument files have where counts are missing, are marked NaN."""
+    """The contract's problem; errors <= 0, which instrument files have where counts are missing, are marked NaN.
+
+    Parameters
+    ----------
+    dn, edn, rmatrix, logt, dlogt, options
+        As `Problem` has them, but for such errors.
+    norm
+        User weights (P, T) or None.
+
+    Returns
+    -------
+    Problem
+        For a solver.
+
+    Raises
+    ------
+    ValueError
+        As `Problem` does.
+    """
     missing = ~(edn > 0)
     if missing.any():
         edn = np.where(missing, np.nan, edn)

@@ -1,4 +1,4 @@
-"""Inverts AIA images of your own: six FITS files, one for each channel, to a DEM for every pixel.
+"""AIA images of your own to DEMs: six FITS files, one for each channel, to a DEM for every pixel.
 
 `python -m implementations.invert FITS... -o dem.fits` writes DEM, errors, temperature resolution, chi-squared, status
 and recovered counts with the WCS of the images, as .fits, .zarr or .asdf. Several sets of six are a time series.
@@ -44,7 +44,18 @@ def _parser() -> cli.Parser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code."""
+    """Run the command.
+
+    Parameters
+    ----------
+    arguments
+        Words of the command line; None for this process's own.
+
+    Returns
+    -------
+    int
+        Exit code.
+    """
     parser = _parser()
     given = parser.parse(arguments)
     try:
@@ -114,7 +125,23 @@ def _invert_images(given: argparse.Namespace) -> int:
 
 
 def solver_of(spec: str, threads: int) -> Solver:
-    """The solver of that name. ValueError when it is unknown or can't run here."""
+    """The solver of a name.
+
+    Parameters
+    ----------
+    spec, threads
+        As `Registry.create` has them.
+
+    Returns
+    -------
+    Solver
+        One that this machine can run.
+
+    Raises
+    ------
+    ValueError
+        When it is unknown or can't run here.
+    """
     try:
         return Registry().ready(spec, threads)
     except RuntimeError as error:

@@ -53,18 +53,30 @@ PREFERRED = ("gpu-batched", "numba", "batched", "baseline")
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of the table: where a solver's class is found."""
+    """One row of the table: where a solver's class is found.
+
+    Parameters
+    ----------
+    name
+        Without tunables.
+    target
+        "module:Class", or "FILE.py:Class" for a plugin file.
+    external
+        Whether it is a solver of others.
+    origin
+        The plugin it is from, in words; "" for what is imported wherever it is asked for.
+    fault
+        Why it can't be loaded, where that is known already.
+    said
+        The plugin's own description of it, where it has been asked already.
+    """
 
     name: str
     target: str
-    """"module:Class", or "FILE.py:Class" for a plugin file."""
     external: bool = False
     origin: str = ""
-    """The plugin it is from, in words; "" for what is imported wherever it is asked for."""
     fault: str = ""
-    """Why it can't be loaded, where that is known already."""
     said: dict[str, Any] | None = field(default=None, compare=False)
-    """The plugin's own description of it, where it has been asked already."""
 
     @property
     def word(self) -> str:
@@ -84,7 +96,18 @@ class Entry:
         return cls
 
     def misnamed(self, name: str) -> str:
-        """What is wrong when the class goes by another name than this row."""
+        """What is wrong when the class goes by another name than this row.
+
+        Parameters
+        ----------
+        name
+            The class's own.
+
+        Returns
+        -------
+        str
+            In one line; "" when nothing is.
+        """
         return "" if name == self.name else f"name is '{name}', expected '{self.name}', as the entry point has it"
 
     def description(self) -> dict[str, Any]:
@@ -135,7 +158,18 @@ def _names_in(path: Path) -> list[str]:
 
 
 class Registry:
-    """The table of solvers known to one command; `plugins` are files, or rows as `Entry.word` has them."""
+    """The table of solvers known to one command.
+
+    Parameters
+    ----------
+    plugins
+        Python files that define solvers, or rows as `Entry.word` has them.
+
+    Examples
+    --------
+    >>> Registry().create("numba[threads=2]").threads
+    2
+    """
 
     def __init__(self, plugins: Iterable[str | Path] = ()):
         self.entries = {name: Entry(name, target) for name, target in IN_REPO.items()}
@@ -167,17 +201,60 @@ class Registry:
         return list(self.entries)
 
     def load(self, spec: str) -> type[Solver]:
-        """The class of `name` or `name[key=value,...]`, imported here. ValueError for an unknown name."""
+        """The class of a solver, imported here.
+
+        Parameters
+        ----------
+        spec
+            `name` or `name[key=value,...]`.
+
+        Returns
+        -------
+        type[Solver]
+            Its tunables are the constructor's keywords.
+
+        Raises
+        ------
+        ValueError
+            For an unknown name.
+        """
         return self.entry(parse(spec)[0]).load()
 
     def entry(self, name: str) -> Entry:
-        """The table's row of that name. ValueError when there is none."""
+        """The table's row of a solver.
+
+        Parameters
+        ----------
+        name
+            Without tunables.
+
+        Returns
+        -------
+        Entry
+            Where the class is found; nothing is imported.
+
+        Raises
+        ------
+        ValueError
+            For an unknown name.
+        """
         if name not in self.entries:
             raise UnknownNameError("solver", name, self.entries)
         return self.entries[name]
 
     def words(self, spec: str) -> tuple[str, ...]:
-        """The plugins that a process which runs this solver must know: its own row, and that of one inside of it."""
+        """The plugins that a process which runs this solver must know: its own row, and that of one inside of it.
+
+        Parameters
+        ----------
+        spec
+            `name` or `name[key=value,...]`.
+
+        Returns
+        -------
+        tuple[str, ...]
+            What that process's `Registry` takes as `plugins`.
+        """
         return tuple(entry.word for entry in self._involved(spec) if entry.origin)
 
     def _involved(self, spec: str) -> list[Entry]:
@@ -186,11 +263,25 @@ class Registry:
         return [self.entry(name), *([inner] if inner else [])]
 
     def create(self, spec: str, threads: int = 1) -> Solver:
-        """The solver that `name[key=value,...]` addresses; `threads` goes to one that has such a tunable, not given.
+        """The solver of a name, with its tunables.
 
-        A tunable `inner` names a solver, which is handed over as a recipe (`Inner`).
+        Parameters
+        ----------
+        spec
+            `name` or `name[key=value,...]`. A tunable `inner` names a solver, which is handed over as a recipe
+            (`Inner`).
+        threads
+            For a solver that has such a tunable, unless `spec` gives it.
 
-        Raises ValueError for an unknown name, tunable or value.
+        Returns
+        -------
+        Solver
+            Whether or not this machine can run it.
+
+        Raises
+        ------
+        ValueError
+            For an unknown name, tunable or value.
         """
         cls = self.load(spec)
         known = tunables(cls)
@@ -206,9 +297,24 @@ class Registry:
             raise ValueError(f"solver '{spec}': {error}") from error
 
     def ready(self, spec: str, threads: int = 1) -> Solver:
-        """The solver, for use in this process. RuntimeError, with the reason, when this machine can't run it.
+        """The solver of a name, for use in this process.
 
-        Raises ValueError as `create` does.
+        Parameters
+        ----------
+        spec, threads
+            As `create` has them.
+
+        Returns
+        -------
+        Solver
+            One that this machine can run.
+
+        Raises
+        ------
+        RuntimeError
+            With the reason, when this machine can't.
+        ValueError
+            As `create` does.
         """
         able, reason = availability(self.load(spec))
         if not able:
@@ -216,7 +322,18 @@ class Registry:
         return self.create(spec, threads)
 
     def check(self, spec: str) -> None:
-        """ValueError when there is no such solver, tunable or value, as far as no plugin is imported to see it."""
+        """Check that there is such a solver, tunable and value, as far as no plugin is imported to see it.
+
+        Parameters
+        ----------
+        spec
+            `name` or `name[key=value,...]`.
+
+        Raises
+        ------
+        ValueError
+            When there isn't; the message names the nearest known ones.
+        """
         if self.words(spec):
             name = parse(spec)[0]
             self._given(spec, self.describe(name)["tunables"])
@@ -233,7 +350,20 @@ class Registry:
     def describe(self, name: str) -> dict[str, Any]:
         """What `--list` says of a solver; one that is at fault or can't be imported is unavailable for that reason.
 
-        Raises ValueError for an unknown name.
+        Parameters
+        ----------
+        name
+            Without tunables.
+
+        Returns
+        -------
+        dict[str, Any]
+            `name`, `external`, `device`, `accuracy`, `available`, `reason` and `tunables` with their defaults.
+
+        Raises
+        ------
+        ValueError
+            For an unknown name.
         """
         said = self._description(name)
         said = said | {"available": not said["fault"] and said["available"], "reason": said["fault"] or said["reason"]}
@@ -241,7 +371,18 @@ class Registry:
         return {"name": name, "external": self.entry(name).external, **kept}
 
     def fault(self, spec: str) -> str:
-        """What keeps a class, or that of a solver inside of it, from being a solver on any machine; "" when nothing."""
+        """What keeps a class, or that of a solver inside of it, from being a solver on any machine.
+
+        Parameters
+        ----------
+        spec
+            `name` or `name[key=value,...]`.
+
+        Returns
+        -------
+        str
+            In one line; "" when nothing does.
+        """
         return next(filter(None, (self._description(entry.name)["fault"] for entry in self._involved(spec))), "")
 
     def _description(self, name: str) -> dict[str, Any]:
@@ -253,7 +394,23 @@ class Registry:
         return said | {"fault": said["fault"] and f"{entry.origin or entry.target}: {said['fault']}"}
 
     def unavailable(self, spec: str) -> str:
-        """Why a solver, or the one inside of it, can't run on this machine; "" when it can. ValueError if unknown."""
+        """Why a solver, or the one inside of it, can't run on this machine.
+
+        Parameters
+        ----------
+        spec
+            `name` or `name[key=value,...]`.
+
+        Returns
+        -------
+        str
+            In one line; "" when it can.
+
+        Raises
+        ------
+        ValueError
+            For an unknown name.
+        """
         name, given = parse(spec)
         inner = [given["inner"]] if given.get("inner") in self.entries and not given.get("scheduler") else []
         return next((row["reason"] for row in map(self.describe, [name, *inner]) if not row["available"]), "")
@@ -263,7 +420,17 @@ class Registry:
 class Inner:
     """A recipe that can be sent to a worker: called there, it makes the solver.
 
-    Raises ValueError for a name that is not registered, or one of a solver that starts workers itself.
+    Parameters
+    ----------
+    name
+        Of the solver, without tunables; "auto" for the fastest exact one that the worker's machine can run.
+    plugins
+        What the worker's `Registry` takes.
+
+    Raises
+    ------
+    ValueError
+        For a name that is not registered, or one of a solver that starts workers itself.
     """
 
     name: str
