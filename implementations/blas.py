@@ -12,7 +12,7 @@ except ImportError:
         return nullcontext()
 
     class ThreadpoolController:  # type: ignore[no-redef]
-        """No limit either."""
+        """No limit."""
 
         def limit(self, limits: int) -> AbstractContextManager[Any]:
             """See `threadpool_limits`."""

@@ -56,7 +56,7 @@ PixelFunction = Callable[[Array, Array, Array | None, Problem], Pixel]
 """(dn (F,), edn (F,), dem_norm0 (T,) or None, the problem without its pixels) -> outputs. A module-level function."""
 
 
-class Block(NamedTuple):
+class PixelBlock(NamedTuple):
     """Some valid pixels of a problem."""
 
     pixels: NDArray[np.intp]
@@ -65,7 +65,7 @@ class Block(NamedTuple):
     norm: Array | None
 
 
-def invert_block(function: PixelFunction, constants: Problem, block: Block) -> Pixel:
+def invert_block(function: PixelFunction, constants: Problem, block: PixelBlock) -> Pixel:
     """Invert the pixels of a block one after another."""
     norms = [None] * len(block.dn) if block.norm is None else block.norm
     rows = [function(g, e, w, constants) for g, e, w in zip(block.dn, block.edn, norms, strict=True)]
@@ -80,7 +80,7 @@ class InProcess:
         self.pool, self.workers = pool, workers
         self.blas = ThreadpoolController()
 
-    def map(self, blocks: Iterator[Block]) -> Iterator[tuple[Block, Pixel]]:
+    def map(self, blocks: Iterator[PixelBlock]) -> Iterator[tuple[PixelBlock, Pixel]]:
         """Each block with its outputs, in order."""
         with self.blas.limit(limits=1):
             if self.pool is None:
@@ -108,7 +108,7 @@ class InWorkers:
             self.stop()
             raise
 
-    def map(self, blocks: Iterator[Block]) -> Iterator[tuple[Block, Pixel]]:
+    def map(self, blocks: Iterator[PixelBlock]) -> Iterator[tuple[PixelBlock, Pixel]]:
         """Each block with its outputs, in order."""
         return _bounded(self.pool, functools.partial(_invert_in_worker, self.folder), blocks, 2 * self.workers)
 
@@ -120,10 +120,10 @@ class InWorkers:
 
 
 def _bounded(
-    pool: PoolExecutor, task: Callable[[Block], Pixel], blocks: Iterator[Block], most: int
-) -> Iterator[tuple[Block, Pixel]]:
+    pool: PoolExecutor, task: Callable[[PixelBlock], Pixel], blocks: Iterator[PixelBlock], most: int
+) -> Iterator[tuple[PixelBlock, Pixel]]:
     """Like pool.map, but never more than `most` blocks submitted and not yet handed on."""
-    flight: deque[tuple[Block, Future[Pixel]]] = deque()
+    flight: deque[tuple[PixelBlock, Future[Pixel]]] = deque()
     try:
         for block in blocks:
             flight.append((block, pool.submit(task, block)))
@@ -156,7 +156,7 @@ def _check_in(folder: str, workers: int) -> None:
         time.sleep(0.002)
 
 
-def _invert_in_worker(folder: str, block: Block) -> Pixel:
+def _invert_in_worker(folder: str, block: PixelBlock) -> Pixel:
     return invert_block(*_held(folder), block)
 
 
@@ -187,12 +187,12 @@ class State:
     executor: InProcess | InWorkers
     block: int
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[PixelBlock]:
         """The valid pixels, cut into tasks."""
         p = self.problem
         for first in range(0, len(self.pixels), self.block):
             rows = self.pixels[first : first + self.block]
-            yield Block(rows, p.dn[rows], p.edn[rows], None if p.dem_norm0 is None else p.dem_norm0[rows])
+            yield PixelBlock(rows, p.dn[rows], p.edn[rows], None if p.dem_norm0 is None else p.dem_norm0[rows])
 
 
 class PerPixel(Solver):

@@ -100,7 +100,7 @@ class Demregpy(Peer):
     package, needs, python = "demregpy", (1, 0), (3, 12)
 
     def solve(self, state: State) -> Solution:
-        """In one call. Raises ValueError for options that `dn2dem` can't be given."""
+        """Invert all pixels in one call. Raises ValueError for options that `dn2dem` can't be given."""
         from demregpy import dn2dem
 
         problem, given, options = state.problem, state.given, state.problem.options
@@ -145,7 +145,7 @@ class PlowmanCaspi(Peer):
     )
 
     def solve(self, state: State) -> Solution:
-        """In one call; what the method doesn't compute is NaN."""
+        """Invert all pixels in one call; what the method doesn't compute is NaN."""
         problem, given = state.problem, state.given
         solution = Solution.empty(problem)
         if not given.any():
@@ -184,7 +184,7 @@ class Utu(PlowmanCaspi):
     package, needs, python = "utu", (0, 5), (3, 12)
 
     def dem_per_logt(self, dn: Array, edn: Array, logt: Array, response: Array) -> Array:
-        """Through its named arrays."""
+        """DEM per log10 T, through its named arrays."""
         import astropy.units as u
         import named_arrays as na
         import numba

@@ -39,7 +39,7 @@ def _folders() -> list[Path]:
 
 
 def find(pattern: str) -> list[Path]:
-    """The files of that name pattern, from the first place that has any. MissingError when none has."""
+    """Files that match a name pattern, from the first place that has any. MissingError when none has."""
     for folder in _folders():
         found = sorted(folder.glob(f"**/{pattern}"))
         if found:

@@ -1,4 +1,4 @@
-"""Writes DEM maps as FITS, Zarr or ASDF, with the WCS that sunpy and ndcube read, units, and how they were made.
+"""DEM maps as FITS, Zarr or ASDF files, with the WCS that sunpy and ndcube read, units, and how they were made.
 
 FITS: one HDU for each output, cubes (T, ny, nx) with the axes HPLN, HPLT, LOGT, for a time series (N, T, ny, nx) with
 TIME besides; TBINS and TIMES are tables. Zarr and ASDF: arrays of the same names and shapes, and each array's header.
@@ -139,7 +139,7 @@ WRITERS: dict[str, tuple[str, Callable[[DemMaps, Path], None]]] = {
 
 
 def writer_of(path: Path) -> Callable[[DemMaps, Path], None]:
-    """What writes a file of that name. ValueError when its suffix is unknown or its package isn't installed."""
+    """The writer for a file name. ValueError when its suffix is unknown or its package isn't installed."""
     if path.suffix not in WRITERS:
         raise ValueError(f"{path} must end in one of {', '.join(WRITERS)}")
     package, write = WRITERS[path.suffix]

@@ -1,4 +1,4 @@
-"""Reads sets of six AIA images, one per channel, to counts with errors and the header that places them on the Sun.
+"""Sets of six AIA images, one per channel, as counts with errors and the header that places them on the Sun.
 
 Needs astropy. Level 1.5 is expected: images in DN, or in DN/s where BUNIT says so, of one shape and on one grid.
 """
@@ -123,7 +123,7 @@ def _exposure(image: _Image) -> float:
 
 
 def _rate(image: _Image, seconds: float) -> Array:
-    """DN s-1 px-1; missing pixels are NaN."""
+    """Counts, DN s-1 px-1; missing pixels are NaN."""
     unit = str(image.header.get("BUNIT") or image.header.get("PIXLUNIT") or "DN").replace(" ", "").lower()
     if unit in ("dn", "ct", "count", "counts"):
         return image.data / seconds

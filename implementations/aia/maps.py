@@ -1,5 +1,4 @@
-"""The DEM maps of one image set or of a time series: all outputs of the inversion, where they are on the Sun, and how
-they were made.
+"""DEM maps of one image set or of a time series: all outputs, where they are on the Sun, and how they were made.
 
 N times, T temperature bins, F channels, images of ny x nx pixels. Single precision.
 """

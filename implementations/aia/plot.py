@@ -1,4 +1,4 @@
-"""Draws DEM maps as solar physicists look at them: one map per temperature range, then temperature, fit and status.
+"""DEM maps drawn as solar physicists look at them: one map per temperature range, then temperature, fit and status.
 
 Axes in arcsec from the images' WCS, DEM on a logarithmic scale that all maps share.
 """
@@ -117,14 +117,14 @@ def _status(figure: Figure, ax: Any, maps: DemMaps, number: int) -> None:
 
 
 def _span(values: Any) -> tuple[float, float]:
-    """From the first to the last percentile of what is finite."""
+    """First and last percentile of the finite values."""
     finite = values[np.isfinite(values)]
     low, high = np.percentile(finite, [1, 99]) if finite.size else (0.0, 1.0)
     return float(low), float(high if high > low else low + 1e-3)
 
 
 def _label(ax: Any, left: bool, below: bool) -> None:
-    """Arcsec along the left and lower edges of the figure only."""
+    """Label the axes in arcsec, along the left and lower edges of the figure only."""
     for axis, shown, name in zip(ax.coords, (below, left), ("Solar X, arcsec", "Solar Y, arcsec"), strict=True):
         axis.set_format_unit("arcsec")
         axis.set_major_formatter("s")

@@ -83,7 +83,7 @@ def excesses(g, block, target):
 
 @part
 def excess_at(g, index, target):
-    """The same for one grid point."""
+    """`excesses` at one grid point."""
     store(g.excess, 0, excesses(g, index // LANES, target))
     return read(g.excess, index % LANES)
 

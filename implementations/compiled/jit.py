@@ -29,7 +29,7 @@ def sources(folder: Path = Path(__file__).parent) -> list[Path]:
 
 
 def fingerprint(folder: Path = Path(__file__).parent) -> int:
-    """Of the kernels' sources. To see whether its cache is stale, Numba looks at the file of the entry only.
+    """A number for the kernels' sources. To see whether its cache is stale, Numba looks at the entry's file only.
 
     RuntimeError where there are none: every kernel would then look like every other.
     """

@@ -1,7 +1,7 @@
 """Compiled probes of the machine: what its vector units do at most, in the vectors that the kernels are written in.
 
-No strategy: `harness.limits` times these. Each function does `repeats` rounds of operations on `CHAINS` vectors held in
-registers, so that neither memory nor the wait for a result counts; `values` has CHAINS·LANES doubles near 1.
+No strategy: `harness.machine.probes` times these. Each function does `repeats` rounds of operations on `CHAINS` vectors
+held in registers, so that neither memory nor the wait for a result counts; `values` has CHAINS·LANES doubles near 1.
 """
 
 # mypy: allow-untyped-defs

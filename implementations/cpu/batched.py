@@ -65,7 +65,7 @@ class Spectrum(NamedTuple):
     edn: Any
 
     def at(self, pixels: Any) -> "Spectrum":
-        """That of some pixels, by their numbers."""
+        """The spectra of some pixels, by their numbers."""
         take = array_namespace(pixels).take
         return Spectrum(*(take(array, pixels, axis=0) for array in self))
 
@@ -144,7 +144,7 @@ def setup_of(problem: Problem, xp: Any, profile: int) -> Setup:
 
 
 def profile_pixels(problem: Problem, memory_mb: float) -> int:
-    """Of how many pixels the T x T profiles fit into `memory_mb`; at least one."""
+    """How many pixels' T x T profiles fit into `memory_mb`; at least one."""
     return max(1, int(memory_mb * 1e6 / (8 * problem.sizes[2] ** 2)))
 
 

@@ -37,7 +37,7 @@ class Runtime(Protocol):
         """How many devices there are."""
 
     def on(self, device: int) -> AbstractContextManager[Any]:
-        """Make a device the calling thread's own meanwhile."""
+        """A context in which the calling thread uses that device."""
 
     def free_bytes(self) -> int:
         """Memory that can still be taken on this thread's device, what CuPy holds and does not use included."""
@@ -64,7 +64,7 @@ class Runtime(Protocol):
         """An event that happens when the stream has done all that it was given so far."""
 
     def wait(self, stream: Any, event: Any) -> None:
-        """What the stream is given from here on waits for the event."""
+        """Let what the stream is given from here on wait for the event."""
 
     def finish(self, event: Any) -> None:
         """Wait, on the host, for the event."""

@@ -56,7 +56,7 @@ class Shared(NamedTuple):
 
 @lru_cache(maxsize=1)
 def placed(problem: Problem) -> Shared:
-    """Send up what all pixels share, once."""
+    """Upload what all pixels share, once."""
     rmatrix, dlogt, logt = map(gpu_device.runtime().xp.asarray, (problem.rmatrix, problem.dlogt, problem.logt))
     return Shared(rmatrix, dlogt, uncertainty.sampling(logt))
 

@@ -9,7 +9,7 @@ numbers of channels, bins and grid points, so that loops over channels unroll.
 Wins: not yet measured on a device. Aims on one H200-class device: a 4096 x 4096 map of six channels at 34 bins in under
 3 s, transfers included; by kernel time 20 million DEM/s at 34 bins, 1 million at 200. Its arithmetic is checked without
 one: the kernel's source runs on the host, a warp as 32 fibers, and is held to the baseline's outputs
-(tests/test_gpu_fused.py).
+(tests/implementations/gpu/test_gpu_fused.py).
 Cost per pixel: 2·T^2·F flops for the profiles, 104·T·F for their samples, F^2·T for the triangle, 2·T·F per positivity
 pass; 8·(3·T + 3·F) bytes between host and device. Where the time goes is not yet measured: transfers at 34 bins and the
 profiles at 200 are what is expected.
@@ -65,7 +65,7 @@ class GpuFused(Streamed):
             self.bounds = Bounds(same, same, same, 1 + 1e-9, 0.0, same, (1 - 1e-4, 1 + 1e-4))  # type: ignore[misc]
 
     def job(self, problem: Problem) -> Job:
-        """A launch a chunk; the kernel is compiled and its tables are placed once a device."""
+        """One launch per chunk; the kernel is compiled, and its tables are uploaded, once per device."""
         return inversion(problem, lambda xp: Kernel.compiled(xp, problem, self.precision), compute, work_bytes=0)
 
 
@@ -80,7 +80,7 @@ class Kernel(NamedTuple):
 
     @classmethod
     def compiled(cls, xp: Any, problem: Problem, precision: str) -> "Kernel":
-        """On the current device of CuPy, `xp`."""
+        """Compile the kernel and upload its tables, on the current device of CuPy, `xp`."""
         options = problem.options
         module = xp.RawModule(code=SOURCE.read_text(), options=("-std=c++17", *definitions(problem, precision)))
         work = int(xp.ndarray((), xp.int32, module.get_global("work_bytes")))
@@ -150,7 +150,7 @@ def stage(problem: Problem) -> Tables:
 
 
 def definitions(problem: Problem, precision: str) -> list[str]:
-    """The compiler's options that make the kernel one for this problem."""
+    """Compiler options that make the kernel one for this problem."""
     _, channels, bins = problem.sizes
     values = {
         "CHANNELS": channels,

@@ -37,7 +37,7 @@ class GpuL2(Streamed):
     bounds = L2.bounds
 
     def job(self, problem: Problem) -> Job:
-        """The table is made here, once; a chunk looks its pixels' inverses up."""
+        """One table for all chunks, made here; a chunk looks up its pixels' inverses."""
         table, (_, channels, bins) = tabulate(problem), problem.sizes
 
         def share(xp: Any) -> tuple[Table, Any, float]:

@@ -171,7 +171,7 @@ class Line:
             self.times.settle(self.runtime)
 
     def _stage(self, number: int, chunks: deque[NDArray[np.intp]]) -> NDArray[np.intp] | None:
-        """Put the next chunk's inputs into its slot and send them up. None when there is no chunk left."""
+        """Put the next chunk's inputs into its slot and upload them. None when there is no chunk left."""
         try:
             rows = chunks.popleft()
         except IndexError:  # another device was faster
@@ -202,7 +202,7 @@ class Line:
         self.times.marks.append(("kernel", start, slot.computed))
 
     def _bring_home(self, slot: Slot, rows: NDArray[np.intp], copiers: ThreadPoolExecutor) -> None:
-        """Send the outputs down, and let the copiers put them into the solution when they are there."""
+        """Download the outputs; the copiers put them into the solution when they are there."""
         runtime, n = self.runtime, len(rows)
         _join(slot)
         runtime.wait(self.down, slot.computed)
@@ -254,7 +254,7 @@ class Pipeline:
         self.lines = [Line(job, runtime, device, chunk) for device in numbers]
 
     def run(self) -> None:
-        """Every pixel up, computed and home."""
+        """Upload, compute and download every pixel."""
         rows, chunk = self.job.rows, self.chunk
         chunks = deque(rows[first : first + chunk] for first in range(0, len(rows), chunk))
         if len(self.lines) == 1:

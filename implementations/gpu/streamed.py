@@ -45,7 +45,7 @@ class Streamed(Solver):
         return Pipeline(self.job(problem), gpu_device.runtime(), self.devices, self.chunk)
 
     def solve(self, state: Pipeline) -> Solution:
-        """Every chunk up, inverted and home; invalid pixels stay zero."""
+        """Upload, invert and download every chunk; invalid pixels stay zero."""
         state.run()
         return Solution(**state.job.outputs)
 

@@ -17,7 +17,7 @@ from implementations.cluster.session import BlockError, Threads, memory_for_each
 from implementations.cluster.tiled import DaskTiled
 from implementations.cluster.workers import Workers
 from implementations.contract import Options, Problem, Solver
-from implementations.large_maps.store import Call, Stores, target_of, unmarked
+from implementations.large_maps.store import MapRequest, Stores, target_of, unmarked
 from implementations.registry import Registry
 
 MOST_PIXELS = 65_536
@@ -40,18 +40,18 @@ def invert_store(
     """
     if not (3 <= bins <= 1000 and 3 <= logt[0] < logt[1] <= 10):
         raise ValueError(f"--bins must be from 3 to 1000 and --logt rise within 3 to 10, got {bins}, {logt}")
-    call = Call(source, target, solver, np.logspace(*logt, bins + 1), options or Options())
-    group = call.opened()
-    constants, made = call.constants(group), Registry().create(solver, threads)
+    request = MapRequest(source, target, solver, np.logspace(*logt, bins + 1), options or Options())
+    group = request.opened()
+    constants, made = request.constants(group), Registry().create(solver, threads)
     pixels, stores = math.prod(group["dn"].shape[:-1]), None
     try:
         with closing(_session(made, constants)) as session, Progress(transient=True) as progress:
-            stores = target_of(call, group, constants, session.pixels_per_block(constants, pixels, MOST_PIXELS))
+            stores = target_of(request, group, constants, session.pixels_per_block(constants, pixels, MOST_PIXELS))
             todo = unmarked(stores)
             bar = progress.add_task("DEM", total=len(stores.indices), completed=len(stores.indices) - len(todo))
             session.run(stores.blocks(todo, lambda _: progress.advance(bar)))
     except (BlockError, MemoryError, KeyboardInterrupt) as end:
-        return _ended(end, call, stores)
+        return _ended(end, request, stores)
     print(f"{pixels} pixels, {len(stores.indices)} blocks ({len(todo)} of them now): {target}")
     return 0
 
@@ -62,13 +62,13 @@ def _session(solver: Solver, constants: Problem) -> Threads | Workers:
     return Threads(slots=1, memory=memory_for_each(1), solver=solver)
 
 
-def _ended(end: BaseException, call: Call, stores: Stores | None) -> int:
-    """Say why, and what is there."""
+def _ended(end: BaseException, request: MapRequest, stores: Stores | None) -> int:
+    """Print why it ended and how many blocks are whole; the exit code."""
     interrupted = isinstance(end, KeyboardInterrupt)
     why = "interrupted" if interrupted else str(end)
     whole = "no block was begun"
     if stores:
         count = len(stores.indices)
-        whole = f"{count - len(unmarked(stores))} of {count} blocks are whole in {call.target}"
+        whole = f"{count - len(unmarked(stores))} of {count} blocks are whole in {request.target}"
     print(f"{why}; {whole}; the same command again goes on from there", file=sys.stderr)
     return cli.INTERRUPTED if interrupted else cli.CELL_FAILED

@@ -35,7 +35,7 @@ UNITS = {"dem": "cm-5 K-1", "edem": "cm-5 K-1", "elogt": "dex", "dn_reg": "DN s-
 
 
 @dataclass(frozen=True)
-class Call:
+class MapRequest:
     """What is inverted, and how. Raises ValueError, naming the file, when the input store isn't one."""
 
     source: Path
@@ -94,12 +94,12 @@ class StoreTask:
     part: tuple[tuple[int, int], ...]
 
     def __call__(self, solver: Solver) -> None:
-        """Where the block is computed."""
+        """Read, invert and write the block, in the process that computes it."""
         self.write(solver.run(self.read()))
 
     @property
     def slices(self) -> tuple[slice, ...]:
-        """Of the axes before the last."""
+        """The block's slices of the axes before the last."""
         return tuple(slice(*ends) for ends in self.part)
 
     def read(self) -> Problem:
@@ -125,14 +125,14 @@ class StoreTask:
 class Stores:
     """The blocks of an input and an output store."""
 
-    def __init__(self, call: Call, constants: Problem, shape: tuple[int, ...], block: tuple[int, ...]):
-        self.call, self.constants, self.shape, self.block = call, constants, shape, block
+    def __init__(self, request: MapRequest, constants: Problem, shape: tuple[int, ...], block: tuple[int, ...]):
+        self.request, self.constants, self.shape, self.block = request, constants, shape, block
         self.grid = tuple(math.ceil(s / b) for s, b in zip(shape, block, strict=True))
         self.indices = list(itertools.product(*(range(n) for n in self.grid)))
 
     def blocks(self, numbers: list[int], receive: Callable[[Any], None]) -> Iterator[Block]:
-        """Those of these numbers; `receive` is called when one is written."""
-        source, target = str(self.call.source.resolve()), str(self.call.target.resolve())
+        """The blocks of these numbers; `receive` is called when one is written."""
+        source, target = str(self.request.source.resolve()), str(self.request.target.resolve())
         for number in numbers:
             index = self.indices[number]
             ends = tuple((i * b, min((i + 1) * b, s)) for i, b, s in zip(index, self.block, self.shape, strict=True))
@@ -141,27 +141,29 @@ class Stores:
             yield Block(f"block {number} (pixels [{part}])", task, receive)
 
 
-def target_of(call: Call, group: zarr.Group, constants: Problem, pixels: int) -> Stores:
+def target_of(request: MapRequest, group: zarr.Group, constants: Problem, pixels: int) -> Stores:
     """The output store, made now with blocks of about that many pixels, or as it was made by an earlier call."""
-    identity = call.identity(group, constants)
+    identity = request.identity(group, constants)
     leading = group["dn"].shape[:-1]
-    if call.target.exists() and any(call.target.iterdir()):
-        there = _identity_of(call.target)
+    if request.target.exists() and any(request.target.iterdir()):
+        there = _identity_of(request.target)
         for key, value in identity.items():
             if there.get(key) != value:
-                raise ValueError(f"{call.target} is of another inversion: its {key} is {there.get(key)}, not {value}")
-        for left in call.target.rglob("*.partial"):
+                raise ValueError(
+                    f"{request.target} is of another inversion: its {key} is {there.get(key)}, not {value}"
+                )
+        for left in request.target.rglob("*.partial"):
             left.unlink()
-        return Stores(call, constants, leading, zarr.open_group(call.target, mode="r")["chisq"].chunks)
+        return Stores(request, constants, leading, zarr.open_group(request.target, mode="r")["chisq"].chunks)
     block = block_shape(leading, group["dn"].chunks[:-1], pixels)
-    stores = Stores(call, constants, leading, block)
-    out = zarr.open_group(call.target, mode="w")
+    stores = Stores(request, constants, leading, block)
+    out = zarr.open_group(request.target, mode="w")
     _make_arrays(out, group, constants, stores)
     _copy_others(group, out)
     out.attrs.update(
         made_by=f"demreg-bench {version('demreg-bench')}",
         created=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        solver=call.solver,
+        solver=request.solver,
         source_attributes=dict(group.attrs),
     )
     out.attrs["inversion"] = identity  # last: a store that has it is a whole one
@@ -218,12 +220,12 @@ def _copy_others(group: zarr.Group, out: zarr.Group) -> None:
 
 def unmarked(stores: Stores) -> list[int]:
     """Numbers of the blocks that aren't whole."""
-    marks: NDArray[np.uint8] = zarr.open_group(stores.call.target, mode="r")["done"][:]
+    marks: NDArray[np.uint8] = zarr.open_group(stores.request.target, mode="r")["done"][:]
     return [number for number, index in enumerate(stores.indices) if not marks[index]]
 
 
 def block_shape(shape: tuple[int, ...], chunk: tuple[int, ...], pixels: int) -> tuple[int, ...]:
-    """Of at most about `pixels` pixels: whole chunks, the last axis filled first; a part of one that is too large."""
+    """Shape of at most about `pixels` pixels: whole chunks, last axis filled first; a part of one that is too large."""
     block = [min(s, c) for s, c in zip(shape, chunk, strict=True)]
     for axis in range(len(block)):
         excess = math.ceil(math.prod(block) / pixels)
