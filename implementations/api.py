@@ -2,7 +2,8 @@
 
 Arguments, outputs, shapes and units are those of the published `dn2dem_pos` and `demmap_pos`. What differs: pixels that
 can't be inverted never raise, every count and error of a pixel must be finite and positive for it to be valid
-(published codes look at the product of the counts), and one core is used unless the solver is told otherwise.
+(published codes look at the product of the counts), bins of unequal width have their true centres, and one core is used
+unless the solver is told otherwise.
 """
 
 import warnings
@@ -56,8 +57,8 @@ def dn2dem(
         Counts and their standard errors, DN s-1 px-1, channels last: (F,), (n, F), (nx, ny, F) or (n0, n1, n2, F). Any
         number type, byte order or memory layout; never changed.
     tresp, tresp_logt
-        Temperature response (N, F), DN cm5 s-1 px-1, at N values of log10 T. Values <= 0 become the channel's smallest
-        positive one.
+        Temperature response (N, F), DN cm5 s-1 px-1, at N values of log10 T in any order. Values <= 0 become the
+        channel's smallest positive one. Beyond its ends, which is warned of, the end values hold.
     temps
         Edges of the T >= 3 temperature bins, (T+1,), K.
     solver
@@ -123,6 +124,7 @@ def dn2dem(
     leading, channels = dn.shape[:-1], dn.shape[-1]
     logt, dlogt = response.bins_of(arguments.temperature_edges(temps))
     table = arguments.response_table(tresp, tresp_logt, channels)
+    arguments.within_response(logt, table[1])
     if nmu <= NMU_DEFAULT:
         nmu = NMU_MAP if leading else NMU_ONE_PIXEL
     steps = 1 if non_pos else max_iter

@@ -15,14 +15,20 @@ SCALE = 1e15
 """What rmatrix is multiplied by, and the DEM divided. The regularisation grid is not scale-invariant, so it matters."""
 
 
-def bins_of(temps: Array) -> tuple[Array, Array]:
-    """Bin edges (T+1,) in K -> centres logt (T,) and widths dlogt (T,), as published.
+EQUAL = 1e-6
+"""Bins whose widths differ by no more are of equal width, dex."""
 
-    The centres are counted from the first edge in steps of each bin's own width, logt[i] = log10(temps[0]) +
-    dlogt[i]·(i + 1/2): the true centres where all widths are equal, and only there.
+
+def bins_of(temps: Array) -> tuple[Array, Array]:
+    """Bin edges (T+1,) in K -> centres logt (T,) and widths dlogt (T,).
+
+    Centres of equal bins are computed as the published code does, logt[i] = log10(temps[0]) + dlogt[i]·(i + 1/2). For
+    other bins that isn't their centre, and the true one is taken.
     """
     edges = np.log10(np.asarray(temps, dtype=np.float64))
     dlogt = np.diff(edges)
+    if np.ptp(dlogt) > EQUAL:
+        return (edges[:-1] + edges[1:]) / 2, dlogt
     return edges[0] + dlogt * (np.arange(len(dlogt)) + 0.5), dlogt
 
 

@@ -1,5 +1,7 @@
 """The drop-in calls: outputs, shapes and manners of the published ones."""
 
+import warnings
+
 import golden_cases
 import numpy as np
 import pytest
@@ -30,13 +32,16 @@ def call(case, solver="numba", **changes):
     given = {"dn_in": FILE[f"{case} dn"], "edn_in": FILE[f"{case} edn"], **given, **changes}
     dn, edn = given.pop("dn_in"), given.pop("edn_in")
     tresp = FILE["tresp"][:, : spec["channels"]]
-    return implementations.dn2dem(
-        dn, edn, tresp, FILE["tresp_logt"], FILE[f"temps {spec['temps']}"], solver=solvers.spec(solver), **given
-    )
+    with warnings.catch_warnings():
+        if spec["temps"] == "wide":
+            warnings.filterwarnings("ignore", "temps has bins outside of the response")
+        return implementations.dn2dem(
+            dn, edn, tresp, FILE["tresp_logt"], FILE[f"temps {spec['temps']}"], solver=solvers.spec(solver), **given
+        )
 
 
 @pytest.mark.parametrize("solver", LOCAL)
-@pytest.mark.parametrize("case", golden_cases.CASES)
+@pytest.mark.parametrize("case", [name for name in golden_cases.CASES if name not in golden_cases.UNEVEN])
 def test_every_output_has_the_shape_and_value_of_demregpys(case, solver):
     changes, bound = {}, golden_cases.AGREES
     if case == golden_cases.ROUNDED_SIGN and solver in golden_cases.PADDED:
@@ -46,6 +51,19 @@ def test_every_output_has_the_shape_and_value_of_demregpys(case, solver):
         assert np.shape(got) == expected.shape
         worst = np.abs(got - expected).max() / np.abs(expected).max()
         assert worst <= bound, (name, worst)
+
+
+@pytest.mark.parametrize("solver", LOCAL)
+@pytest.mark.parametrize("case", golden_cases.UNEVEN)
+def test_published_bins_of_unequal_width_are_for_demmap(case, solver):
+    p = golden_cases.problem(case)
+    glc = p.options.loci_mask(6) if p.options.gloci else np.zeros(6)
+    got = implementations.demmap(
+        p.dn, p.edn, p.rmatrix, p.logt, p.dlogt, glc, solver=solvers.spec(solver), nmu=p.options.nmu
+    )
+    for name, output in zip(OUTPUTS, got, strict=True):
+        expected = golden_cases.expected(case, name)
+        assert np.abs(output - expected).max() <= golden_cases.AGREES * np.abs(expected).max(), name
 
 
 @pytest.mark.parametrize("solver", [n for n in LOCAL if n not in golden_cases.PADDED])
@@ -175,12 +193,6 @@ def test_warnings_on_request():
 def test_bad_arguments_are_named(changes, message):
     with pytest.raises(ValueError, match=message):
         call("map", **changes)
-
-
-def test_temperature_edges_too_uneven_for_the_published_centres_are_refused():
-    edges = 10 ** np.array([5.7, 6.5, 6.6, 6.7, 6.8])
-    with pytest.raises(ValueError, match="logt must be finite and increasing"):
-        implementations.dn2dem(FILE["map dn"], FILE["map edn"], FILE["tresp"], FILE["tresp_logt"], edges)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,104 @@
+"""What users may hand to `dn2dem` and `demmap` that isn't what is meant: refused or put right, never taken silently."""
+
+import re
+
+import golden_cases
+import numpy as np
+import pytest
+
+from implementations import dn2dem
+
+FILE = golden_cases.FILE
+GIVEN = {
+    "dn_in": FILE["self dn"],
+    "edn_in": FILE["self edn"],
+    "tresp": FILE["tresp"],
+    "tresp_logt": FILE["tresp_logt"],
+    "temps": FILE["temps even"],
+}
+
+
+def refused(message, **changes):
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
+        dn2dem(**{**GIVEN, **changes})
+    assert "\n" not in str(error.value)
+
+
+def same(one, other):
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_response_that_is_not_finite(value):
+    tresp = FILE["tresp"].copy()
+    tresp[3, 2] = value
+    refused(f"tresp must be finite, got {value} at point 3 of channel 2", tresp=tresp)
+
+
+def test_a_transposed_response():
+    refused("(6, 41) and (41,), expected (N, 6) and (N,): tresp is transposed", tresp=FILE["tresp"].T)
+
+
+@pytest.mark.parametrize("order", [np.arange(41)[::-1], np.random.default_rng(3).permutation(41)])
+def test_a_response_in_another_order_is_sorted(order):
+    same(dn2dem(**{**GIVEN, "tresp": FILE["tresp"][order], "tresp_logt": FILE["tresp_logt"][order]}), dn2dem(**GIVEN))
+
+
+@pytest.mark.parametrize(
+    ("logt", "got"),
+    [
+        (10 ** FILE["tresp_logt"], "316228 to 3.16228e+07"),
+        (10 ** FILE["tresp_logt"] / 1e6, "0.316228 to 31.6228"),
+        (np.where(FILE["tresp_logt"] < 6, np.nan, FILE["tresp_logt"]), "nan to nan"),
+    ],
+    ids=["K", "MK", "NaN"],
+)
+def test_temperatures_of_the_response_that_are_no_logarithms(logt, got):
+    refused(f"tresp_logt must be log10 K, 3 to 10, got {got}", tresp_logt=logt)
+
+
+def test_a_response_with_a_temperature_twice():
+    logt = FILE["tresp_logt"].copy()
+    logt[5] = logt[4]
+    refused(f"tresp_logt has {logt[4]:g} twice", tresp_logt=logt)
+
+
+def test_bins_outside_of_the_response():
+    with pytest.warns(UserWarning, match=r"outside of the response, .* log T 5.5 to 7.5: 5.35, 5.45; its end values"):
+        dn2dem(**{**GIVEN, "temps": 10 ** np.arange(5.3, 7.3, 0.1)})
+    refused("expected at most 0.5 dex beyond it", temps=np.logspace(5.7, 8.4, 28))
+
+
+@pytest.mark.parametrize(
+    ("temps", "got"),
+    [
+        (np.linspace(5.7, 7.1, 25), "5.7 to 7.1; log10 K or MK? give 10**temps or 1e6*temps"),
+        (FILE["temps even"] / 1e6, "0.501187 to 12.5893; log10 K or MK?"),
+        (FILE["temps even"] * 1e6, "5.01187e+11 to 1.25893e+13"),
+    ],
+    ids=["log10 K", "MK", "uK"],
+)
+def test_temperatures_that_are_no_kelvin(temps, got):
+    refused(f"temps must be K, 1000 to 1e+10, got {got}", temps=temps)
+
+
+def counts_of_gaussian(peak):
+    """Counts of a DEM of one Gaussian in log T, with errors of 5%."""
+    logt = FILE["tresp_logt"]
+    dem = 1e22 * np.exp(-((logt - peak) ** 2) / (2 * 0.15**2))
+    dn = (dem * 10**logt * np.log(10) * (logt[1] - logt[0])) @ FILE["tresp"]
+    return {"dn_in": dn, "edn_in": 0.05 * dn}
+
+
+@pytest.mark.parametrize(
+    "edges",
+    [np.linspace(5e5, 2e7, 61), 10 ** np.concatenate([np.arange(5.7, 6.1, 0.1), np.arange(6.1, 7.2, 0.05)])],
+    ids=["linear", "coarse then fine"],
+)
+def test_bins_of_unequal_width_have_their_true_centres(edges):
+    dem, _, _, chisq, _ = dn2dem(**{**GIVEN, **counts_of_gaussian(6.3), "temps": edges})
+    log_edges = np.log10(edges)
+    peak = int(np.argmax(dem))
+    assert (log_edges[peak] + log_edges[peak + 1]) / 2 == pytest.approx(6.3, abs=0.1)
+    assert chisq < 2
