@@ -15,7 +15,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from implementations import arguments
-from implementations.contract import OUTPUTS, Array, Options, Problem, Solution, Status, as_problem
+from implementations.contract import (
+    MOST_POINTS,
+    OUTPUTS,
+    Array,
+    Options,
+    Problem,
+    Solution,
+    Status,
+    as_problem,
+    whole_number,
+)
 from implementations.maths import response
 from implementations.maths.uncertainty import HALF_WIDTH_TO_SIGMA
 from implementations.registry import Registry
@@ -65,7 +75,8 @@ def dn2dem(
         Name of a registered solver, or `name[key=value,...]`; dask arrays bring workers of their own, so none that
         starts any.
     reg_tweak, max_iter, rgt_fact
-        Chi-squared per channel aimed at; most solves while some bin is negative; factor on the aim at each of them.
+        Chi-squared per channel aimed at; most solves while some bin is negative, up to 1000; factor on the aim at each
+        of them, > 1.
     gloci
         Shape of the constraint: 0 self-normalised, 1 EM loci of all channels, or a mask of zeros and ones (F,).
     dem_norm0
@@ -125,10 +136,11 @@ def dn2dem(
     logt, dlogt = response.bins_of(arguments.temperature_edges(temps))
     table = arguments.response_table(tresp, tresp_logt, channels)
     arguments.within_response(logt, table[1])
+    whole_number("nmu", nmu, 0, MOST_POINTS)
     if nmu <= NMU_DEFAULT:
         nmu = NMU_MAP if leading else NMU_ONE_PIXEL
     steps = 1 if non_pos else max_iter
-    options = Options(reg_tweak, steps, rgt_fact, nmu, arguments.mask(gloci), l_emd or emd_int)
+    options = Options(reg_tweak, steps, rgt_fact, nmu, gloci, l_emd or emd_int)
     rmatrix = response.response_matrix(*table, logt, dlogt, emd_int)
     constants = arguments.constants(rmatrix, logt, dlogt, options, channels)
     norm = arguments.weights(dem_norm0, leading, len(logt))
@@ -207,7 +219,7 @@ def demmap(
     ((7, 15), (7,))
     """
     dn, edn = arguments.pixel_list(dd, ed)
-    options = Options(reg_tweak, max_iter, rgt_fact, nmu, arguments.mask(glc), l_emd)
+    options = Options(reg_tweak, max_iter, rgt_fact, nmu, glc, l_emd)
     constants = arguments.constants(rmatrix, logt, dlogt, options, dn.shape[1])
     norm = arguments.weights(dem_norm0, dn.shape[:1], constants.sizes[2])
     return _Inversion(constants, solver, 1.0, 1.0, warn, rscl).of(dn, edn, norm, progress)

@@ -34,6 +34,8 @@ def counts(dn: Any, edn: Any) -> tuple[Any, Any]:
     dn, edn = as_array(dn), as_array(edn)
     if not 1 <= dn.ndim <= 4:
         raise ValueError(f"the counts have shape {dn.shape}, expected one to four axes, channels last")
+    if not dn.shape[-1]:
+        raise ValueError(f"the counts have shape {dn.shape}, expected at least one channel on the last axis")
     if edn.shape != dn.shape:
         raise ValueError(f"the errors have shape {edn.shape}, expected that of the counts, {dn.shape}")
     return dn, edn
@@ -109,12 +111,6 @@ def temperature_edges(temps: ArrayLike) -> Array:
             f"temps must be K, {10**COLDEST:g} to {10**HOTTEST:g}, got {edges[0]:g} to {edges[-1]:g}{looks}"
         )
     return edges
-
-
-def mask(gloci: int | ArrayLike) -> int | tuple[int, ...]:
-    """The channels that shape the constraint, as `Options` has them."""
-    channels = np.asarray(gloci)
-    return int(channels) if channels.ndim == 0 else tuple(channels.tolist())
 
 
 def constants(rmatrix: ArrayLike, logt: ArrayLike, dlogt: ArrayLike, options: Options, channels: int) -> Problem:

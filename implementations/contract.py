@@ -26,6 +26,21 @@ class Status(IntEnum):
     """Some channel is not finite or <= 0, or an error is not finite: all outputs of the pixel are 0."""
 
 
+MOST_PASSES, MOST_POINTS = 1000, 100_000
+"""The largest max_iter and nmu: nothing interrupts a pixel that is being inverted."""
+
+
+def _number(value: Any) -> float:
+    """The value, or NaN, which no range contains, where it is no number."""
+    return float(value) if isinstance(value, int | float | np.number) and not isinstance(value, bool) else np.nan
+
+
+def whole_number(name: str, value: Any, lowest: int, highest: int) -> None:
+    """ValueError, naming the setting, unless it is a whole number in that range."""
+    if not (lowest <= _number(value) <= highest and isinstance(value, int | np.integer)):
+        raise ValueError(f"{name} must be a whole number from {lowest} to {highest}, got {value!r}")
+
+
 @dataclass(frozen=True)
 class Options:
     """The algorithm's settings, in the names of the published code.
@@ -59,19 +74,16 @@ class Options:
     l_emd: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("reg_tweak", "rgt_fact"):
+        for name, lowest in (("reg_tweak", 0), ("rgt_fact", 1)):
             value = getattr(self, name)
-            if not (np.isfinite(value) and value > 0):
-                raise ValueError(f"{name} must be finite and > 0, got {value}")
-        if self.max_iter < 1:
-            raise ValueError(f"max_iter must be at least 1, got {self.max_iter}")
-        if self.nmu < 2:
-            raise ValueError(f"nmu must be at least 2 (both ends of the regularisation grid), got {self.nmu}")
-        if not isinstance(self.gloci, int):
-            object.__setattr__(self, "gloci", tuple(int(g) for g in self.gloci))
-        mask = (self.gloci,) if isinstance(self.gloci, int) else self.gloci
-        if any(g not in (0, 1) for g in mask):
+            if not lowest < _number(value) < np.inf:
+                raise ValueError(f"{name} must be a finite number > {lowest}, got {value!r}")
+        whole_number("max_iter", self.max_iter, 1, MOST_PASSES)
+        whole_number("nmu", self.nmu, 2, MOST_POINTS)
+        mask = np.asarray(self.gloci)
+        if mask.ndim > 1 or any(g not in (0, 1) for g in mask.ravel().tolist()):
             raise ValueError(f"gloci must be 0, 1 or a mask of zeros and ones, got {self.gloci}")
+        object.__setattr__(self, "gloci", tuple(int(g) for g in mask) if mask.ndim else int(mask))
 
     def loci_mask(self, channels: int) -> NDArray[np.bool_] | None:
         """The channels whose EM loci shape the constraint.
@@ -316,11 +328,6 @@ OUTERMOST = {
 """The widest ranges of ratios to the baseline that a solver may declare."""
 WORST_TRUTH_DEM_ERROR, MOST_NEGATIVE = 3.0, 0.5
 """The highest ratio of DEM errors and the highest share of negative pixels that a solver may declare."""
-
-
-def _number(value: Any) -> float:
-    """The value, or NaN, which no range contains, where it is no number."""
-    return float(value) if isinstance(value, int | float | np.number) and not isinstance(value, bool) else np.nan
 
 
 @dataclass(frozen=True)

@@ -192,7 +192,8 @@ def _samples(problem: Problem, padded: int, dtype: type[np.floating]) -> Samples
     left = np.clip(np.searchsorted(logt, points, side="right") - 1, 0, len(logt) - 2)
     share = (points - logt[left]) / (logt[left + 1] - logt[left])
     near, far, position = 2 - 2 * share, 2 * share, np.append(points / 2, FAR)
-    dlogt = _rows(problem.dlogt, padded)
+    unseen = (problem.rmatrix == 0).all(axis=1)  # a profile of zeros, half of whose maximum every sample reaches
+    dlogt = _rows(np.where(unseen, (points[-1] - points[0]) / 2, problem.dlogt), padded)
     return Samples(left, *(values.astype(dtype) for values in (near, far, position, dlogt)))
 
 

@@ -230,6 +230,9 @@ def elogt_of(sizes, samples, profiles, elogt):
     far = broadcast(position, ROWS)
     for t in range(0, sizes.padded, 2 * lanes):
         peak_a, peak_b = profile_peak(sizes, profiles, t, lanes)
+        # a bin that no channel sees, and the padding: no sample reaches it, as `samples.dlogt` counts on
+        peak_a = where_less(peak_a - peak_a, load(profiles.reach, t), peak_a, far)
+        peak_b = where_less(peak_b - peak_b, load(profiles.reach, t + lanes), peak_b, far)
         first_a, first_b, last_a, last_b = crossings(sizes, position, profiles, t, lanes, peak_a, peak_b)
         store(elogt, t, where_less(first_a, far, last_a - first_a, load(dlogt, t)))
         store(elogt, t + lanes, where_less(first_b, far, last_b - first_b, load(dlogt, t + lanes)))

@@ -185,8 +185,8 @@ def test_warnings_on_request():
         ({"dem_norm0": np.full(24, np.nan)}, "dem_norm0 has values that are not finite"),
         ({"gloci": [1, 0]}, "gloci is a mask of 2 channels, expected 6"),
         ({"gloci": 2}, "gloci must be 0, 1 or a mask"),
-        ({"max_iter": 0}, "max_iter must be at least 1"),
-        ({"reg_tweak": -1}, "reg_tweak must be finite and > 0"),
+        ({"max_iter": 0}, "max_iter must be a whole number from 1"),
+        ({"reg_tweak": -1}, "reg_tweak must be a finite number > 0"),
         ({"solver": "nunba"}, "unknown solver 'nunba'; nearest known: numba"),
     ],
 )

@@ -51,12 +51,21 @@ def test_a_bad_problem_names_the_argument_its_shape_and_the_expected_one(changes
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"reg_tweak": 0.0}, "reg_tweak must be finite and > 0, got 0.0"),
-        ({"rgt_fact": np.nan}, "rgt_fact must be finite and > 0"),
-        ({"max_iter": 0}, "max_iter must be at least 1, got 0"),
-        ({"nmu": 1}, "nmu must be at least 2"),
+        ({"reg_tweak": 0.0}, "reg_tweak must be a finite number > 0, got 0.0"),
+        ({"reg_tweak": np.ones(1)}, "reg_tweak must be a finite number > 0, got array"),
+        ({"rgt_fact": np.nan}, "rgt_fact must be a finite number > 1, got nan"),
+        ({"rgt_fact": 1.0}, "rgt_fact must be a finite number > 1, got 1.0"),
+        ({"max_iter": 0}, "max_iter must be a whole number from 1 to 1000, got 0"),
+        ({"max_iter": 2.5}, "max_iter must be a whole number from 1 to 1000, got 2.5"),
+        ({"max_iter": np.nan}, "max_iter must be a whole number from 1 to 1000, got nan"),
+        ({"max_iter": 10**9}, "max_iter must be a whole number from 1 to 1000, got 1000000000"),
+        ({"nmu": 1}, "nmu must be a whole number from 2"),
+        ({"nmu": 50.5}, "nmu must be a whole number from 2"),
         ({"gloci": 2}, "gloci must be 0, 1 or a mask"),
+        ({"gloci": 0.5}, "gloci must be 0, 1 or a mask"),
         ({"gloci": (1, 3)}, "gloci must be 0, 1 or a mask"),
+        ({"gloci": (1, 0.5)}, "gloci must be 0, 1 or a mask"),
+        ({"gloci": np.ones((1, 3))}, "gloci must be 0, 1 or a mask"),
     ],
 )
 def test_a_bad_option_is_named(changes, message):

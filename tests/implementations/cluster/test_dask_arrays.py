@@ -72,7 +72,7 @@ def test_demmap():
     [
         ({"edn": EDN[:2]}, r"the errors have shape \(2, 4, 6\), expected that of the counts"),
         ({"dem_norm0": NORM[:2]}, r"dem_norm0 has shape \(2, 4, 24\)"),
-        ({"max_iter": 0}, "max_iter must be at least 1"),
+        ({"max_iter": 0}, "max_iter must be a whole number from 1"),
         ({"solver": "nunba"}, "unknown solver 'nunba'"),
         ({"solver": "dask[inner=numba]"}, "starts workers, which dask arrays have already"),
     ],
