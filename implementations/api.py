@@ -140,7 +140,7 @@ def dn2dem(
     if nmu <= NMU_DEFAULT:
         nmu = NMU_MAP if leading else NMU_ONE_PIXEL
     steps = 1 if non_pos else max_iter
-    options = Options(reg_tweak, steps, rgt_fact, nmu, gloci, l_emd or emd_int)
+    options = Options(reg_tweak, steps, rgt_fact, nmu, arguments.as_array(gloci), l_emd or emd_int)
     rmatrix = response.response_matrix(*table, logt, dlogt, emd_int)
     constants = arguments.constants(rmatrix, logt, dlogt, options, channels)
     norm = arguments.weights(dem_norm0, leading, len(logt))
@@ -219,7 +219,7 @@ def demmap(
     ((7, 15), (7,))
     """
     dn, edn = arguments.pixel_list(dd, ed)
-    options = Options(reg_tweak, max_iter, rgt_fact, nmu, glc, l_emd)
+    options = Options(reg_tweak, max_iter, rgt_fact, nmu, arguments.as_array(glc), l_emd)
     constants = arguments.constants(rmatrix, logt, dlogt, options, dn.shape[1])
     norm = arguments.weights(dem_norm0, dn.shape[:1], constants.sizes[2])
     return _Inversion(constants, solver, 1.0, 1.0, warn, rscl).of(dn, edn, norm, progress)
