@@ -117,7 +117,8 @@ def dn2dem(
     Notes
     -----
     Leading axes are those of dn_in: a 1 x N map comes back as (1, N, T). Pixels with a count or error that is not
-    finite and positive are zeros. Dask arrays give dask arrays, computed when they are, a block of pixels a task.
+    finite and positive, or masked (numpy.ma or astropy), are zeros. Dask arrays give dask arrays, computed when they
+    are, a block of pixels a task. astropy quantities are converted, and where the counts are some, so are the outputs.
 
     Examples
     --------
@@ -140,12 +141,13 @@ def dn2dem(
     if nmu <= NMU_DEFAULT:
         nmu = NMU_MAP if leading else NMU_ONE_PIXEL
     steps = 1 if non_pos else max_iter
-    options = Options(reg_tweak, steps, rgt_fact, nmu, arguments.as_array(gloci), l_emd or emd_int)
+    options = Options(reg_tweak, steps, rgt_fact, nmu, arguments.as_array(gloci, "gloci"), l_emd or emd_int)
     rmatrix = response.response_matrix(*table, logt, dlogt, emd_int)
     constants = arguments.constants(rmatrix, logt, dlogt, options, channels)
     norm = arguments.weights(dem_norm0, leading, len(logt))
     unit = _unit(logt, dlogt, emd_int, emd_ret)
-    return _Inversion(constants, solver, unit, HALF_WIDTH_TO_SIGMA, warn, rscl).of(dn, edn, norm, progress)
+    outputs = _Inversion(constants, solver, unit, HALF_WIDTH_TO_SIGMA, warn, rscl).of(dn, edn, norm, progress)
+    return arguments.with_units(outputs, dn_in, "cm-5" if emd_ret else "cm-5 K-1")
 
 
 def demmap(
@@ -219,10 +221,11 @@ def demmap(
     ((7, 15), (7,))
     """
     dn, edn = arguments.pixel_list(dd, ed)
-    options = Options(reg_tweak, max_iter, rgt_fact, nmu, arguments.as_array(glc), l_emd)
+    options = Options(reg_tweak, max_iter, rgt_fact, nmu, arguments.as_array(glc, "glc"), l_emd)
     constants = arguments.constants(rmatrix, logt, dlogt, options, dn.shape[1])
     norm = arguments.weights(dem_norm0, dn.shape[:1], constants.sizes[2])
-    return _Inversion(constants, solver, 1.0, 1.0, warn, rscl).of(dn, edn, norm, progress)
+    outputs = _Inversion(constants, solver, 1.0, 1.0, warn, rscl).of(dn, edn, norm, progress)
+    return arguments.with_units(outputs, dd, "10**15 cm-5 K-1")
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,6 +254,7 @@ class _Inversion:
 
     def __call__(self, dn: Array, edn: Array, norm: Array | None, progress: bool = False) -> Outputs:
         """The outputs of counts and errors (..., F) with user weights (T,) or (..., T)."""
+        dn, edn = arguments.as_array(dn, "dn_in"), arguments.as_array(edn, "edn_in")  # blocks may be masked arrays
         c, leading = self.constants, dn.shape[:-1]
         _, channels, bins = c.sizes
         rows = None if norm is None else np.broadcast_to(norm, (*leading, bins)).reshape(-1, bins)

@@ -14,9 +14,15 @@ from numpy.typing import ArrayLike
 from implementations.contract import Array, Options, Problem, as_problem
 
 COLDEST, HOTTEST = 3.0, 10.0
-"""What log10 K may be: no corona is colder or hotter, and neither kelvin nor their millions lie in between."""
+"""What log10 K may be: nothing in a corona is colder or hotter, and kelvin are far above."""
 MARGIN = 0.5
 """How far beyond the response's temperatures a bin's centre may lie, dex."""
+
+
+COUNTS, RESPONSE = ("DN / (s pix)", "DN / s"), ("DN cm5 / (s pix)", "DN cm5 / s")
+MATRIX = tuple(f"10**-15 DN cm5 K / {per}" for per in ("(s pix)", "s"))
+LOG_T, WIDTHS, NO_UNIT = ("", "dex", "dex(K)"), ("", "dex"), ("",)
+"""Units that an argument may have, the one that is meant first."""
 
 
 def is_lazy(*arrays: Any) -> bool:
@@ -24,14 +30,56 @@ def is_lazy(*arrays: Any) -> bool:
     return any(type(array).__module__.startswith("dask.array") for array in arrays)
 
 
-def as_array(values: Any) -> Any:
-    """Dask arrays as they are, all else as float64."""
-    return values if is_lazy(values) else np.asarray(values, dtype=np.float64)
+def as_array(values: Any, name: str, units: tuple[str, ...] = NO_UNIT) -> Any:
+    """Dask arrays as they are, all else as float64: quantities in the first of `units` that fits, NaN where masked."""
+    if is_lazy(values):
+        return values
+    if isinstance(values, list | tuple) and any(hasattr(v, "unit") or hasattr(v, "mask") for v in values):
+        return np.stack([as_array(v, name, units) for v in values])
+    if has_unit(values):
+        values = _converted(values, name, units)
+    if isinstance(values, np.ma.MaskedArray):
+        return np.ma.filled(values.astype(np.float64), np.nan)
+    if hasattr(values, "unmasked"):  # astropy's Masked
+        return np.where(values.mask, np.nan, np.asarray(values.unmasked, dtype=np.float64))
+    return np.asarray(values, dtype=np.float64)
 
 
-def counts(dn: Any, edn: Any) -> tuple[Any, Any]:
+def has_unit(values: Any) -> bool:
+    """Whether it is an astropy quantity, or of another package that gives arrays units."""
+    return getattr(values, "unit", None) is not None or hasattr(values, "units")
+
+
+def _converted(values: Any, name: str, units: tuple[str, ...]) -> Any:
+    """A quantity's values in the first of the units that fits; ValueError when none does."""
+    for unit in units if hasattr(values, "to_value") else ():
+        try:
+            return values.to_value(unit)
+        except (TypeError, ValueError):  # what astropy's UnitsError and UnitTypeError are
+            continue
+    given = getattr(values, "unit", None) or getattr(values, "units", None) or "no unit"
+    expected = units[0] or "no unit"
+    raise ValueError(f"{name} is a {type(values).__name__} in {given}, expected {expected} as an astropy Quantity")
+
+
+def with_units(outputs: tuple[Any, ...], dn: Any, dem: str) -> tuple[Any, ...]:
+    """The five outputs as quantities, dem and edem in the unit `dem`, dn_reg in that of dn, if dn is a quantity."""
+    if not has_unit(dn):
+        return outputs
+    from astropy.units import Quantity
+
+    given = next(unit for unit in COUNTS if dn.unit.is_equivalent(unit))
+    units = (dem, dem, "dex")
+    named = [Quantity(values, unit, copy=False) for values, unit in zip(outputs, units, strict=False)]
+    return (*named, outputs[3], Quantity(outputs[4], given, copy=False).to(dn.unit))
+
+
+def counts(dn_in: Any, edn_in: Any, names: tuple[str, str] = ("dn_in", "edn_in")) -> tuple[Any, Any]:
     """Counts and errors of one shape, one to four axes."""
-    dn, edn = as_array(dn), as_array(edn)
+    if has_unit(dn_in) != has_unit(edn_in):
+        name, other = names if has_unit(dn_in) else names[::-1]
+        raise ValueError(f"{name} has a unit and {other} has none, expected both or neither with one")
+    dn, edn = as_array(dn_in, names[0], COUNTS), as_array(edn_in, names[1], COUNTS)
     if not 1 <= dn.ndim <= 4:
         raise ValueError(f"the counts have shape {dn.shape}, expected one to four axes, channels last")
     if not dn.shape[-1]:
@@ -43,7 +91,7 @@ def counts(dn: Any, edn: Any) -> tuple[Any, Any]:
 
 def pixel_list(dd: ArrayLike, ed: ArrayLike) -> tuple[Any, Any]:
     """Counts and errors (P, F)."""
-    dn, edn = counts(dd, ed)
+    dn, edn = counts(dd, ed, ("dd", "ed"))
     if dn.ndim != 2:
         raise ValueError(f"dd has shape {dn.shape}, expected (pixels, channels)")
     return dn, edn
@@ -53,7 +101,7 @@ def weights(dem_norm0: ArrayLike | None, leading: tuple[int, ...], bins: int) ->
     """User weights, (T,) or one row for every pixel, or None."""
     if dem_norm0 is None:
         return None
-    norm = as_array(dem_norm0)
+    norm = as_array(dem_norm0, "dem_norm0")
     if norm.shape not in ((bins,), (*leading, bins)):
         raise ValueError(f"dem_norm0 has shape {norm.shape}, expected {(bins,)} or {(*leading, bins)}")
     if not is_lazy(norm) and not np.isfinite(norm).all():
@@ -63,7 +111,7 @@ def weights(dem_norm0: ArrayLike | None, leading: tuple[int, ...], bins: int) ->
 
 def response_table(tresp: ArrayLike, tresp_logt: ArrayLike, channels: int) -> tuple[Array, Array]:
     """The temperature response (N, F) and its log10 T (N,), in rising order of temperature."""
-    table, logt = np.asarray(tresp, dtype=np.float64), np.asarray(tresp_logt, dtype=np.float64)
+    table, logt = as_array(tresp, "tresp", RESPONSE), as_array(tresp_logt, "tresp_logt", LOG_T)
     if table.ndim != 2 or table.shape[1] != channels or logt.shape != table.shape[:1]:
         transposed = ": tresp is transposed" if table.shape == (channels, *logt.shape) else ""
         raise ValueError(
@@ -100,7 +148,7 @@ def within_response(logt: Array, tresp_logt: Array) -> None:
 
 def temperature_edges(temps: ArrayLike) -> Array:
     """Edges (T+1,) of at least three bins, K."""
-    edges = np.asarray(temps, dtype=np.float64)
+    edges: Array = as_array(temps, "temps", ("K",))
     if edges.ndim != 1 or len(edges) < 4:
         raise ValueError(f"temps has shape {edges.shape}, expected (T+1,), the edges of T >= 3 bins")
     if not (np.isfinite(edges).all() and edges[0] > 0 and (np.diff(edges) > 0).all()):
@@ -116,4 +164,5 @@ def temperature_edges(temps: ArrayLike) -> Array:
 def constants(rmatrix: ArrayLike, logt: ArrayLike, dlogt: ArrayLike, options: Options, channels: int) -> Problem:
     """What all pixels share, as a problem without pixels."""
     nothing = np.empty((0, channels))
-    return as_problem(nothing, nothing, rmatrix, logt, dlogt, options, None)
+    matrix, centres = as_array(rmatrix, "rmatrix", MATRIX), as_array(logt, "logt", LOG_T)
+    return as_problem(nothing, nothing, matrix, centres, as_array(dlogt, "dlogt", WIDTHS), options, None)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import solvers
 
-from implementations import dn2dem
+from implementations import demmap, dn2dem
 from implementations.registry import Registry
 
 FILE = golden_cases.FILE
@@ -145,3 +145,83 @@ def test_bins_that_no_channel_sees_have_the_baselines_outputs(solver):
     for name in ("dem", "edem", "elogt", "chisq", "dn_reg"):
         reference = getattr(expected, name)
         assert np.abs(getattr(got, name) - reference).max() <= golden_cases.AGREES * np.abs(reference).max(), name
+
+
+def masked_by(kind, values, mask):
+    if kind == "astropy":
+        return pytest.importorskip("astropy.utils.masked").Masked(values, mask=mask)
+    if kind == "list":
+        return [np.ma.array(v, mask=m) for v, m in zip(values, mask, strict=True)]
+    masked = np.ma.array(values, mask=mask)
+    return masked if kind == "numpy" else pytest.importorskip("dask.array").from_array(masked, (2, 6))
+
+
+@pytest.mark.parametrize("kind", ["numpy", "astropy", "list", "dask"])
+@pytest.mark.parametrize("which", ["dn_in", "edn_in"])
+def test_masked_values_are_no_measurements(kind, which):
+    values, mask = GIVEN[which].copy(), np.zeros((5, 6), bool)
+    values[3, 2], mask[3, 2] = 1e5, True
+    got = dn2dem(**{**GIVEN, which: masked_by(kind, values, mask)})
+    same([np.asarray(a) for a in got], dn2dem(**{**GIVEN, which: np.where(mask, np.nan, values)}))
+    assert not np.asarray(got[0])[3].any()
+
+
+def test_masked_constants_are_refused():
+    refused("tresp must be finite, got nan", tresp=np.ma.array(FILE["tresp"], mask=FILE["tresp"] <= 0))
+    refused("temps must be finite", temps=np.ma.array(FILE["temps even"], mask=np.arange(25) == 3))
+
+
+def quantities():
+    """The arguments with other units than those that are meant."""
+    units = pytest.importorskip("astropy.units")
+    return {
+        "dn_in": units.Quantity(GIVEN["dn_in"] * 60, "DN / (min pix)"),
+        "edn_in": units.Quantity(GIVEN["edn_in"], "DN / (s pix)"),
+        "tresp": units.Quantity(GIVEN["tresp"] * 1e-10, "DN m5 / (s pix)"),
+        "tresp_logt": units.Quantity(10 ** GIVEN["tresp_logt"], "K"),
+        "temps": units.Quantity(GIVEN["temps"] / 1e6, "MK"),
+    }
+
+
+def test_quantities_are_converted_and_give_quantities():
+    got, expected = dn2dem(**quantities()), dn2dem(**GIVEN)
+    units = ["1 / (K cm5)", "1 / (K cm5)", "dex", None, "DN / (min pix)"]
+    for value, plain, unit, factor in zip(got, expected, units, [1, 1, 1, 1, 60], strict=True):
+        assert getattr(value, "unit", None) == unit
+        np.testing.assert_allclose(getattr(value, "value", value), plain * factor, rtol=1e-6)
+    assert dn2dem(**quantities(), emd_ret=True)[0].unit == "cm-5"
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "message"),
+    [
+        ("dn_in", "DN", "dn_in is a Quantity in DN, expected DN / (s pix)"),
+        ("edn_in", "ct / s", "edn_in is a Quantity in ct / s, expected DN / (s pix)"),
+        ("tresp", "DN cm3 / (s pix)", "expected DN cm5 / (s pix)"),
+        ("tresp_logt", "s", "tresp_logt is a Quantity in s, expected no unit"),
+        ("temps", "erg", "temps is a Quantity in erg, expected K"),
+        ("dem_norm0", "K", "dem_norm0 is a Quantity in K, expected no unit"),
+        ("gloci", "s", "gloci is a Quantity in s, expected no unit"),
+        ("reg_tweak", "s", "reg_tweak must be a finite number > 0"),
+        ("max_iter", "s", "max_iter must be a whole number"),
+    ],
+)
+def test_quantities_of_another_kind_are_refused(name, unit, message):
+    given = quantities()
+    value = given.get(name, 1)
+    refused(message, **{**given, name: type(given["temps"])(getattr(value, "value", value), unit)})
+
+
+def test_one_unit_of_two_is_refused():
+    refused("dn_in has a unit and edn_in has none, expected both or neither", dn_in=quantities()["dn_in"])
+    refused("edn_in has a unit and dn_in has none, expected both or neither", edn_in=quantities()["edn_in"])
+
+
+def test_quantities_for_demmap():
+    units = pytest.importorskip("astropy.units")
+    p = golden_cases.problem("self")
+    kinds = ("DN / (s pix)", "DN / (s pix)", "10**-15 DN cm5 K / (s pix)", "dex", "dex")
+    arrays = (p.dn, p.edn, p.rmatrix, p.logt, p.dlogt)
+    got = demmap(*(units.Quantity(a, unit) for a, unit in zip(arrays, kinds, strict=True)), np.zeros(6))
+    same([getattr(a, "value", a) for a in got], demmap(*arrays, np.zeros(6)))
+    np.testing.assert_allclose(got[0].to_value("cm-5 K-1"), got[0].value * 1e15)
