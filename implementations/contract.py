@@ -36,7 +36,22 @@ def _number(value: Any) -> float:
 
 
 def whole_number(name: str, value: Any, lowest: int, highest: int) -> None:
-    """ValueError, naming the setting, unless it is a whole number in that range."""
+    """Check that a setting is a whole number in its range.
+
+    Parameters
+    ----------
+    name
+        What the message calls it.
+    value
+        What was given.
+    lowest, highest
+        The range, both ends included.
+
+    Raises
+    ------
+    ValueError
+        Naming the setting, the range and what was given, when it isn't.
+    """
     if not (lowest <= _number(value) <= highest and isinstance(value, int | np.integer)):
         raise ValueError(f"{name} must be a whole number from {lowest} to {highest}, got {value!r}")
 
