@@ -15,7 +15,7 @@ from harness.judge import contract_checks
 from harness.machine.facts import available_memory_mb
 from harness.measure import cell as measure_cell
 from harness.measure import record_row
-from harness.measure.plan import Plan
+from harness.measure.plan import Plan, threads_of
 from harness.measure.supervisor import Supervisor, WorkerEnded
 from harness.workloads import problem as workload
 from implementations import command_line as cli
@@ -74,7 +74,7 @@ def _off(spec: str, table: registry.Registry) -> Iterator[str]:
         plan = replace(PLAN, plugins=tuple(map(str, table.plugins)))
         (cell,) = plan.cells()
         workload.write(plan.specification(cell.dataset), 1, cell.bins, cell.seed, folder, np.arange(0))
-        threads = measure_cell.threads_of(spec, plan.threads)
+        threads = threads_of(spec, plan.threads)
         limit_mb = int(available_memory_mb() * measure_cell.MEMORY_SHARE)
         with Supervisor(folder, spec, table.words(spec), threads, limit_mb) as worker:
             worker.reply(LONGEST_S)

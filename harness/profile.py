@@ -21,7 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.machine import facts
-from harness.measure.cell import MEMORY_SHARE, threads_of
+from harness.measure.cell import MEMORY_SHARE
+from harness.measure.plan import threads_of
 from harness.measure.supervisor import Supervisor, WorkerEnded
 from harness.profiling import engines, icicle, memory, stages, thread_counts
 from harness.profiling.calls import Calls

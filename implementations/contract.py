@@ -252,7 +252,7 @@ OUTPUTS = ("dem", "edem", "elogt", "chisq", "dn_reg")
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """What a solver returns, as NumPy arrays. Invalid pixels are zero in every output.
+    """What a solver returns, as NumPy arrays that it no longer writes to. Invalid pixels are zero in every output.
 
     Parameters
     ----------
@@ -403,7 +403,7 @@ class Solver(ABC):
     """What an approximate solver promises; None for an exact one."""
     leaves_out: ClassVar[tuple[str, ...]] = ()
     """Outputs that an approximate solver doesn't compute: NaN in every valid pixel, which the gate insists on; a number
-    there would be an invented one. An exact solver leaves out none."""
+    there would be an invented one. "iterations", which an exact one may leave out too, and nothing else: 0 in all."""
     releases_lock: ClassVar[bool] = False
     """Whether one process's threads can run it at a time, each on pixels of its own: all but a little of the work is
     done without the interpreter lock, and nothing is kept on the solver or beside it."""

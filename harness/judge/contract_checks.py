@@ -146,7 +146,8 @@ def status_and_outputs_agree(solver: Solver) -> None:
 
 def a_pass_is_counted(solver: Solver) -> None:
     """Every valid pixel takes one at least."""
-    require((run(solver, problem(33)).iterations >= 1).all(), "iterations: 0 in valid pixels")
+    if "iterations" not in solver.leaves_out:
+        require((run(solver, problem(33)).iterations >= 1).all(), "iterations: 0 in valid pixels")
 
 
 def baseline() -> Solver:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from harness.judge.quality import Summary
+from harness.judge.summary import Summary
 from implementations.contract import Array, Problem
 
 PIXELS = 3

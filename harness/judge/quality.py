@@ -1,24 +1,24 @@
-"""What a solution is worth, computed outside the solver, in float64, over valid pixels only.
+"""What a solution is worth, by its summary: the figures that rows show and gates judge, over valid pixels only.
 
-Chi-squared is recomputed from the DEM for every pixel: a solver's own is one of the outputs under judgement. What
-needs a second answer to compare with (the baseline's, the truth) is computed on a fixed sample of pixels.
+What history tracks is computed on a fixed sample of pixels; what is judged, on a secret one beside it.
 """
 
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from implementations.contract import OUTPUTS, Array, Problem, Solution, Status
+from harness.judge.summary import Summary
+from harness.workloads import variant
+from implementations.contract import OUTPUTS, Array, Problem, Status
 
 SAMPLE_SEED = 20130401
 SAMPLE_PIXELS = 4096
-"""Most pixels that are kept of a solution for comparison with the truth and the baseline."""
+"""Most pixels of the fixed sample, which is compared with the truth and the baseline."""
 REFERENCE_PIXELS = 256
-"""How many of them the baseline solves for comparison where it isn't itself part of the cell."""
-CHUNK = 65536
+"""How many pixels of a run the baseline solves for comparison where it didn't take part itself."""
+WATCHED_PIXELS = 1024
+"""Most pixels of a timed run that are compared in all outputs."""
 
 
 def sample_of(pixels: int) -> NDArray[np.intp]:
@@ -28,67 +28,20 @@ def sample_of(pixels: int) -> NDArray[np.intp]:
     return np.sort(np.random.default_rng(SAMPLE_SEED).choice(pixels, SAMPLE_PIXELS, replace=False))
 
 
-@dataclass(frozen=True, eq=False)
-class Summary:
-    """What is kept of a solution: per-pixel figures of all P pixels, whole outputs of the S sampled ones."""
-
-    chisq: Array
-    """(P,), recomputed from the DEM; NaN where the pixel is invalid."""
-    status: NDArray[np.int8]
-    """(P,), as the solver reports it."""
-    negative: NDArray[np.bool_]
-    """(P,), some temperature bin is below zero."""
-    sample: NDArray[np.intp]
-    """(S,), which pixels the outputs below are of."""
-    dem: Array
-    edem: Array
-    elogt: Array
-    chisq_sample: Array
-    dn_reg: Array
-    iterations: NDArray[np.int32]
-
-    def of(self, output: str) -> Array:
-        """One of the five outputs at the sampled pixels, with its bins or channels last: (S, n)."""
-        values = self.chisq_sample if output == "chisq" else getattr(self, output)
-        return values.reshape(len(self.sample), -1)
-
-    def at(self, pixels: NDArray[np.intp]) -> "Summary":
-        """The same summary with only those sampled pixels that are among `pixels`."""
-        rows = np.isin(self.sample, pixels)
-        kept = ("sample", "dem", "edem", "elogt", "chisq_sample", "dn_reg", "iterations")
-        return replace(self, **{name: getattr(self, name)[rows] for name in kept})
+def watched(pixels: int, secret: str) -> NDArray[np.intp]:
+    """The pixels that a timed run is judged by, output by output: a draw that a solver can't know beforehand."""
+    rng = np.random.default_rng(variant.seed(secret, "watched"))
+    return np.sort(rng.choice(pixels, min(WATCHED_PIXELS, pixels), replace=False))
 
 
-def summarise(problem: Problem, solution: Solution) -> Summary:
-    """Reduce a solution to what the judge needs. ValueError when it isn't what the problem calls for."""
-    Solution.check(solution, problem)
-    pixels = problem.sizes[0]
-    chisq = np.full(pixels, np.nan)
-    negative = np.zeros(pixels, bool)
-    valid = problem.valid()
-    for start in range(0, pixels, CHUNK):
-        part = slice(start, min(start + CHUNK, pixels))
-        dem = np.asarray(solution.dem[part], dtype=np.float64)
-        with np.errstate(all="ignore"):
-            misfit = (problem.dn[part] - dem @ problem.rmatrix) / problem.edn[part]
-            chisq[part] = np.where(valid[part], (misfit**2).mean(axis=1), np.nan)
-        negative[part] = (dem < 0).any(axis=1) & valid[part]
-    sample = sample_of(pixels)
-    dem, edem, elogt, own_chisq, dn_reg = (np.array(getattr(solution, n)[sample], dtype=np.float64) for n in OUTPUTS)
-    status = np.array(solution.status, dtype=np.int8)
-    iterations = np.array(solution.iterations[sample], dtype=np.int32)
-    return Summary(chisq, status, negative, sample, dem, edem, elogt, own_chisq, dn_reg, iterations)
+def judged(pixels: int, secret: str) -> NDArray[np.intp]:
+    """The pixels that a first run is judged by, output by output: the fixed sample and those watched."""
+    return np.union1d(sample_of(pixels), watched(pixels, secret))
 
 
-def save(summary: Summary, path: Path) -> None:
-    """Write a summary for the process that judges."""
-    np.savez(path, **vars(summary))
-
-
-def load(path: Path) -> Summary:
-    """Read what `save` wrote."""
-    with np.load(path) as arrays:
-        return Summary(**arrays)
+def hidden(drawn: int, pixels: int, chance: float = 0.01) -> float:
+    """The largest share of wrong pixels of a map that `drawn` pixels miss with that chance; 0 when all are drawn."""
+    return 0.0 if drawn >= pixels else 1 - chance ** (1 / drawn)
 
 
 def chisq_figures(chisq: Array) -> dict[str, float]:
@@ -109,45 +62,62 @@ def deviation(got: Array, expected: Array) -> Array:
 
 
 def tied(got: Summary, expected: Summary, problem: Problem) -> NDArray[np.bool_]:
-    """Which sampled pixels (S,) may sit one step away on the regularisation grid because two steps tie.
+    """Which pixels (N,) may sit one step away on the regularisation grid because two steps tie.
 
     The misfit of a solution is F times its chi-squared, the target F·reg_tweak·rgt_fact^(iterations-1): at a tie both
     solutions are equally far from the same target, one above and one below, though their DEMs differ.
     """
     options = problem.options
     target = options.reg_tweak * options.rgt_fact ** (expected.iterations - 1.0)
-    ours, theirs = got.chisq[got.sample] - target, expected.chisq[expected.sample] - target
+    ours, theirs = got.chisq - target, expected.chisq - target
     same_pass = got.iterations == expected.iterations
     with np.errstate(invalid="ignore"):
         return same_pass & (ours * theirs < 0) & (np.abs(np.abs(ours) - np.abs(theirs)) <= 1e-9 * target)
 
 
-def parity(got: Summary, baseline: Summary, problem: Problem) -> dict[str, Any]:
-    """Worst deviation of each output, ties apart; ties and differing status, counted. Both hold the same pixels.
+def matched(got: Summary, baseline: Summary) -> tuple[Summary, Summary]:
+    """The two with only those pixels that both have."""
+    ours = got.at(baseline.pixels).sampled_at(baseline.sample)
+    return ours, baseline.at(ours.pixels).sampled_at(ours.sample)
 
-    `gaps` and `numbers` count, for each output, the valid pixels where some value isn't finite, and where some is.
+
+def parity(got: Summary, baseline: Summary, problem: Problem) -> dict[str, Any]:
+    """Worst deviation of each output in the sample, of chi-squared in all pixels, ties apart; what differs, counted.
+
+    Both hold the same pixels (`matched`). `flaws` are those of the whole solution.
     """
-    valid = problem.valid()[got.sample]
+    valid = problem.valid()[got.pixels]
     ties = tied(got, baseline, problem) & valid
-    figures: dict[str, Any] = {}
+    clear, rows = valid & ~ties, got.rows
+    figures: dict[str, Any] = {"flaws": got.flaws}
     for output in OUTPUTS:
-        worst = deviation(got.of(output), baseline.of(output))[valid & ~ties]
+        worst = deviation(got.of(output), baseline.of(output))[clear[rows]]
         figures[f"parity_{output}"] = float(worst.max(initial=0.0))
+    figures["chisq_all"] = float(deviation(got.chisq[:, None], baseline.chisq[:, None])[clear].max(initial=0.0))
     figures["tied_pixels"] = int(ties.sum())
     figures["compared_pixels"] = int(valid.sum())
-    finite = {output: np.isfinite(got.of(output))[valid] for output in OUTPUTS}
-    figures["gaps"] = {output: int((~values.all(axis=1)).sum()) for output, values in finite.items()}
-    figures["numbers"] = {output: int(values.any(axis=1).sum()) for output, values in finite.items()}
-    figures["status_differs"] = int((got.status[got.sample] != baseline.status[baseline.sample])[~ties].sum())
-    figures["invalid_not_zero"] = int(sum(np.any(got.of(name) != 0, axis=1)[~valid].sum() for name in OUTPUTS))
+    figures["status_differs"] = int((got.status != baseline.status)[~ties].sum())
+    figures["iterations_differ"] = int((got.iterations != baseline.iterations)[~ties].sum())
+    for output in ("edem", "elogt"):
+        figures[f"ratio_{output}"] = _ratios(got.of(output)[valid[rows]], baseline.of(output)[valid[rows]])
     return figures
 
 
+def _ratios(got: Array, expected: Array) -> tuple[float, float]:
+    """Between which ratios to `expected` (S, n) nine pixels of ten are, by the root of their summed squares."""
+    if not len(got):
+        return (1.0, 1.0)
+    with np.errstate(all="ignore"):
+        ratio = np.linalg.norm(got, axis=1) / np.linalg.norm(expected, axis=1)
+    low, high = np.percentile(np.where(np.isfinite(ratio), ratio, np.inf), [5, 95], method="nearest")
+    return float(low), float(high)
+
+
 def judged_figures(summary: Summary, problem: Problem, true_dem: Array) -> dict[str, float]:
-    """What solver and baseline are compared by, over the sampled valid pixels; true_dem (S, T) is of those sampled."""
-    rows = summary.sample[problem.valid()[summary.sample]]
-    share = float(summary.negative[rows].mean()) if rows.size else 0.0
-    figures = chisq_figures(summary.chisq[rows]) | against_truth(summary, problem, true_dem)
+    """What solver and baseline are compared by, over the valid pixels; true_dem (S, T) is of those sampled."""
+    valid = problem.valid()[summary.pixels]
+    share = float(summary.negative[valid].mean()) if valid.any() else 0.0
+    figures = chisq_figures(summary.chisq[valid]) | against_truth(summary, problem, true_dem)
     return figures | {"negative_share": share}
 
 
@@ -180,10 +150,3 @@ def counts(summary: Summary, problem: Problem) -> dict[str, int]:
         "hit_max_iter": int((summary.status == Status.HIT_MAX_ITER).sum()),
         "negative_pixels": int(summary.negative.sum()),
     }
-
-
-def placed(summary: Summary, pixels: NDArray[np.intp], total: int) -> Summary:
-    """A summary of a problem made of some `pixels` of a larger one, as a summary of the larger one's sample."""
-    chisq, status, negative = np.full(total, np.nan), np.full(total, Status.INVALID, np.int8), np.zeros(total, bool)
-    chisq[pixels], status[pixels], negative[pixels] = summary.chisq, summary.status, summary.negative
-    return replace(summary, chisq=chisq, status=status, negative=negative, sample=pixels[summary.sample])

@@ -5,6 +5,7 @@ all hit alike, and ratios within a round cancel what is left.
 """
 
 import os
+import secrets
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -17,11 +18,12 @@ from typing import Protocol
 import numpy as np
 
 from harness.judge import quality
-from harness.judge.quality import Summary
+from harness.judge.summary import Summary
 from harness.machine import devices
 from harness.machine.facts import available_memory_mb
 from harness.measure.contender import Contender
-from harness.measure.plan import Plan
+from harness.measure.handover import Original
+from harness.measure.plan import Plan, threads_of
 from harness.records.schema import Cell
 from harness.workloads import problem as workload
 from harness.workloads.seal import Seal
@@ -62,16 +64,21 @@ class Nobody:
 class CellResult:
     """What came of one cell."""
 
-    problem: Problem
+    original: Original
     true_dem: Array
-    """(S, T) of the sampled pixels."""
+    """(S, T) of the pixels that the first run is judged by."""
     contenders: list[Contender]
-    reference: Summary | None
-    """The baseline's solution, of all sampled pixels or the first few; None where it failed."""
+    references: dict[int, Summary]
+    """Round (0: the first run) -> the baseline's solution, of all pixels or a few; none where it failed."""
     setup_s: float
     """Making the problem, starting the processes and warming them up."""
     rounds_s: float
     """Wall time of the rounds; what exceeds the solves in them is the harness's own."""
+
+    @property
+    def problem(self) -> Problem:
+        """The problem as it is."""
+        return self.original.problem
 
     @property
     def baseline(self) -> Contender | None:
@@ -112,30 +119,31 @@ def measure_contenders(
         listener.say("generating the problem")
         given = folder / "problem"
         given.mkdir()
-        true_dem = workload.write(
-            plan.specification(cell.dataset), cell.pixels, cell.bins, cell.seed, given, quality.sample_of(cell.pixels)
-        )
-        seal, problem = Seal(given), workload.read(given)
+        secret = secrets.token_hex(16)
+        sample = quality.judged(cell.pixels, secret)
+        true_dem = workload.write(plan.specification(cell.dataset), cell.pixels, cell.bins, cell.seed, given, sample)
+        seal, original = Seal(given), Original(workload.read(given, mapped=False), given, secret)
         watch = stack.enter_context(devices.Watch()) if _uses_devices(contenders, table) else None
         for contender in contenders:
             stack.callback(contender.stop)
             listener.say(f"{contender.spec}: warming up")
-            contender.start(given, table.words(contender.spec), limit_mb)
-            contender.warm_up(folder)
+            contender.start(original, table.words(contender.spec), limit_mb)
+            contender.warm_up()
             if contender.first is not None:
                 listener.warmed(contender.spec, contender.first.total)
             if _spoiled(contenders, seal.touched(), contender.spec):
                 break
         _undisturbed(contenders, 0)
-        reference = _reference(contenders, problem, plan, folder, limit_mb, listener)
         ready = time.perf_counter()
         rng = np.random.default_rng([cell.seed, cell.pixels, cell.bins])
         _rounds(contenders, plan, rng, listener, satisfy or partial(_satisfy, rel_ci=plan.rel_ci), watch, seal)
         rounds_s = time.perf_counter() - ready
         for contender in contenders:
+            contender.check_clock(over=True)
             contender.stop()
         _spoiled(contenders, seal.broken())
-        return CellResult(problem, true_dem, contenders, reference, ready - start, rounds_s)
+        references = _references(contenders, original, plan, folder, limit_mb, listener)
+        return CellResult(original, true_dem, contenders, references, ready - start, rounds_s)
 
 
 def _spoiled(contenders: list[Contender], changed: list[str], turn: str = "") -> bool:
@@ -148,8 +156,7 @@ def _spoiled(contenders: list[Contender], changed: list[str], turn: str = "") ->
 
 def _undisturbed(contenders: list[Contender], number: int) -> bool:
     """Whether all kept still between their turns; if not, everyone's turn in that round counts for nothing."""
-    disturbing = [contender for contender in contenders if contender.disturbs()]
-    if not disturbing:
+    if not [contender for contender in contenders if contender.disturbs()]:
         return True
     for contender in contenders:
         if contender.turns.pop(number, None) is not None and number == 0:
@@ -157,31 +164,27 @@ def _undisturbed(contenders: list[Contender], number: int) -> bool:
     return False
 
 
-def threads_of(spec: str, threads: int) -> int:
-    """Threads of a solver: its own tunable where it names one, else those of the sweep; at least one a worker."""
-    given = solver_spec.parse(spec)[1]
-    return max(int(given.get("threads") or threads), int(given.get("workers") or 1))
-
-
-def _reference(
-    contenders: list[Contender], problem: Problem, plan: Plan, folder: Path, limit_mb: int, listener: Listener
-) -> Summary | None:
-    """The baseline's solution: of all sampled pixels where it is in the cell, else of the first of them."""
-    inside = [c for c in contenders if c.spec == REFERENCE]
-    if inside:
-        return inside[0].summary
+def _references(
+    contenders: list[Contender], original: Original, plan: Plan, folder: Path, limit_mb: int, listener: Listener
+) -> dict[int, Summary]:
+    """The baseline's solutions of what is judged: its own where it took part, else some pixels, solved now."""
+    own = next((c for c in contenders if c.spec == REFERENCE), None)
+    inside = {} if own is None else own.kept
+    missing = sorted({number for c in contenders if c.ended is None for number in c.kept} - inside.keys())
+    if not missing or (own is not None and own.ended is not None):
+        return inside
     listener.say("baseline: solving a sample for the gates")
-    pixels = quality.sample_of(problem.sizes[0])[: quality.REFERENCE_PIXELS]
+    pixels = np.sort(np.random.default_rng().permutation(original.watched)[: quality.REFERENCE_PIXELS])
     few = folder / "reference"
     few.mkdir()
-    workload.save(problem.take(pixels), few)
+    workload.save(original.some(missing, pixels), few)
     contender = Contender(REFERENCE, 1, plan.max_seconds, contenders[0].checkout)
     try:
-        contender.start(few, [], limit_mb)
-        contender.warm_up(few)
+        contender.start(Original(workload.read(few, mapped=False), few), [], limit_mb)
+        contender.warm_up()
     finally:
         contender.stop()
-    return None if contender.summary is None else quality.placed(contender.summary, pixels, problem.sizes[0])
+    return inside if contender.summary is None else inside | original.apart(contender.summary, missing, pixels)
 
 
 def _uses_devices(contenders: list[Contender], table: registry.Registry) -> bool:
@@ -202,8 +205,8 @@ def _rounds(
 
     Everyone has the first round; later ones go on, as long as the budget lasts, with those whose turn fits.
     """
-    start, number, check = time.perf_counter(), 0, FEWEST_ROUNDS
-    while number != (plan.repeats or MOST_ROUNDS):
+    start, number, counted, check = time.perf_counter(), 0, 0, FEWEST_ROUNDS
+    while counted != (plan.repeats or MOST_ROUNDS):
         elapsed = time.perf_counter() - start
         for contender in contenders:
             contender.satisfied |= number > 0 and elapsed + contender.turn_cost > plan.max_seconds
@@ -211,19 +214,18 @@ def _rounds(
         if not active:
             break
         number += 1
+        judged = secrets.randbelow(number) == 0  # so that each round is as likely as any to be the last that is judged
         listener.say(f"round {number}, {elapsed:.0f} of at most {plan.max_seconds:g} s")
         for contender in _order(active, rng):
             began = time.monotonic()
-            contender.take_turn(number)
+            contender.take_turn(number, judged)
             elsewhere = contender.hello.get("device", "cpu") != "cpu"
             if watch and elsewhere and (why := watch.reasons(began, time.monotonic())):
                 contender.throttled[number] = why
             if _spoiled(contenders, seal.touched(), contender.spec):
                 return
-        if not _undisturbed(contenders, number):
-            number -= 1
-            continue
-        if plan.repeats is None and number == check:
+        counted += _undisturbed(contenders, number)
+        if plan.repeats is None and counted == check:
             satisfy(contenders)
             check += max(1, check // 4)
 

@@ -4,9 +4,13 @@ import gc
 import math
 import resource
 import sys
-import time
+from collections.abc import Sequence
 from pathlib import Path
+from time import perf_counter
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from implementations.contract import Problem, Solution, Solver
 
@@ -14,6 +18,13 @@ SHORTEST_TURN_S = 0.05
 """A turn repeats a solve until it lasts this long: far above the cost of a timer, a message and a clock tick."""
 MOST_REPEATS = 200
 """Runs of one turn: solves below a quarter of a millisecond have shorter turns; so records stay of bounded size."""
+SLACK_S, SLACK, GAP_S = 0.01, 0.1, 2e-5
+"""What may pass in a turn beside its runs: seconds for messages, a share of the turn, and seconds for every run."""
+CLEAR_TURNS, CLEAR_S = 5, 1.0
+"""After so many turns, or at so many seconds that nobody accounts for, a solver's claims are judged."""
+ARRAYS = ("dem", "edem", "elogt", "chisq", "dn_reg", "iterations", "status")
+CAUGHT_PIXELS = 512
+"""Most pixels of a kept solution whose outputs are copied as they are when the clock stops."""
 
 
 class Phases(NamedTuple):
@@ -29,31 +40,106 @@ class Phases(NamedTuple):
         return self.prepare + self.solve + self.collect
 
 
-def timed_run(solver: Solver, problem: Problem, facts: list[dict[str, float]] | None = None) -> tuple[Phases, Solution]:
+class Kept:
+    """A timed run's problem and solution, and some of its pixels as they were when the clock stopped."""
+
+    def __init__(self, problem: Problem, pixels: NDArray[np.intp]):
+        self.problem, self.pixels = problem, pixels
+
+    def catch(self, solution: Solution) -> None:
+        """Copy those pixels."""
+        self.solution = solution
+        self.then = {name: getattr(solution, name)[self.pixels] for name in ARRAYS}
+
+    def save(self, path: Path) -> None:
+        """Write it all, and the inputs as the solver left them."""
+        arrays = {name: getattr(self.solution, name) for name in ARRAYS}
+        arrays |= {f"then_{name}": values for name, values in self.then.items()}
+        np.savez(path, pixels=self.pixels, dn=self.problem.dn, edn=self.problem.edn, **arrays)
+
+
+def keeping(problem: Problem) -> Kept:
+    """For a run of that problem, with pixels that nobody knew before."""
+    pixels = problem.sizes[0]
+    return Kept(problem, np.random.default_rng().choice(pixels, min(CAUGHT_PIXELS, pixels), replace=False))
+
+
+def timed_run(
+    solver: Solver, problem: Problem, facts: list[dict[str, float]] | None = None, kept: Kept | None = None
+) -> tuple[Phases, Solution]:
     """One complete run. Solvers return from each phase only when its work is done, so the host's clock sees it all.
 
     Python's cyclic collector is held off meanwhile, since whose turn it strikes in is chance. What a solver measured
-    itself, by a device's clock say, is added to `facts`.
+    itself, by a device's clock say, is added to `facts`. TypeError or ValueError for a solution that isn't one.
     """
+    collecting = gc.isenabled()
     gc.disable()
     try:
-        start = time.perf_counter()
+        start = perf_counter()
         state = solver.prepare(problem)
-        staged = time.perf_counter()
+        staged = perf_counter()
         solution = solver.solve(state)
-        solved = time.perf_counter()
+        solved = perf_counter()
         home = solver.collect(state, solution)
-        end = time.perf_counter()
+        end = perf_counter()
     finally:
-        gc.enable()
+        if collecting:
+            gc.enable()
+    if type(home) is not Solution or kept is not None:
+        check_plain(home, problem)
+    if kept is not None:
+        kept.catch(home)
     if facts is not None and (own := solver.facts(state)):
         facts.append(own)
     return Phases(staged - start, solved - staged, end - solved), home
 
 
+def check_plain(solution: Solution, problem: Problem) -> None:
+    """TypeError or ValueError unless all a solution holds are plain arrays, with nothing left to be worked out."""
+    if isinstance(solution, Solution):
+        for name, held in (
+            ("solution", solution),
+            *((f"solution's {name}", getattr(solution, name)) for name in ARRAYS),
+        ):
+            if type(held) not in (Solution, np.ndarray):
+                raise TypeError(f"{name} is a {type(held).__name__}, expected plain NumPy arrays in a plain Solution")
+    Solution.check(solution, problem)
+
+
 def repeats_for(seconds: float) -> int:
     """How many solves of `seconds` make a turn long enough to be timed well."""
     return max(1, min(math.ceil(SHORTEST_TURN_S / max(seconds, 1e-7)), MOST_REPEATS))
+
+
+class Claim(NamedTuple):
+    """Seconds that a worker says its runs took, those that passed meanwhile by the harness's clock, and the runs."""
+
+    claimed: float
+    passed: float
+    runs: int
+
+    @property
+    def missing(self) -> float:
+        """Seconds that nothing accounts for."""
+        return self.passed - self.claimed - SLACK * self.passed - SLACK_S - GAP_S * self.runs
+
+
+def misfit(turns: Sequence[Claim], over: bool) -> str:
+    """Why the seconds that a worker claims for its turns can't be, "" if they can.
+
+    No more is claimed than passed, and what passed is claimed, but for the slack, in a quarter of the turns at least: a
+    busy machine comes between. A few turns are judged when they are `over`, or when more than a second is missing.
+    """
+    impossible = [turn for turn in turns if not 0 <= turn.claimed <= turn.passed]
+    suspects = impossible or sorted(turns, key=lambda turn: turn.missing)[(len(turns) - 1) // 4 :][:1]
+    for turn in suspects:
+        known = over or len(turns) >= CLEAR_TURNS or turn.missing >= CLEAR_S
+        if turn in impossible or (known and turn.missing > 0):
+            return (
+                f"its times can't be: it claims {turn.claimed:.6g} s for a turn that took {turn.passed:.6g} s by the "
+                "harness's clock"
+            )
+    return ""
 
 
 def peak_rss_mb() -> float:

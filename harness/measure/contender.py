@@ -1,7 +1,8 @@
 """One solver in one cell: its process, its samples, and what became of it."""
 
 import os
-import zipfile
+import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,14 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from harness.judge import intervals, quality
-from harness.judge.quality import Summary
+from harness.judge import intervals
+from harness.judge.summary import Summary
 from harness.measure import clock
-from harness.measure.clock import Phases
+from harness.measure.clock import Claim, Phases
+from harness.measure.handover import FIRST, Original
 from harness.measure.supervisor import Supervisor, WorkerEnded
+from implementations.contract import OUTERMOST
 
 HANG_FACTOR, HANG_FLOOR_S = 20.0, 60.0
 """An answer is waited for so many times the cell's budget, and at least so long (a first run compiles)."""
+SURELY_LONG_S = 1.0
+"""A first run that took so long needs no repeats in a turn."""
 HANG_VARIABLE = "DEMREG_BENCH_HANG_S"
 """Environment variable that sets that time instead."""
 MOST_FACTS = 40
@@ -39,7 +44,10 @@ class Contender:
     first: Phases | None = None
     """The first run on all pixels, after a few have paid the one-off costs."""
     oneoff_s: float = 0.0
-    summary: Summary | None = None
+    kept: dict[int, Summary] = field(default_factory=dict)
+    """Round (0: the first run, of the problem as it is) -> a solution handed over: what the gates judge."""
+    claims: dict[int | str, Claim] = field(default_factory=dict)
+    """Round (0: the first run) -> how long the worker says its runs took."""
     turns: dict[int, list[Phases]] = field(default_factory=dict)
     """Round -> the timed runs of that turn."""
     facts: dict[int, list[dict[str, float]]] = field(default_factory=dict)
@@ -58,49 +66,84 @@ class Contender:
         """How long an answer is waited for."""
         return float(os.environ.get(HANG_VARIABLE) or max(HANG_FACTOR * self.budget_s, HANG_FLOOR_S))
 
-    def start(self, folder: Path, plugins: Sequence[str], limit_mb: int) -> None:
-        """Start the process and let it stage the problem."""
-        self.worker = Supervisor(folder, self.spec, plugins, self.threads, limit_mb, self.checkout)
-        self.hello = self._contained(lambda w: w.reply(self.timeout_s)) or {}
+    @property
+    def summary(self) -> Summary | None:
+        """What is kept of the first run."""
+        return self.kept.get(FIRST)
 
-    def warm_up(self, folder: Path) -> None:
+    def start(self, original: Original, plugins: Sequence[str], limit_mb: int) -> None:
+        """Start the process and let it stage the problem."""
+        self.original = original
+        self.worker = Supervisor(original.folder, self.spec, plugins, self.threads, limit_mb, self.checkout)
+        self.hello = self._contained(lambda w: w.reply(self.timeout_s)) or {}
+        if not self.hello.get("stages") and self.hello.get("bounds"):  # an older commit's, which declares fewer bounds
+            self.hello["bounds"] |= {name: OUTERMOST[name] for name in ("edem", "elogt")}
+
+    def warm_up(self) -> None:
         """The first runs; the solution is kept for the gates. A run that outlasts the budget is the only one."""
+        began = time.perf_counter()
         answer = self._contained(lambda w: w.ask(self.timeout_s, do="warmup"), times=_of_warm_up, runs=2)
+        passed = time.perf_counter() - began
         if answer is None:
             return
         self.first, self.oneoff_s = Phases(*answer["phases"]), float(answer["oneoff_s"])
-        self.facts[0] = answer.get("facts", [])
-        # Taken now: what the judge's figures need in the worker afterwards is not the solver's.
+        self.facts[FIRST] = answer.get("facts", [])
+        # Taken now: what is handed over needs memory in the worker that is not the solver's.
         self.peak_rss_mb = max(answer["peak_rss_mb"], self.worker.peak_tree_mb if self.worker else 0.0)
-        file = folder / f"{id(self)}.npz"
-        if self._contained(lambda w: w.ask(self.timeout_s, do="save", file=str(file))) is None:
-            return
-        try:
-            self.summary = quality.load(file)
-            file.unlink()
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            self.fail(f"left no readable solution: {type(error).__name__}: {error}")
-            return
+        self._keep(FIRST)
         if self.first.total > self.budget_s:
-            self.turns[0], self.satisfied = [self.first], True
+            self.turns[FIRST], self.satisfied = [self.first], True
+            self.claims[FIRST] = Claim(self.first.total, passed, 1)
 
-    def take_turn(self, round_number: int) -> None:
-        """Run the solver long enough to be timed well, and keep every run's time. A first call only calibrates."""
-        repeats = self.repeats or 1
-        answer = self._contained(
-            lambda w: w.ask(self.timeout_s, do="run", repeats=repeats), lambda a: a["samples"], repeats
-        )
-        if answer is None:
-            return
-        if self.worker is not None:
-            self.peak_rss_mb = max(self.peak_rss_mb, self.worker.peak_tree_mb)
-        samples = [Phases(*s) for s in answer["samples"]]
+    def take_turn(self, number: int, judged: bool = False) -> None:
+        """Run the solver long enough to be timed well, and keep every run's time. A first call only calibrates.
+
+        A judged turn's kept solution is handed over afterwards; until then, nobody has said so to the worker.
+        """
         if not self.repeats:
-            self.repeats = clock.repeats_for(samples[0].total)
-            if self.repeats > 1:
-                self.take_turn(round_number)
+            self.repeats, short = 1, self.first is not None and self.first.total < SURELY_LONG_S
+            if short and self._turn("calibration"):
+                claim = self.claims.popitem()[1]
+                self.repeats = clock.repeats_for(max(claim.claimed, claim.passed / 10))  # however short it says it was
+        runs = self._turn(number)
+        if runs is not None:
+            self.turns[number], self.facts[number] = runs
+            if judged and self.hello.get("stages"):
+                self._keep(number)
+
+    def _turn(self, number: int | str) -> tuple[list[Phases], list[dict[str, float]]] | None:
+        """Stage problems that nobody has seen, then run; what the worker says must fit this process's clock."""
+        how: dict[str, Any] = {"repeats": self.repeats}  # of an older commit's worker, which stages none
+        if self.hello.get("stages"):
+            seeds, keep = self.original.turn(number, self.spec, self.repeats)
+            self._contained(lambda w: w.ask(self.timeout_s, do="stage", seeds=seeds, keep=keep))
+            how = {}
+        began = time.perf_counter()
+        answer = self._contained(lambda w: w.ask(self.timeout_s, do="run", **how), lambda a: a["samples"], self.repeats)
+        if answer is None:
+            return None
+        passed, samples = time.perf_counter() - began, [Phases(*s) for s in answer["samples"]]
+        self.peak_rss_mb = max(self.peak_rss_mb, self.worker.peak_tree_mb if self.worker else 0.0)
+        self.claims[number] = Claim(sum(run.total for run in samples), passed, len(samples))
+        self.check_clock(over=False)
+        return None if self.ended else (samples, answer.get("facts", []))
+
+    def check_clock(self, over: bool) -> None:
+        """End it when the times that it claims can't be; with all that is known once its turns are over."""
+        reason = clock.misfit(list(self.claims.values()), over)
+        if reason and not self.ended:
+            self.fail(reason)
+
+    def _keep(self, number: int) -> None:
+        """Have the solution that the worker kept handed over."""
+        with tempfile.TemporaryDirectory(dir=self.original.folder.parent) as folder:
+            path = Path(folder) / "solution.npz"
+            if self._contained(lambda w: w.ask(self.timeout_s, do="save", file=str(path))) is None:
                 return
-        self.turns[round_number], self.facts[round_number] = samples, answer.get("facts", [])
+            try:
+                self.kept[number] = self.original.handed_over(path, number)
+            except ValueError as error:
+                self.fail(str(error))
 
     def stop(self) -> None:
         """End the process; harmless when it has ended."""
@@ -110,7 +153,7 @@ class Contender:
     def fail(self, reason: str) -> None:
         """End the process and the row, for what isn't in any one reply."""
         self.stop()
-        self.ended, self.summary = self.ended or WorkerEnded("failed", reason), None
+        self.ended, self.kept = self.ended or WorkerEnded("failed", reason), {}
 
     def disturbs(self) -> bool:
         """Whether it computed while others had their turns; that ends it."""
@@ -138,8 +181,8 @@ class Contender:
 
     @property
     def turn_cost(self) -> float:
-        """Seconds that its last turn took."""
-        return sum(run.total for run in self.turns[max(self.turns)]) if self.turns else 0.0
+        """Seconds that its last turn took, by this process's clock."""
+        return list(self.claims.values())[-1].passed if self.claims else 0.0
 
     def turn_seconds(self) -> dict[int, float]:
         """Round -> the turn's median run, the sample that statistics are made of: runs in a row aren't independent."""

@@ -14,6 +14,12 @@ from implementations.solver_spec import parse
 OWN_MAP = "map"
 
 
+def threads_of(spec: str, threads: int) -> int:
+    """Threads of a solver: its own tunable where it names one, else those of the sweep; at least one a worker."""
+    given = parse(spec)[1]
+    return max(int(given.get("threads") or threads), int(given.get("workers") or 1))
+
+
 @dataclass(frozen=True)
 class Plan:
     """A grid of cells and how long each may be measured. Raises ValueError, in one line, when it can't be run."""

@@ -5,11 +5,13 @@ from typing import Any
 import numpy as np
 
 from harness.judge import excerpt, gates, quality
+from harness.judge.summary import Summary
 from harness.machine import counted_work, limits
 from harness.measure.cell import CellResult
 from harness.measure.contender import Contender
+from harness.measure.handover import FIRST
 from harness.records.schema import Cell
-from implementations.contract import Bounds
+from implementations.contract import OUTPUTS, Array, Bounds
 
 
 def row_of(contender: Contender, measured: CellResult) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def _times(contender: Contender, measured: CellResult) -> dict[str, Any]:
 
 def limit(contender: Contender, measured: CellResult, figures: dict[str, Any]) -> dict[str, float]:
     """How far a solver that was measured is from what the machine, of those limits, could do at best."""
-    problem, reference = measured.problem, measured.reference or contender.summary
+    problem, reference = measured.problem, measured.references.get(FIRST) or contender.summary
     if reference is None or not reference.iterations.any():
         return {}
     shape = counted_work.Shape.of(problem, reference.iterations)
@@ -59,29 +61,51 @@ def limit(contender: Contender, measured: CellResult, figures: dict[str, Any]) -
 
 
 def _quality(contender: Contender, measured: CellResult) -> dict[str, Any]:
-    summary, problem, reference = contender.summary, measured.problem, measured.reference
+    """Figures of the first run, whose problem is always the same, and the verdict on all that was handed over."""
+    summary, problem = contender.summary, measured.problem
     assert summary is not None
+    fixed = summary.sampled_at(quality.sample_of(problem.sizes[0]))
+    figures: dict[str, Any] = quality.chisq_figures(summary.chisq[problem.valid()[summary.pixels]])
+    figures |= quality.counts(summary, problem) | quality.against_truth(fixed, problem, _truth(fixed, measured))
+    verdict = gates.Verdict("pass")
+    for number in sorted(contender.kept):
+        found, compared = _verdict(contender, measured, number)
+        for name, value in compared.items():
+            if name.startswith("parity_") or name.endswith("_pixels"):
+                figures[name] = max(value, figures.get(name, 0))
+        if found.gate != "pass" and verdict.gate != "fail":
+            where = f"in round {number}, and not in all before: " if number != FIRST and verdict.gate == "pass" else ""
+            verdict = gates.Verdict(found.gate, tuple(where + reason for reason in found.reasons))
+    leaves_out = [output for output in contender.hello.get("leaves_out", ()) if output in OUTPUTS]
+    figures |= {"leaves_out": " ".join(leaves_out), "accuracy": contender.hello["accuracy"]}
+    return figures | {"gate": verdict.gate, "gate_reasons": "; ".join(verdict.reasons)}
+
+
+def _verdict(contender: Contender, measured: CellResult, number: int) -> tuple[gates.Verdict, dict[str, Any]]:
+    """What the gates say of the solution that was handed over in a round, and by what figures."""
     accuracy, bounds = contender.hello["accuracy"], contender.hello["bounds"]
     leaves_out = contender.hello.get("leaves_out", ())  # a worker of an older commit doesn't say
     bounds = None if bounds is None else Bounds(**bounds)
-    figures: dict[str, Any] = quality.chisq_figures(summary.chisq[problem.valid()])
-    figures |= quality.counts(summary, problem) | quality.against_truth(summary, problem, measured.true_dem)
-    if reference is None:
-        verdict = gates.judge(accuracy, bounds, {}, None)
-    else:
-        same = summary.at(reference.sample)
-        truth = measured.true_dem[: len(same.sample)]
-        compared = quality.parity(same, reference, problem)
-        figures |= {k: v for k, v in compared.items() if k.startswith("parity") or k.endswith("_pixels")}
-        ours = quality.judged_figures(same, problem, truth) | compared
-        verdict = gates.judge(accuracy, bounds, ours, quality.judged_figures(reference, problem, truth), leaves_out)
-    figures["leaves_out"] = " ".join(leaves_out)
-    return figures | {"accuracy": accuracy, "gate": verdict.gate, "gate_reasons": "; ".join(verdict.reasons)}
+    if number not in measured.references:
+        return gates.judge(accuracy, bounds, {}, None), {}
+    got, reference = quality.matched(contender.kept[number], measured.references[number])
+    truth = _truth(got, measured)
+    compared = quality.parity(got, reference, measured.problem)
+    ours, theirs = (quality.judged_figures(each, measured.problem, truth) for each in (got, reference))
+    return gates.judge(accuracy, bounds, ours | compared, theirs, leaves_out), compared
+
+
+def _truth(summary: Summary, measured: CellResult) -> Array:
+    """The true DEM (S, T) of a summary's sample."""
+    return measured.true_dem[np.searchsorted(measured.original.sample, summary.sample)]
 
 
 def detail_of(contender: Contender, measured: CellResult) -> dict[str, Any]:
     """What a record keeps beside its row: raw times, threads as the libraries saw them, traceback, what is drawn."""
-    drawn = {} if contender.summary is None else excerpt.of(contender.summary, measured.problem, measured.true_dem)
+    drawn = {}
+    if contender.summary is not None:
+        fixed = contender.summary.sampled_at(quality.sample_of(measured.problem.sizes[0]))
+        drawn = excerpt.of(fixed, measured.problem, _truth(fixed, measured))
     return {
         "first_run": contender.first,
         "turns": {str(number): runs for number, runs in contender.turns.items()},
@@ -89,6 +113,9 @@ def detail_of(contender: Contender, measured: CellResult) -> dict[str, Any]:
         "hello": contender.hello,
         "traceback": contender.ended.traceback if contender.ended else "",
         "shown": drawn,
+        "claims": {str(number): seconds for number, seconds in contender.claims.items()},
+        "secret": measured.original.secret,
+        "judged": sorted(contender.kept),
         "throttled": {str(number): why for number, why in contender.throttled.items()},
         "cell_setup_s": measured.setup_s,
         "cell_rounds_s": measured.rounds_s,

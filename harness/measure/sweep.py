@@ -9,7 +9,7 @@ from rich.console import Console
 from harness.measure import cell as measure_cell
 from harness.measure import progress, record_row
 from harness.measure.forecast import Forecast
-from harness.measure.plan import Plan
+from harness.measure.plan import Plan, threads_of
 from harness.records import fingerprint
 from harness.records.run import Run
 from harness.records.schema import Cell
@@ -63,7 +63,7 @@ class Sweep:
         for spec in missing:
             row, detail = identities[spec], {}
             if result is None or spec not in contenders:
-                row |= record_row.skipped(reasons[spec], measure_cell.threads_of(spec, self.plan.threads))
+                row |= record_row.skipped(reasons[spec], threads_of(spec, self.plan.threads))
                 row["status"] = "failed" if spec in self.at_fault else row["status"]
             else:
                 row |= record_row.row_of(contenders[spec], result)

@@ -19,10 +19,10 @@ import secrets
 import signal
 import sys
 import threading
-import time
 import traceback
 from dataclasses import asdict
 from pathlib import Path
+from time import perf_counter
 from typing import Any, BinaryIO
 
 from harness.machine.pinning import pools
@@ -51,53 +51,66 @@ class Bench:
     """A solver and its staged problem."""
 
     def __init__(self, folder: Path, spec: str, threads: int, plugins: list[str]):
-        start = time.perf_counter()
-        from harness.judge import quality
+        start = perf_counter()
         from harness.measure import clock
         from harness.workloads import problem as workload
+        from harness.workloads import variant
         from implementations import registry
 
-        self.clock, self.quality = clock, quality
-        self.folder = folder
+        self.clock, self.variant, self.folder = clock, variant, folder
+        self.staged: list[Any] = []
+        self.kept: Any = None
+        self.kept_run = -1
         self.problem = workload.read(folder)
-        imported = time.perf_counter()
+        imported = perf_counter()
         self.solver = registry.Registry(plugins).create(spec, threads)
-        self.harness_s, self.import_s = imported - start, time.perf_counter() - imported
+        self.harness_s, self.import_s = imported - start, perf_counter() - imported
 
     def hello(self) -> dict[str, Any]:
         """Which libraries are loaded, on how many threads."""
         bounds = self.solver.bounds and asdict(self.solver.bounds)
         promises = {"accuracy": self.solver.accuracy, "bounds": bounds, "leaves_out": list(self.solver.leaves_out)}
-        return {"harness_s": self.harness_s, "threadpools": pools(), "device": self.solver.device, **promises}
+        facts = {"harness_s": self.harness_s, "threadpools": pools(), "device": self.solver.device, "stages": True}
+        return facts | promises
 
     def warmup(self) -> dict[str, Any]:
-        """First a few pixels, which pay the one-off costs; then all, whose solution is what the gates judge."""
+        """First a few pixels, which pay the one-off costs; then all of the problem as it is."""
         facts: list[dict[str, float]] = []
         few, _ = self.clock.timed_run(self.solver, self.problem.take(slice(0, FEW)))
-        phases, self.solution = self.clock.timed_run(self.solver, self.problem, facts)
+        self.kept = self.clock.keeping(self.problem)
+        phases, _ = self.clock.timed_run(self.solver, self.problem, facts, self.kept)
         peak = self.clock.peak_rss_mb()
         return {"oneoff_s": self.import_s + few.total, "phases": phases, "peak_rss_mb": peak, "facts": facts}
 
     def save(self, file: str) -> dict[str, Any]:
-        """Reduce the first run's solution to what the judge needs, and let go of it."""
-        self.quality.save(self.quality.summarise(self.problem, self.solution), self.folder / file)
-        del self.solution
+        """Hand over the solution that was kept of the last turn, or the warm-up."""
+        self.kept.save(self.folder / file)
+        self.kept = None
         gc.collect()
         gc.freeze()
         return {}
 
-    def run(self, repeats: int) -> dict[str, Any]:
-        """A turn: that many timed runs, one after another."""
+    def stage(self, seeds: list[int], keep: int) -> dict[str, Any]:
+        """Problems of the next turn's runs, one each; of which run the solution is kept."""
+        self.kept = None
+        self.staged = [self.variant.of(self.problem, seed).problem for seed in seeds]
+        self.kept_run, self.kept = keep, self.clock.keeping(self.staged[keep])
+        return {}
+
+    def run(self, repeats: int = 0) -> dict[str, Any]:
+        """A turn: timed runs one after another, of the problems staged, or so many of the problem as it is."""
+        problems, self.staged = self.staged or [self.problem] * repeats, []
         samples, facts = [], list[dict[str, float]]()
-        for _ in range(repeats):
-            phases, solution = self.clock.timed_run(self.solver, self.problem, facts)
-            del solution
-            samples.append(phases)
+        gc.disable()
+        for number, problem in enumerate(problems):
+            kept = self.kept if number == self.kept_run else None
+            samples.append(self.clock.timed_run(self.solver, problem, facts, kept)[0])
+        gc.enable()
         return {"samples": samples, "facts": facts}
 
     def watch(self, how: str, **options: Any) -> dict[str, Any]:
         """What the module `how` sees of runs that its function `watch` makes."""
-        self.__dict__.pop("solution", None)
+        self.kept = None
         return importlib.import_module(how).watch(self.solver, self.problem, **options)
 
 

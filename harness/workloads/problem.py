@@ -235,7 +235,7 @@ def save(problem: Problem, folder: Path) -> None:
     (folder / "options.json").write_text(json.dumps(asdict(problem.options)))
 
 
-def read(folder: Path) -> Problem:
-    """The problem in `folder`, its arrays mapped from the files, not copied."""
-    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
+def read(folder: Path, mapped: bool = True) -> Problem:
+    """The problem in `folder`, its arrays mapped from the files; or copied, safe from what becomes of these."""
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r" if mapped else None) for name in ARRAYS}
     return Problem(**arrays, options=Options(**json.loads((folder / "options.json").read_text())))

@@ -12,6 +12,7 @@ from records import MACHINE
 from records import row as made_row
 
 from harness.judge import gates, quality
+from harness.judge.summary import summarise
 from harness.records import run as records_run
 from harness.records import schema
 from harness.reports import peers_table as found
@@ -151,7 +152,7 @@ def test_errors_that_nobody_computes_are_not_invented():
         assert np.isnan(getattr(got, output)[valid]).all() == (output in Halves.leaves_out)
     np.testing.assert_allclose(got.chisq[valid], (((given.dn - got.dn_reg) / given.edn)[valid] ** 2).mean(axis=1))
     truth = np.ones_like(got.dem)
-    assert np.isnan(quality.against_truth(quality.summarise(given, got), given, truth)["truth_coverage"])
+    assert np.isnan(quality.against_truth(summarise(given, vars(got)), given, truth)["truth_coverage"])
 
 
 @pytest.mark.parametrize("name", INSTALLED)
@@ -186,7 +187,7 @@ def test_numba_agrees_with_demregpy_on_real_images(name, dataset):
     ours, theirs = (TABLE.create(solver, threads=2).run(given) for solver in ("numba", name))
     if dataset == "aia-image.flare-peak":
         assert (ours.status == Status.HIT_MAX_ITER).mean() > 0.5
-    ours, theirs = quality.summarise(given, ours), quality.summarise(given, theirs)
+    ours, theirs = summarise(given, vars(ours)), summarise(given, vars(theirs))
     compared = quality.parity(ours, theirs, given) | quality.judged_figures(ours, given, truth)
     verdict = gates.judge("exact", None, compared, quality.judged_figures(theirs, given, truth))
     assert verdict == gates.Verdict("pass")

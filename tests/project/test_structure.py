@@ -24,7 +24,7 @@ PLANTED = {
         ("implementations/cpu/l2.py", "from implementations.cpu.batched import Batched\n", "l2 imports"),
     ],
     "circle": [
-        ("harness/judge/quality.py", "from harness.judge import excerpt\n", "harness.judge.excerpt"),
+        ("harness/judge/summary.py", "from harness.judge import excerpt\n", "harness.judge.excerpt"),
         ("harness/machine/facts.py", "X = 'harness.machine.limits'\n", "harness.machine.limits"),
     ],
     "long": [("harness/judge/gates.py", "x = 1\n" * MOST_LINES, "gates has")],

@@ -4,12 +4,13 @@ import numpy as np
 from problems import problem, with_invalid
 from solvers import create
 
-from harness.judge import excerpt, quality
+from harness.judge import excerpt
+from harness.judge.summary import summarise
 from implementations.contract import Problem
 
 
 def kept(given, truth):
-    return excerpt.of(quality.summarise(given, create("numba").run(given)), given, truth)
+    return excerpt.of(summarise(given, vars(create("numba").run(given))), given, truth)
 
 
 def test_a_faint_a_middling_and_a_bright_pixel_with_their_truth():

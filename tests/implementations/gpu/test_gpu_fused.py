@@ -15,6 +15,7 @@ from problems import assert_close, problem, with_invalid
 from harness.judge import gates, quality
 from harness.judge.contract_checks import expected_of
 from harness.judge.replay import Tally, compare
+from harness.judge.summary import summarise
 from harness.workloads import problem as workload
 from implementations.baseline import Baseline
 from implementations.contract import OUTPUTS, Problem, Solution, Status
@@ -115,10 +116,10 @@ def test_single_precision_loses_only_resolution():
 def test_single_precision_is_held_to_a_gate_of_its_own():
     of, truth = workload.generate(workload.load("random-response"), 60, 34)
     solver, solved = fused.GpuFused("float32"), emulated(of, "float32")
-    reference = quality.summarise(of, Baseline().run(of))
+    reference = summarise(of, vars(Baseline().run(of)))
 
     def gate(solution):
-        got = quality.summarise(of, solution)
+        got = summarise(of, vars(solution))
         figures = quality.judged_figures(got, of, truth) | quality.parity(got, reference, of)
         return gates.judge(solver.accuracy, solver.bounds, figures, quality.judged_figures(reference, of, truth))
 

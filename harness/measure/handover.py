@@ -1,0 +1,104 @@
+"""The parent's side of what was timed: the problem as only it knows it, its variants, the solutions handed over."""
+
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.judge import quality
+from harness.judge.summary import Summary, of_older_worker, summarise
+from harness.workloads import variant
+from implementations.contract import Array, Problem
+
+FIRST = 0
+"""The round, so to say, of the first run: of the problem as it is."""
+MOST_BYTES_BESIDE = 1 << 24
+"""What a file that is handed over may hold beside outputs and inputs."""
+
+
+@dataclass(frozen=True)
+class Original:
+    """A cell's problem, out of reach of the workers, and the secret that its timed runs' problems are made from."""
+
+    problem: Problem
+    folder: Path
+    """Where the workers read it."""
+    secret: str = ""
+
+    @cached_property
+    def watched(self) -> NDArray[np.intp]:
+        """The pixels that timed runs are judged by."""
+        return quality.watched(self.problem.sizes[0], self.secret)
+
+    @cached_property
+    def sample(self) -> NDArray[np.intp]:
+        """The pixels that the first run is judged by."""
+        return quality.judged(self.problem.sizes[0], self.secret)
+
+    def turn(self, number: int | str, spec: str, runs: int) -> tuple[list[int], int]:
+        """Seeds of a turn's problems, the same for all solvers of a round; where the first, that is kept, stands."""
+        place = variant.seed(self.secret, "place", number, spec) % runs
+        seeds = [variant.seed(self.secret, number, run) for run in range(runs)]
+        return [*seeds[1 : place + 1], seeds[0], *seeds[place + 1 :]], place
+
+    def variant(self, number: int) -> variant.Variant:
+        """The problem that a round's kept solution is of."""
+        if number == FIRST:
+            pixels = self.problem.sizes[0]
+            return variant.Variant(self.problem, np.arange(pixels), np.ones((pixels, 1)))
+        return variant.of(self.problem, variant.seed(self.secret, number, 0))
+
+    def handed_over(self, path: Path, number: int) -> Summary:
+        """What a worker wrote of a round's solution. ValueError when it can't be judged."""
+        given = self.variant(number)
+        sample = np.sort(np.argsort(given.order)[self.sample if number == FIRST else self.watched])
+        try:
+            with np.load(path) as file:
+                if "chisq_sample" in file:
+                    return of_older_worker(file)
+                found = summarise(given.problem, Outputs(file, given.problem), sample)
+        except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(f"its solution can't be judged: {' '.join(str(error).split())}") from error
+        return found.restored(given.order, given.factor)
+
+    def some(self, rounds: Sequence[int], pixels: NDArray[np.intp]) -> Problem:
+        """Some pixels of each round's problem, one round after another, as one problem."""
+        parts = [given.problem.take(np.argsort(given.order)[pixels]) for given in map(self.variant, rounds)]
+        dn, edn = (np.concatenate([getattr(part, name) for part in parts]) for name in ("dn", "edn"))
+        return Problem(dn, edn, parts[0].rmatrix, parts[0].logt, parts[0].dlogt, parts[0].options)
+
+    def apart(self, solved: Summary, rounds: Sequence[int], pixels: NDArray[np.intp]) -> dict[int, Summary]:
+        """The summary of what `some` gave, as one for each round."""
+        parts = {}
+        for place, number in enumerate(rounds):
+            given = self.variant(number)
+            part = solved.at(np.arange(place * len(pixels), (place + 1) * len(pixels)))
+            factor = given.factor[np.argsort(given.order)[pixels]]
+            parts[number] = part.restored(pixels, factor)
+        return parts
+
+
+class Outputs:
+    """A solution by the names of its outputs, each read from the file when asked for, and checked."""
+
+    def __init__(self, file: Any, problem: Problem):
+        pixels, channels, bins = problem.sizes
+        size = sum(entry.file_size for entry in file.zip.infolist())
+        most = 8 * pixels * (3 * bins + 3 * channels + 4)
+        if size > 2 * most + MOST_BYTES_BESIDE:
+            raise ValueError(f"it is {size} bytes, expected about {most}")
+        self.file, self.pixels = file, file["pixels"]
+        for name in ("dn", "edn"):
+            if not np.array_equal(file[name], getattr(problem, name), equal_nan=True):
+                raise ValueError(f"the solver changed its input {name}")
+
+    def __getitem__(self, name: str) -> Array:
+        values: Array = self.file[name]
+        if not np.array_equal(values[self.pixels], self.file[f"then_{name}"], equal_nan=True):
+            raise ValueError(f"{name} was changed after the clock had stopped")
+        return values

@@ -1,0 +1,41 @@
+"""A problem like another, for one timed run alone: no answer to the one, of a map or of a pixel, answers the other."""
+
+import hashlib
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from implementations.contract import Array, Problem
+
+SPREAD = 1e-3
+"""Counts and errors are multiplied by a factor of their pixel's own, at most so far from 1."""
+
+
+class Variant(NamedTuple):
+    """A problem's pixels in another order, each with its counts and errors scaled."""
+
+    problem: Problem
+    order: NDArray[np.intp]
+    """(P,): which pixel of the original each one is."""
+    factor: Array
+    """(P, 1), of each pixel in the new order."""
+
+
+def of(problem: Problem, seed: int) -> Variant:
+    """The variant that the seed says."""
+    rng, pixels = np.random.default_rng(seed), problem.sizes[0]
+    order = rng.permutation(pixels)
+    factor = 1 + SPREAD * rng.uniform(-1, 1, (pixels, 1))
+    dn, edn = problem.dn[order], problem.edn[order]
+    dn *= factor
+    edn *= factor
+    norm = None if problem.dem_norm0 is None else problem.dem_norm0[order]
+    return Variant(replace(problem, dn=dn, edn=edn, dem_norm0=norm), order, factor)
+
+
+def seed(secret: str, *words: object) -> int:
+    """A seed for the words; the secret can't be told from it."""
+    text = " ".join(map(str, (secret, *words)))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7])

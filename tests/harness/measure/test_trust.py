@@ -1,0 +1,65 @@
+"""No liar passes: every way of winning without solving what was given ends in a failed gate or row that says why."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from folders import PLUGINS
+from sweeps import rows_of, sweep
+
+LIARS = PLUGINS / "liars.py"
+CAUGHT = {
+    "returns-none": ("failed", "collect returned None, expected"),
+    "returns-zeros": ("ok", "in round 1, and not in all before: dem: deviates from the baseline by 1"),
+    "keeps-its-answer": ("ok", "in round 1, and not in all before: dem: deviates"),
+    "wrong-later": (
+        "ok",
+        "in round 1, and not in all before: edem: deviates from the baseline by 1e-06, at most 1e-09",
+    ),
+    "solved-in-init": ("ok", "in round 1, and not in all before: dem: deviates"),
+    "solved-in-available": ("ok", "in round 1, and not in all before: dem: deviates"),
+    "solved-at-import": ("ok", "in round 1, and not in all before: dem: deviates"),
+    "memoises-in-a-file": ("ok", "in round 1, and not in all before: dem: deviates"),
+    "caches-pixels": ("ok", "in round 1, and not in all before: dem: deviates"),
+    "lazy-arrays": ("failed", "solution's dem is a Lazy, expected plain NumPy arrays"),
+    "promises": ("failed", "solution's dem is a Promise, expected plain NumPy arrays"),
+    "lazy-solutions": ("failed", "solution is a LazySolution, expected plain NumPy arrays in a plain Solution"),
+    "filled-in-later": ("failed", "was changed after the clock had stopped"),
+    "known-sample": ("ok", "dem: deviates from the baseline by 1"),
+    "one-pixel": ("ok", "dem: deviates"),
+    "one-pixel-approximately": ("ok", "chisq: isn't what its dem gives in"),
+    "changes-inputs": ("failed", "the solver changed its input dn"),
+    "patches-its-clock": ("failed", "its times can't be: it claims"),
+    "flatters-itself": ("ok", "chisq: isn't what its dem gives in 20 pixels"),
+    "invents-uncertainties": ("ok", "edem: 1e-06 to 1e-06 times the baseline's"),
+    "hides-its-status": ("ok", "status: isn't what its dem and its counts call for"),
+    "returns-the-truth": ("ok", "nothing recovers it better than 0.2 times"),
+}
+HONEST = ("baseline", "vectorized", "patches-time")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("liars") / "run"
+    names = ",".join(["baseline", *CAUGHT, "patches-time", "vectorized"])
+    grid = ("--pixels", "20", "--bins", "12", "--repeats", "4", "--max-seconds", "60")
+    for left in Path(tempfile.gettempdir()).glob("memoises-in-a-file-*"):
+        left.unlink()
+    sweep("--plugin", LIARS, "--solvers", names, *grid, "--out", folder, "--strict", check=4, env=os.environ)
+    return rows_of(folder)
+
+
+@pytest.mark.parametrize("solver", CAUGHT)
+def test_a_liar_is_caught_and_how_is_said(run, solver):
+    status, reason = CAUGHT[solver]
+    row = run.loc[solver]
+    assert (row.status, row.gate) == (status, "fail" if status == "ok" else "none"), row.reason
+    assert reason in (row.gate_reasons if status == "ok" else row.reason)
+
+
+@pytest.mark.parametrize("solver", HONEST)
+def test_those_beside_it_are_none_the_worse(run, solver):
+    row = run.loc[solver]
+    assert (row.status, row.gate) == ("ok", "pass"), (row.reason, row.gate_reasons)
+    assert int(row.n) == 4

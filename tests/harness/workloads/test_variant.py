@@ -1,0 +1,63 @@
+"""A timed run's own problem."""
+
+import numpy as np
+from problems import problem, with_invalid
+from solvers import create
+
+from harness.judge import quality
+from harness.judge.summary import summarise
+from harness.measure.handover import FIRST, Original
+from harness.workloads import variant
+
+
+def test_a_variant_is_the_same_pixels_scaled_in_another_order():
+    given, _ = with_invalid(problem(50))
+    changed = variant.of(given, 3)
+    for name in ("dn", "edn"):
+        restored = np.empty_like(given.dn)
+        restored[changed.order] = getattr(changed.problem, name) / changed.factor
+        np.testing.assert_allclose(restored, getattr(given, name), rtol=1e-15)
+        assert not (getattr(changed.problem, name) == getattr(given, name)[changed.order])[
+            changed.problem.valid()
+        ].all()
+    assert 0 < np.abs(changed.factor - 1).max() <= variant.SPREAD
+    assert np.array_equal(changed.problem.valid(), given.valid()[changed.order])
+    assert np.array_equal(variant.of(given, 3).problem.dn, changed.problem.dn, equal_nan=True)
+    assert not np.array_equal(variant.of(given, 4).order, changed.order)
+
+
+def test_seeds_differ_with_every_word_and_the_secret():
+    seeds = [variant.seed(*words) for words in (("a", 1, 2), ("a", 12), ("a", 1, 3), ("b", 1, 2))]
+    assert len(set(seeds)) == 4
+    assert seeds[0] == variant.seed("a", 1, 2) < 2**63
+
+
+def test_a_turn_holds_the_rounds_problem_once_and_where_is_secret():
+    original = Original(problem(5), None, "s")
+    places = set()
+    for spec in map(str, range(90)):
+        seeds, place = original.turn(4, spec, 6)
+        assert seeds[place] == variant.seed("s", 4, 0)
+        assert set(seeds) == set(original.turn(4, "other", 6)[0]), "the same problems for all solvers of a round"
+        assert len(set(seeds)) == 6
+        places.add(place)
+    assert len(places) == 6
+    assert not set(seeds) & set(original.turn(5, "other", 6)[0])
+
+
+def test_a_solution_of_a_variant_is_called_by_the_maps_own_pixels():
+    given, _ = with_invalid(problem(40))
+    original = Original(given, None, "s")
+    pixels = np.array([2, 3, 17, 30])
+    few = create("baseline").run(original.some([FIRST, 7], pixels))
+    apart = original.apart(summarise(original.some([FIRST, 7], pixels), vars(few)), [FIRST, 7], pixels)
+    whole = summarise(given, vars(create("baseline").run(given)))
+    changed = original.variant(7)
+    solved = summarise(changed.problem, vars(create("baseline").run(changed.problem)), np.arange(40))
+    for got in (apart[7], solved.restored(changed.order, changed.factor)):
+        ours, theirs = quality.matched(got, apart[7])
+        compared = quality.parity(ours, theirs, given)
+        assert compared["parity_dem"] < 1e-12
+        assert compared["compared_pixels"] == given.valid()[pixels].sum()
+    np.testing.assert_allclose(apart[7].dem, whole.dem[pixels], rtol=0.05, atol=0.05 * np.abs(whole.dem).max())
+    assert np.array_equal(apart[FIRST].pixels, pixels)
