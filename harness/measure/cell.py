@@ -150,6 +150,7 @@ def _spoiled(contenders: list[Contender], changed: list[str], turn: str = "") ->
     """Whether the problem's files were changed. Then no row of the cell counts: who did it can't be known."""
     when = f" while {turn} had its turn" if turn else ""
     for contender in contenders if changed else []:
+        contender.ended = None
         contender.fail(f"the problem's {', '.join(changed)} changed{when}: no row of this cell counts")
     return bool(changed)
 

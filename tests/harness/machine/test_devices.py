@@ -138,7 +138,7 @@ def test_a_device_solvers_own_facts_and_the_throttling_are_recorded(tool, tmp_pa
         "--solvers",
         "baseline,pretends",
         "--pixels",
-        "60",
+        "300",
         "--bins",
         "20",
         "--repeats",

@@ -1,7 +1,12 @@
 """Memory marks of a process are its own."""
 
+import re
 import subprocess
 import sys
+
+import pytest
+
+from harness.measure import clock
 
 MEGABYTES = 400
 
@@ -15,3 +20,31 @@ def test_the_memory_mark_is_not_the_parents():
     done = subprocess.run([sys.executable, "-c", parent], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert 0 < float(done.stdout) < MEGABYTES / 2
+
+
+HONEST, LIAR = clock.Claim(0.055, 0.06, 100), clock.Claim(0.001, 0.06, 100)
+
+
+@pytest.mark.parametrize(
+    ("turns", "over", "caught"),
+    [
+        ([], True, False),
+        ([HONEST], True, False),
+        ([LIAR], False, False),
+        ([LIAR], True, True),
+        ([LIAR] * 5, False, True),
+        ([HONEST, *[LIAR] * 9], True, True),
+        ([clock.Claim(0.055, 0.2, 100), *[HONEST] * 4], True, False),
+        ([clock.Claim(0.1, 5.0, 1)], False, True),
+        ([*[HONEST] * 9, clock.Claim(0.06, 0.055, 100)], False, True),
+        ([clock.Claim(-1.0, 0.055, 100)], False, True),
+        ([clock.Claim(float("nan"), 0.055, 100)], False, True),
+    ],
+)
+def test_claims_must_fit_the_harness_clock(turns, over, caught):
+    """A hiccup of the machine in some turns is none of the solver's; a claim that never fits is."""
+    reason = clock.misfit(turns, over)
+    assert bool(reason) == caught
+    if caught:
+        assert reason.startswith("its times can't be: it claims ")
+        assert len(set(re.findall(r"[-\d.]+ s|nan s", reason))) == 2

@@ -58,10 +58,18 @@ def test_a_reply_of_something_else_ends_its_row(reply):
 
 
 def test_times_of_the_runs_are_kept():
-    contender = turn(samples=[RUN, RUN], facts=[{"bytes": 3}, {"bytes": 4}])
+    run = [1e-9, 2e-9, 3e-9]
+    contender = turn(samples=[run, run], facts=[{"bytes": 3}, {"bytes": 4}])
     assert contender.ended is None
-    assert np.array_equal(contender.turns[1], [RUN, RUN])
+    assert np.array_equal(contender.turns[1], [run, run])
     assert contender.peak_rss_mb == 12.0
+
+
+def test_more_than_what_passed_is_not_believed():
+    contender = turn(samples=[RUN, RUN])
+    assert contender.ended.reason.startswith("its times can't be: it claims 1.2 s for a turn that took ")
+    assert contender.worker.over
+    assert not contender.turns
 
 
 def test_a_turn_has_a_bounded_number_of_runs():
