@@ -138,7 +138,7 @@ class Contender:
         """Have the solution that the worker kept handed over."""
         with tempfile.TemporaryDirectory(dir=self.original.folder.parent) as folder:
             path = Path(folder) / "solution.npz"
-            if self._contained(lambda w: w.ask(self.timeout_s, do="save", file=str(path))) is None:
+            if self._contained(lambda w: w.ask(self.timeout_s, do="save", file=str(path.resolve()))) is None:
                 return
             try:
                 self.kept[number] = self.original.handed_over(path, number)

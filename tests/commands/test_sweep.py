@@ -316,3 +316,10 @@ def _workers_of(folder):
         left = [line for line in lines if "harness.measure.worker" in line and str(folder) in line]
         time.sleep(0.1)
     return left
+
+
+def test_a_run_in_a_folder_named_from_where_one_stands(tmp_path):
+    """As without --out, when it is results/TIME-PRESET."""
+    sweep("--solvers", "baseline,batched", *QUICK, "--out", "results/run", "--strict", cwd=tmp_path, check=0)
+    rows = rows_of(tmp_path / "results" / "run")
+    assert (rows.status == "ok").all()
