@@ -9,7 +9,7 @@ unless the solver is told otherwise.
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,6 +37,32 @@ STRIP = 65536
 Outputs = tuple[Array, Array, Array, Array, Array]
 
 
+class Result(NamedTuple):
+    """What `full=True` returns: the five outputs, and how each pixel ended.
+
+    Parameters
+    ----------
+    dem, edem, elogt, chisq, dn_reg
+        The outputs without it.
+    status
+        A `Status` each (...): 0 inverted, 1 negative bins are left after max_iter solves, 2 invalid.
+    iterations
+        Solves that the positivity loop took (...), 0 where invalid.
+    target
+        Chi-squared per channel aimed at in the last of them (...), reg_tweak·rgt_fact^(iterations - 1), 0 where
+        invalid. Far above reg_tweak the counts of the DEM need not be near the observed ones.
+    """
+
+    dem: Any
+    edem: Any
+    elogt: Any
+    chisq: Any
+    dn_reg: Any
+    status: Any
+    iterations: Any
+    target: Any
+
+
 def dn2dem(
     dn_in: ArrayLike,
     edn_in: ArrayLike,
@@ -58,7 +84,8 @@ def dn2dem(
     non_pos: bool = False,
     rscl: bool = False,
     progress: bool = False,
-) -> Outputs:
+    full: bool = False,
+) -> Outputs | Result:
     """DEM of every pixel from its counts.
 
     Parameters
@@ -94,6 +121,8 @@ def dn2dem(
         Rescale the DEM so that the counts it gives agree with the observed ones in the mean.
     progress
         Show a progress bar.
+    full
+        Return a `Result`, which has status, iterations and the chi-squared aimed at besides.
 
     Returns
     -------
@@ -146,8 +175,8 @@ def dn2dem(
     constants = arguments.constants(rmatrix, logt, dlogt, options, channels)
     norm = arguments.weights(dem_norm0, leading, len(logt))
     unit = _unit(logt, dlogt, emd_int, emd_ret)
-    outputs = _Inversion(constants, solver, unit, HALF_WIDTH_TO_SIGMA, warn, rscl).of(dn, edn, norm, progress)
-    return arguments.with_units(outputs, dn_in, "cm-5" if emd_ret else "cm-5 K-1")
+    outputs = _Inversion(constants, solver, unit, HALF_WIDTH_TO_SIGMA, warn, rscl, full).of(dn, edn, norm, progress)
+    return _named(arguments.with_units(outputs, dn_in, "cm-5" if emd_ret else "cm-5 K-1"))
 
 
 def demmap(
@@ -168,7 +197,8 @@ def demmap(
     l_emd: bool = False,
     rscl: bool = False,
     progress: bool = False,
-) -> Outputs:
+    full: bool = False,
+) -> Outputs | Result:
     """The inversion below `dn2dem`, for a list of pixels and a response matrix that is made already.
 
     Parameters
@@ -181,7 +211,7 @@ def demmap(
         Bin centres (T,), log10 K, and widths (T,), dex.
     glc
         Mask (F,) of the channels whose EM loci shape the constraint, all 0 for self-normalised.
-    solver, reg_tweak, max_iter, rgt_fact, warn, l_emd, rscl, progress
+    solver, reg_tweak, max_iter, rgt_fact, warn, l_emd, rscl, progress, full
         As in `dn2dem`.
     dem_norm0
         Shape of the constraint given by the user, (T,) or (P, T); all ones, or 0 at first, means none.
@@ -224,8 +254,13 @@ def demmap(
     options = Options(reg_tweak, max_iter, rgt_fact, nmu, arguments.as_array(glc, "glc"), l_emd)
     constants = arguments.constants(rmatrix, logt, dlogt, options, dn.shape[1])
     norm = arguments.weights(dem_norm0, dn.shape[:1], constants.sizes[2])
-    outputs = _Inversion(constants, solver, 1.0, 1.0, warn, rscl).of(dn, edn, norm, progress)
-    return arguments.with_units(outputs, dd, "10**15 cm-5 K-1")
+    outputs = _Inversion(constants, solver, 1.0, 1.0, warn, rscl, full).of(dn, edn, norm, progress)
+    return _named(arguments.with_units(outputs, dd, "10**15 cm-5 K-1"))
+
+
+def _named(outputs: tuple[Any, ...]) -> Any:
+    """The five outputs as they are, all eight as a `Result`."""
+    return Result(*outputs) if len(outputs) > len(OUTPUTS) else outputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,6 +274,7 @@ class _Inversion:
     width: float
     warn: bool
     rscl: bool
+    full: bool
 
     def of(self, dn: Any, edn: Any, norm: Any, progress: bool) -> Any:
         """The outputs of those pixels; dask arrays of dask arrays."""
@@ -250,10 +286,10 @@ class _Inversion:
             raise ValueError(
                 f"solver '{self.solver}' starts workers, which dask arrays have already; name the one to run in them"
             )
-        return cluster_arrays.outputs(self, dn, edn, norm, self.constants.sizes[2])
+        return cluster_arrays.outputs(self, dn, edn, norm, self.constants.sizes[2], ENDS if self.full else {})
 
-    def __call__(self, dn: Array, edn: Array, norm: Array | None, progress: bool = False) -> Outputs:
-        """The outputs of counts and errors (..., F) with user weights (T,) or (..., T)."""
+    def __call__(self, dn: Array, edn: Array, norm: Array | None, progress: bool = False) -> tuple[Any, ...]:
+        """The outputs, five or eight, of counts and errors (..., F) with user weights (T,) or (..., T)."""
         dn, edn = arguments.as_array(dn, "dn_in"), arguments.as_array(edn, "edn_in")  # blocks may be masked arrays
         c, leading = self.constants, dn.shape[:-1]
         _, channels, bins = c.sizes
@@ -265,8 +301,8 @@ class _Inversion:
             _warn(solution)
         dem, edem, elogt, chisq, dn_reg = _rescaled(problem, solution) if self.rscl else _outputs(solution)
         shaped = (dem * self.unit, edem * self.unit, elogt * self.width, chisq, dn_reg)
-        dem, edem, elogt, chisq, dn_reg = (a.reshape((*leading, *a.shape[1:])) for a in shaped)
-        return dem, edem, elogt, chisq if leading else chisq[()], dn_reg
+        ends = _ends(c.options, solution) if self.full else ()
+        return tuple(a.reshape((*leading, *a.shape[1:]))[()] for a in (*shaped, *ends))
 
 
 def _solved(problem: Problem, spec: str, progress: bool) -> Solution:
@@ -286,6 +322,17 @@ def _strips(pixels: int) -> Iterator[slice]:
     starts = range(0, pixels, STRIP)
     for start in track(starts, description="DEM", total=len(starts)):
         yield slice(start, start + STRIP)
+
+
+ENDS = {"status": np.int8, "iterations": np.int32, "target": np.float64}
+"""What a `Result` has beyond the five outputs, a number of that type for each pixel."""
+
+
+def _ends(options: Options, solution: Solution) -> tuple[Any, Any, Any]:
+    """How the pixels ended: status, iterations and the chi-squared aimed at in the last."""
+    with np.errstate(over="ignore"):
+        raised = options.reg_tweak * options.rgt_fact ** (solution.iterations - 1.0)
+    return solution.status, solution.iterations, np.where(solution.status == Status.INVALID, 0.0, raised)
 
 
 def _outputs(solution: Solution) -> Outputs:

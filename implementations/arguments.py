@@ -63,7 +63,7 @@ def _converted(values: Any, name: str, units: tuple[str, ...]) -> Any:
 
 
 def with_units(outputs: tuple[Any, ...], dn: Any, dem: str) -> tuple[Any, ...]:
-    """The five outputs as quantities, dem and edem in the unit `dem`, dn_reg in that of dn, if dn is a quantity."""
+    """The outputs as quantities, dem and edem in the unit `dem`, dn_reg in that of dn, if dn is a quantity."""
     if not has_unit(dn):
         return outputs
     from astropy.units import Quantity
@@ -71,7 +71,7 @@ def with_units(outputs: tuple[Any, ...], dn: Any, dem: str) -> tuple[Any, ...]:
     given = next(unit for unit in COUNTS if dn.unit.is_equivalent(unit))
     units = (dem, dem, "dex")
     named = [Quantity(values, unit, copy=False) for values, unit in zip(outputs, units, strict=False)]
-    return (*named, outputs[3], Quantity(outputs[4], given, copy=False).to(dn.unit))
+    return (*named, outputs[3], Quantity(outputs[4], given, copy=False).to(dn.unit), *outputs[5:])
 
 
 def counts(dn_in: Any, edn_in: Any, names: tuple[str, str] = ("dn_in", "edn_in")) -> tuple[Any, Any]:

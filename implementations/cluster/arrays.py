@@ -1,6 +1,6 @@
 """`dn2dem` and `demmap` on dask arrays: nothing is computed, or loaded, until the outputs are.
 
-A block of pixels, as the arrays are chunked, is one task that calls the solver; the five outputs of a pixel travel as
+A block of pixels, as the arrays are chunked, is one task that calls the solver; the outputs of a pixel travel as
 one row and are cut apart afterwards, so that computing several outputs together inverts each pixel once. Where the
 blocks are computed is up to the scheduler that the arrays are computed with. Imports Dask.
 """
@@ -14,7 +14,8 @@ import numpy as np
 from implementations.contract import Array
 
 Call = Callable[..., tuple[Any, ...]]
-"""(dn (..., F), edn (..., F), weights (..., T) or None) -> dem, edem, elogt (..., T), chisq (...), dn_reg (..., F)."""
+"""(dn (..., F), edn (..., F), weights (..., T) or None) -> dem, edem, elogt (..., T), chisq (...), dn_reg (..., F), and
+more (...)."""
 
 
 def is_lazy(*arrays: Any) -> bool:
@@ -22,10 +23,11 @@ def is_lazy(*arrays: Any) -> bool:
     return any(isinstance(array, da.Array) for array in arrays)
 
 
-def outputs(call: Call, dn: Any, edn: Any, norm: Any, bins: int) -> tuple[Any, ...]:
-    """The five outputs as dask arrays, chunked over the pixels like `dn` (like `edn` where only that is lazy).
+def outputs(call: Call, dn: Any, edn: Any, norm: Any, bins: int, more: dict[str, Any]) -> tuple[Any, ...]:
+    """The outputs as dask arrays, chunked over the pixels like `dn` (like `edn` where only that is lazy).
 
-    `norm`: user weights, (T,) or one row of `bins` for every pixel, or None.
+    `norm`: user weights, (T,) or one row of `bins` for every pixel, or None. `more`: the types of the outputs that
+    `call` returns beyond the five, of one number for each pixel.
     """
     like = dn if is_lazy(dn) else edn
     if np.shape(dn) != np.shape(edn):
@@ -35,18 +37,19 @@ def outputs(call: Call, dn: Any, edn: Any, norm: Any, bins: int) -> tuple[Any, .
     per_pixel = norm is not None and np.ndim(norm) > 1
     if per_pixel:
         given.append(_chunked(norm, leading))
-    width = 3 * bins + 1 + channels
+    five = 3 * bins + 1 + channels
     rows = da.map_blocks(
         _row,
         *given,
         call=call,
         norm=None if per_pixel else norm,
         dtype=np.float64,
-        chunks=(*leading, (width,)),
+        chunks=(*leading, (five + len(more),)),
         meta=np.empty((0,) * like.ndim),
     )
     dem, edem, elogt = (rows[..., i * bins : (i + 1) * bins] for i in range(3))
-    return dem, edem, elogt, rows[..., 3 * bins], rows[..., 3 * bins + 1 :]
+    ends = (rows[..., five + i].astype(kind) for i, kind in enumerate(more.values()))
+    return dem, edem, elogt, rows[..., 3 * bins], rows[..., 3 * bins + 1 : five], *ends
 
 
 def _chunked(array: Any, leading: tuple[tuple[int, ...], ...]) -> Any:
@@ -57,5 +60,7 @@ def _chunked(array: Any, leading: tuple[tuple[int, ...], ...]) -> Any:
 
 def _row(dn: Array, edn: Array, weights: Array | None = None, *, call: Call, norm: Array | None) -> Array:
     """In a task: all outputs of a block, side by side."""
-    dem, edem, elogt, chisq, dn_reg = call(dn, edn, norm if weights is None else weights)
-    return np.concatenate([dem, edem, elogt, np.asarray(chisq)[..., None], dn_reg], axis=-1)
+    dem, edem, elogt, chisq, dn_reg, *more = call(dn, edn, norm if weights is None else weights)
+    return np.concatenate(
+        [dem, edem, elogt, np.asarray(chisq)[..., None], dn_reg, *(np.asarray(a)[..., None] for a in more)], axis=-1
+    )

@@ -225,3 +225,28 @@ def test_quantities_for_demmap():
     got = demmap(*(units.Quantity(a, unit) for a, unit in zip(arrays, kinds, strict=True)), np.zeros(6))
     same([getattr(a, "value", a) for a in got], demmap(*arrays, np.zeros(6)))
     np.testing.assert_allclose(got[0].to_value("cm-5 K-1"), got[0].value * 1e15)
+
+
+@pytest.mark.parametrize("kind", ["numpy", "dask"])
+def test_the_full_result_says_how_each_pixel_ended(kind):
+    dn, rows = GIVEN["dn_in"].copy(), golden_cases.problem("self")
+    dn[4, 0] = np.nan
+    given = dn if kind == "numpy" else pytest.importorskip("dask.array").from_array(dn, (2, 6))
+    full = dn2dem(**{**GIVEN, "dn_in": given}, full=True, max_iter=3, reg_tweak=0.5, rgt_fact=1.2)
+    same([np.asarray(a) for a in full[:5]], dn2dem(**{**GIVEN, "dn_in": dn}, max_iter=3, reg_tweak=0.5, rgt_fact=1.2))
+    options = replace(rows.options, max_iter=3, reg_tweak=0.5, rgt_fact=1.2)
+    expected = Registry().ready("baseline").run(replace(rows, dn=dn, options=options))
+    assert np.asarray(full.status).tolist() == expected.status.tolist()
+    assert np.asarray(full.iterations).tolist() == expected.iterations.tolist()
+    assert full.status.dtype == np.int8
+    assert full.iterations.dtype == np.int32
+    targets = {0: 0.0, 1: 0.5, 2: 0.6, 3: 0.72}
+    np.testing.assert_allclose(full.target, [targets[n] for n in expected.iterations])
+
+
+def test_the_full_result_of_one_pixel_and_with_units():
+    one = dn2dem(
+        FILE["one pixel dn"], FILE["one pixel edn"], *[GIVEN[k] for k in ("tresp", "tresp_logt", "temps")], full=True
+    )
+    assert np.ndim(one.status) == np.ndim(one.target) == np.ndim(one.chisq) == 0
+    assert dn2dem(**quantities(), full=True).dem.unit == "1 / (K cm5)"
