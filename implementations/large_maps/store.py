@@ -24,6 +24,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from implementations import arguments
 from implementations.cluster.session import Block
 from implementations.contract import Array, Options, Problem, Solution, Solver, as_problem
 from implementations.maths import response
@@ -64,10 +65,11 @@ class MapRequest:
     def constants(self, group: zarr.Group) -> Problem:
         """The problem without its pixels."""
         logt, dlogt = response.bins_of(self.edges)
-        tresp = np.asarray(group["tresp"][:], np.float64)
-        rmatrix = response.response_matrix(tresp, group["tresp_logt"][:], logt, dlogt)
-        none = np.empty((0, group["dn"].shape[-1]))
-        return as_problem(none, none, rmatrix, logt, dlogt, self.options, None)
+        channels = group["dn"].shape[-1]
+        tresp, tresp_logt = arguments.response_table(group["tresp"][:], group["tresp_logt"][:], channels)
+        arguments.within_response(logt, tresp_logt)
+        rmatrix = response.response_matrix(tresp, tresp_logt, logt, dlogt)
+        return arguments.constants(rmatrix, logt, dlogt, self.options, channels)
 
     def identity(self, group: zarr.Group, constants: Problem) -> dict[str, Any]:
         """What two runs must have in common to go on with one another."""

@@ -203,6 +203,7 @@ def test_the_command_with_a_separate_scheduler_and_two_workers(source, undisturb
         (lambda s: shutil.rmtree(s), "is not a Zarr group"),
         (lambda s: shutil.rmtree(s / "tresp"), "has no array 'tresp', expected dn, edn, tresp, tresp_logt"),
         (lambda s: zarr.open_group(s).create_array("edn", data=np.ones((3, 6)), overwrite=True), "expected one shape"),
+        (lambda s: zarr.open_group(s)["tresp"].set_basic_selection((3, 2), np.nan), "tresp must be finite, got nan"),
     ],
 )
 def test_an_input_that_is_none_is_one_line(source, tmp_path, spoil, message):
