@@ -13,7 +13,7 @@ NEWER ?= $(shell for p in python3.12 "$$HOME"/.pyenv/versions/3.12.*/bin/python3
 PEERS := $(VENV)-peers
 LOWEST := $(VENV)-lowest
 
-.PHONY: sweep test test-newer test-long test-lowest data peers gpu-check selfcheck readme reference profile instructions heldout cluster full-frame history regression clean
+.PHONY: sweep test test-newer test-long test-lowest mutations data peers gpu-check selfcheck readme reference profile instructions heldout cluster full-frame history regression clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/python -m harness.sweep $(ARGS)
@@ -33,13 +33,17 @@ test-newer:
 	elif ! $(MAKE) --no-print-directory $(PEERS)/.installed; then echo "so the peers' tests are skipped"; \
 	else $(PEERS)/bin/python -m pytest -n 2 tests/implementations/test_peers.py tests/implementations/aia/test_maps.py; fi
 
-# For a release: the tests marked slow, which draw new inputs, and the oldest libraries. At most an hour.
-test-long: $(VENV)/.installed-dev test-lowest
+# For a release: the tests marked slow, which draw new inputs, the oldest libraries, and the mutations. At most an hour.
+test-long: $(VENV)/.installed-dev test-lowest mutations
 	$(BIN)/python -m pytest -m slow
 
 # What a solver's answer or a sweep's table could change by. Old libraries use what newer ones beneath them deprecate.
 test-lowest: $(LOWEST)/.installed
 	$(LOWEST)/bin/python -m pytest -W ignore::DeprecationWarning -m "not slow" -n 2 --hypothesis-profile=ci tests/implementations tests/commands/test_sweep.py
+
+# Whether tests notice faults put into the judge and the timed path, one at a time: minutes (docs/trust.md).
+mutations: $(VENV)/.installed-dev
+	$(BIN)/python tests/support/mutations.py
 
 # Real AIA images and AIA's response, as data on any Python, into .cache/; and astropy, which reads them.
 data: $(VENV)/.installed-aia

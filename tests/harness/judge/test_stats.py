@@ -32,6 +32,10 @@ def test_an_interval_narrows_with_samples():
     assert many.half_width < few.half_width / 2
 
 
+def test_a_width_is_relative_and_halved():
+    assert intervals.Estimate(2.0, 1.0, 5.0).half_width == 1.0
+
+
 def test_a_ratio_is_blind_to_what_slows_a_whole_round():
     rng = np.random.default_rng(1)
     drift = np.exp(rng.normal(0, 0.5, 20))

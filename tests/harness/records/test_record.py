@@ -111,6 +111,8 @@ DAMAGE = {
     "NaN": (with_value("NaN"), "holds NaN"),
     "Infinity": (with_value("-Infinity"), "holds -Infinity"),
     "too large": (with_value("1e999"), "has inf for median_s"),
+    "too large, beside the result": (with_value("1e999", "ci_high_s"), "has inf for ci_high_s"),
+    "another cell's row": (with_value("35", "bins"), "has a row of another cell"),
     "no time": (with_value("0"), "has 0 for median_s"),
     "a word": (with_value('"fast"'), "has 'fast' for median_s"),
     "half a pixel": (with_value("0.5", "pixels"), "has 0.5 for pixels"),

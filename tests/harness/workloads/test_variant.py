@@ -61,3 +61,16 @@ def test_a_solution_of_a_variant_is_called_by_the_maps_own_pixels():
         assert compared["compared_pixels"] == given.valid()[pixels].sum()
     np.testing.assert_allclose(apart[7].dem, whole.dem[pixels], rtol=0.05, atol=0.05 * np.abs(whole.dem).max())
     assert np.array_equal(apart[FIRST].pixels, pixels)
+
+
+def test_what_is_restored_has_the_maps_own_pixels_and_units():
+    given = problem(6)
+    solved = summarise(given, vars(create("baseline").run(given)))
+    numbers, factor = np.array([4, 2, 0, 5, 1, 3]), np.arange(1.0, 7.0)[:, None]
+    restored = solved.restored(numbers, factor)
+    assert np.array_equal(restored.pixels, np.arange(6))
+    assert np.array_equal(restored.sample, np.arange(6))
+    for name in ("dem", "edem", "dn_reg"):
+        assert np.array_equal(getattr(restored, name)[numbers], getattr(solved, name) / factor)
+    for name in ("chisq", "chisq_sample", "elogt", "iterations"):
+        assert np.array_equal(getattr(restored, name)[numbers], getattr(solved, name))
