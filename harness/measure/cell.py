@@ -83,8 +83,7 @@ class CellResult:
     @property
     def baseline(self) -> Contender | None:
         """The baseline's contender, if it was in the cell and was timed."""
-        timed = [c for c in self.contenders if c.spec == REFERENCE and c.turns and c.ended is None]
-        return timed[0] if timed else None
+        return next((c for c in self.contenders if c.spec == REFERENCE and c.turns and c.ended is None), None)
 
     @property
     def solves_s(self) -> float:
@@ -111,8 +110,7 @@ def measure_contenders(
     `satisfy` marks those contenders, now and then, that are known well enough; by default, when their ratio to the
     baseline is. What goes wrong in a solver is in its contender, and nowhere else.
     """
-    start = time.perf_counter()
-    table = registry.Registry(plan.plugins)
+    start, table = time.perf_counter(), registry.Registry(plan.plugins)
     limit_mb = int(os.environ.get(LIMIT_VARIABLE) or available_memory_mb() * MEMORY_SHARE)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=scratch)))
@@ -150,8 +148,9 @@ def _spoiled(contenders: list[Contender], changed: list[str], turn: str = "") ->
     """Whether the problem's files were changed. Then no row of the cell counts: who did it can't be known."""
     when = f" while {turn} had its turn" if turn else ""
     for contender in contenders if changed else []:
-        contender.ended = None
-        contender.fail(f"the problem's {', '.join(changed)} changed{when}: no row of this cell counts")
+        if not (contender.ended and contender.ended.reason.startswith("the problem's ")):
+            contender.ended = None
+            contender.fail(f"the problem's {', '.join(changed)} changed{when}: no row of this cell counts")
     return bool(changed)
 
 

@@ -1,6 +1,6 @@
 """Small faults that someone could put into the judge and the timed path, and the tests that must notice each.
 
-`python tests/support/mutations.py [WORD]` puts them, or those that WORD is in, one at a time into a copy of the
+`python tests/support/mutations.py [WORD ...]` puts them, or those that a WORD is in, one at a time into a copy of the
 checkout and runs their tests there. Exit code 1 when one goes unnoticed that isn't in `ARGUED`, 2 when anything else is
 wrong.
 """
@@ -457,12 +457,12 @@ def run_in(copies: "SimpleQueue[Path]", tests: str, mutation: Mutation | None = 
         copies.put(copy)
 
 
-def main(word: str = "") -> int:
+def main(*words: str) -> int:
     """Try them all, say what became of each, and how many of how many were noticed."""
     if found := problems():
         print(*found, sep="\n")
         return 2
-    chosen = [each for each in MUTATIONS if word in "".join(each)]
+    chosen = [each for each in MUTATIONS if not words or any(word in "".join(each) for word in words)]
     copies: SimpleQueue[Path] = SimpleQueue()
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(WORKERS) as pool:

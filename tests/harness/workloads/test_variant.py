@@ -1,5 +1,7 @@
 """A timed run's own problem."""
 
+from dataclasses import replace
+
 import numpy as np
 from problems import problem, with_invalid
 from solvers import create
@@ -20,7 +22,10 @@ def test_a_variant_is_the_same_pixels_scaled_in_another_order():
         assert not (getattr(changed.problem, name) == getattr(given, name)[changed.order])[
             changed.problem.valid()
         ].all()
-    assert 0 < np.abs(changed.factor - 1).max() <= variant.SPREAD
+    assert 1e-4 < np.abs(changed.factor - 1).max() <= variant.SPREAD
+    assert len(np.unique(changed.factor)) == 50, "each pixel's own"
+    norm = np.arange(50.0)[:, None] + np.ones(given.sizes[2])
+    assert np.array_equal(variant.of(replace(given, dem_norm0=norm), 3).problem.dem_norm0, norm[changed.order])
     assert np.array_equal(changed.problem.valid(), given.valid()[changed.order])
     assert np.array_equal(variant.of(given, 3).problem.dn, changed.problem.dn, equal_nan=True)
     assert not np.array_equal(variant.of(given, 4).order, changed.order)
