@@ -156,12 +156,11 @@ def _spoiled(contenders: list[Contender], changed: list[str], turn: str = "") ->
 
 def _undisturbed(contenders: list[Contender], number: int) -> bool:
     """Whether all kept still between their turns; if not, everyone's turn in that round counts for nothing."""
-    if not [contender for contender in contenders if contender.disturbs()]:
-        return True
-    for contender in contenders:
+    disturbed = [contender for contender in contenders if contender.disturbs()]
+    for contender in contenders if disturbed else []:
         if contender.turns.pop(number, None) is not None and number == 0:
             contender.satisfied = False
-    return False
+    return not disturbed
 
 
 def _references(
@@ -219,8 +218,8 @@ def _rounds(
         for contender in _order(active, rng):
             began = time.monotonic()
             contender.take_turn(number, judged)
-            elsewhere = contender.hello.get("device", "cpu") != "cpu"
-            if watch and elsewhere and (why := watch.reasons(began, time.monotonic())):
+            on_device = watch if contender.hello.get("device", "cpu") != "cpu" else None
+            if on_device and (why := on_device.reasons(began, time.monotonic())):
                 contender.throttled[number] = why
             if _spoiled(contenders, seal.touched(), contender.spec):
                 return

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from harness.measure import cell as measure_cell
 from harness.measure import progress, record_row
+from harness.measure.contender import Contender
 from harness.measure.forecast import Forecast
 from harness.measure.plan import Plan, threads_of
 from harness.records import fingerprint
@@ -66,14 +67,24 @@ class Sweep:
                 row |= record_row.skipped(reasons[spec], threads_of(spec, self.plan.threads))
                 row["status"] = "failed" if spec in self.at_fault else row["status"]
             else:
-                row |= record_row.row_of(contenders[spec], result)
-                if row["status"] == "ok" and row["device"] == "cpu" and self.limits:
-                    row |= record_row.limit(contenders[spec], result, self.limits)
+                row = self._row(row, contenders[spec], result)
                 detail = record_row.detail_of(contenders[spec], result)
             self.run.add(cell, spec, row, detail | {"origin": self.origin})
             self._note_exhausted(cell, row)
             recorded.append(row)
         return recorded
+
+    def _row(self, identity: dict[str, Any], contender: Contender, result: measure_cell.CellResult) -> dict[str, Any]:
+        """The row of what was measured. Nobody is faster than the machine: such times are a failed row."""
+        row = identity | record_row.row_of(contender, result)
+        if row["status"] != "ok" or row["device"] != "cpu" or not self.limits:
+            return row
+        figures = record_row.limit(contender, result, self.limits)
+        if figures.get("of_limit", 0.0) <= 1:
+            return row | figures
+        took, best = row["median_s"], figures["limit_s"]
+        contender.fail(f"its times can't be: {took:.3g} s for work that takes this machine {best:.3g} s at best")
+        return identity | record_row.row_of(contender, result)
 
     def _identity(self, cell: Cell, spec: str) -> dict[str, Any]:
         """What a row is of."""

@@ -304,8 +304,8 @@ MUTATIONS = [
         ("inside = {} if own is None else own.kept", "inside = {}", "the baseline's own rounds aren't used"),
         ("[contenders[i] for i in rng.permutation(len(contenders))]", "contenders", "the same order in every round"),
         (
-            "if not [contender for contender in contenders if contender.disturbs()]:",
-            "if True:",
+            "disturbed = [contender for contender in contenders if contender.disturbs()]",
+            "disturbed: list[Contender] = []",
             "solvers may compute in others' turns",
         ),
         ("estimate.half_width <= rel_ci", "True", "two rounds are always enough"),

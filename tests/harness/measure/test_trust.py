@@ -8,6 +8,9 @@ import pytest
 from folders import PLUGINS
 from sweeps import rows_of, sweep
 
+from harness import sweep as command
+from harness.measure import record_row
+
 LIARS = PLUGINS / "liars.py"
 CAUGHT = {
     "returns-none": ("failed", "collect returned None, expected"),
@@ -63,3 +66,13 @@ def test_those_beside_it_are_none_the_worse(run, solver):
     row = run.loc[solver]
     assert (row.status, row.gate) == ("ok", "pass"), (row.reason, row.gate_reasons)
     assert int(row.n) == 4
+
+
+@pytest.mark.parametrize(("share", "status"), [(0.99, "ok"), (1.01, "failed")])
+def test_nobody_is_faster_than_the_machine(share, status, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(record_row, "limit", lambda *_: {"limit_s": 2.5, "of_limit": share})
+    small = ["--pixels", "8", "--bins", "12", "--repeats", "2", "--solvers", "baseline"]
+    code = command.main([*small, "--out", str(tmp_path / "run")])
+    row = rows_of(tmp_path / "run").loc["baseline"]
+    assert (code, row.status) == ((0, "ok") if status == "ok" else (3, "failed"))
+    assert ("for work that takes this machine 2.5 s at best" in str(row.reason)) == (status == "failed")
