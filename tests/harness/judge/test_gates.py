@@ -12,6 +12,7 @@ from harness.judge import gates, quality
 from harness.judge.summary import Summary, summarise
 from harness.workloads import problem as workload
 from implementations.contract import OUTPUTS, Bounds, Status
+from implementations.places import ROOT
 from implementations.registry import Registry
 
 PIXELS = 60
@@ -222,6 +223,16 @@ def test_the_share_that_stays_hidden_is_what_a_draw_misses_once_in_a_hundred(wro
     assert quality.hidden(pixels, pixels) == 0
     missed = np.prod([(pixels - wrong - i) / (pixels - i) for i in range(drawn)])
     assert missed <= (1 - wrong / pixels) ** drawn + 1e-12, "drawn without replacement, no more is missed"
+
+
+def test_the_shares_that_the_page_states_are_so():
+    page = (ROOT / "docs" / "trust.md").read_text()
+    rows = re.findall(r"^\| ([\d,]+) \| ([\d.]+)% \| ([\d.]+)% \|$", page, flags=re.MULTILINE)
+    assert len(rows) == 5
+    for text, took_part, solved_some in rows:
+        pixels = int(text.replace(",", ""))
+        for drawn, stated in ((quality.WATCHED_PIXELS, took_part), (quality.REFERENCE_PIXELS, solved_some)):
+            assert f"{100 * quality.hidden(drawn, pixels):.2g}" == stated
 
 
 def test_what_is_watched_is_the_secrets_and_in_order():

@@ -3,9 +3,11 @@
 import os
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from folders import PLUGINS
+from problems import problem
 from sweeps import rows_of, sweep
 
 from harness import sweep as command
@@ -68,11 +70,29 @@ def test_those_beside_it_are_none_the_worse(run, solver):
     assert int(row.n) == 4
 
 
-@pytest.mark.parametrize(("share", "status"), [(0.99, "ok"), (1.01, "failed")])
-def test_nobody_is_faster_than_the_machine(share, status, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(record_row, "limit", lambda *_: {"limit_s": 2.5, "of_limit": share})
-    small = ["--pixels", "8", "--bins", "12", "--repeats", "2", "--solvers", "baseline"]
+@pytest.mark.parametrize(
+    ("solver", "limit_s", "traffic_s", "status"),
+    [
+        ("baseline", 1e-9, 2.5, "ok"),
+        ("baseline", 2.5, 1e-9, "failed"),
+        ("l2", 2.5, 1e-9, "ok"),
+        ("l2", 2.5, 2.5, "failed"),
+    ],
+)
+def test_nobody_is_faster_than_the_machine(solver, limit_s, traffic_s, status, tmp_path, monkeypatch, capsys):
+    """An approximate solver may do less work than the algorithm needs, but must move the same bytes."""
+    monkeypatch.setattr(record_row, "limit", lambda *_: {"limit_s": limit_s, "of_limit": 0.5})
+    monkeypatch.setattr(record_row, "traffic_s", lambda *_: traffic_s)
+    small = ["--pixels", "8", "--bins", "12", "--repeats", "2", "--solvers", solver]
     code = command.main([*small, "--out", str(tmp_path / "run")])
-    row = rows_of(tmp_path / "run").loc["baseline"]
+    row = rows_of(tmp_path / "run").loc[solver]
     assert (code, row.status) == ((0, "ok") if status == "ok" else (3, "failed"))
     assert ("for work that takes this machine 2.5 s at best" in str(row.reason)) == (status == "failed")
+
+
+def test_traffic_takes_its_time():
+    quick, slow = ({"core": {"best": rate}, "all": {"best": rate}} for rate in (1e9, 1e8))
+    machine = {"machine": {"cores": 1}, "flops_per_s": quick, "divisions_per_s": quick}
+    machine["copy_bytes_per_s"] = [{"bytes": 1e9, **slow}]
+    contender, measured = SimpleNamespace(threads=1), SimpleNamespace(problem=problem(20))
+    assert record_row.traffic_s(contender, measured, machine, {"algorithm_bytes": 1e3}) == pytest.approx(20 * 1e3 / 1e8)
