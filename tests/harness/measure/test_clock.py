@@ -3,10 +3,14 @@
 import re
 import subprocess
 import sys
+import time
 
 import pytest
+from problems import problem
+from solvers import create
 
 from harness.measure import clock
+from harness.workloads import variant
 
 MEGABYTES = 400
 
@@ -48,3 +52,24 @@ def test_claims_must_fit_the_harness_clock(turns, over, caught):
     if caught:
         assert reason.startswith("its times can't be: it claims ")
         assert len(set(re.findall(r"[-\d.]+ s|nan s", reason))) == 2
+
+
+def shortest(step, tries=40):
+    """Seconds of the fastest try, which a busy machine disturbs least."""
+    seconds = []
+    for _ in range(tries):
+        start = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+@pytest.mark.parametrize(("solver", "pixels", "most"), [("numba", 100, 0.3), ("numba", 3000, 0.05), ("l2", 3000, 0.05)])
+def test_what_the_harness_does_between_runs_is_little_beside_them(solver, pixels, most):
+    """The fraction is of a solve: staging a run's problem, and copying pixels of a kept solution once a turn."""
+    given, solver = problem(pixels, 34), create(solver)
+    _, solution = clock.timed_run(solver, given)
+    solve = min(clock.timed_run(solver, given)[0].total for _ in range(40))
+    stage = shortest(lambda: variant.of(given, 1))
+    keep = shortest(lambda: clock.keeping(given).catch(solution))
+    assert (stage + keep / clock.repeats_for(solve)) / solve < most
