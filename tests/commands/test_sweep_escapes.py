@@ -20,7 +20,10 @@ def test_escapes_end_their_own_rows_and_no_other(tmp_path):
     sweep(*QUICK, "--solvers", names, "--repeats", "3", "--out", tmp_path / "run", check=3)
     rows = rows_of(tmp_path / "run")
     ended = rows[rows.status != "ok"]
-    assert sorted(ended.index) == sorted("junk floods forges busy-child unprintable kills-keeper knows-truth".split())
+    assert sorted(ended.index) == sorted(
+        "junk floods forges busy-child unprintable kills-keeper knows-truth no-time".split()
+    )
+    assert rows.reason["no-time"].startswith("its times can't be: ")
     assert rows.reason["knows-truth"].startswith("RuntimeError: 0 file(s) of the truth")
     assert (rows.gate[["baseline", "vectorized", "daemons"]] == "pass").all()
     assert (rows.n[rows.status == "ok"].astype(int) == 3).all()
