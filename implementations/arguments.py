@@ -17,6 +17,8 @@ COLDEST, HOTTEST = 3.0, 10.0
 """What log10 K may be: nothing in a corona is colder or hotter, and kelvin are far above."""
 MARGIN = 0.5
 """How far beyond the response's temperatures a bin's centre may lie, dex."""
+ROUNDING = 1e-9
+"""Below this, dex, a bin's centre beyond them is one at their end: it is worked out from edges."""
 
 
 COUNTS, RESPONSE = ("DN / (s pix)", "DN / s"), ("DN cm5 / (s pix)", "DN cm5 / s")
@@ -136,10 +138,10 @@ def response_table(tresp: ArrayLike, tresp_logt: ArrayLike, channels: int) -> tu
 
 def within_response(logt: Array, tresp_logt: Array) -> None:
     """Warn of bins outside of the response's temperatures, where its end values are taken; refuse ones far outside."""
-    if logt[0] >= tresp_logt[0] and logt[-1] <= tresp_logt[-1]:
-        return
     beyond = np.maximum(tresp_logt[0] - logt, logt - tresp_logt[-1])
-    bins = ", ".join(f"{t:.3g}" for t in logt[beyond > 0])
+    if beyond.max() <= ROUNDING:
+        return
+    bins = ", ".join(f"{t:.3g}" for t in logt[beyond > ROUNDING])
     what = f"temps has bins outside of the response, which is known at log T {tresp_logt[0]:g} to {tresp_logt[-1]:g}"
     if beyond.max() > MARGIN:
         raise ValueError(f"{what}: {bins}; expected at most {MARGIN:g} dex beyond it")

@@ -95,14 +95,14 @@ def timed_run(
 
 
 def check_plain(solution: Solution, problem: Problem) -> None:
-    """TypeError or ValueError unless all a solution holds are plain arrays, with nothing left to be worked out."""
+    """ValueError unless all a solution holds are plain arrays, with nothing left to be worked out."""
     if isinstance(solution, Solution):
         for name, held in (
             ("solution", solution),
             *((f"solution's {name}", getattr(solution, name)) for name in ARRAYS),
         ):
             if type(held) not in (Solution, np.ndarray):
-                raise TypeError(f"{name} is a {type(held).__name__}, expected plain NumPy arrays in a plain Solution")
+                raise ValueError(f"{name} is a {type(held).__name__}, expected plain NumPy arrays in a plain Solution")
     Solution.check(solution, problem)
 
 

@@ -272,7 +272,7 @@ def test_only_plain_arrays_are_a_solution(started):
             return replace(home, elogt=home.elogt.view(Lazy))
 
     given = started.original.problem
-    with pytest.raises(TypeError, match="solution's elogt is a Lazy, expected plain NumPy arrays"):
+    with pytest.raises(ValueError, match="solution's elogt is a Lazy, expected plain NumPy arrays"):
         clock.timed_run(Promises(), given, kept=clock.keeping(given))
 
 

@@ -18,7 +18,7 @@ from harness.workloads import mixture
 from harness.workloads import problem as workload
 from harness.workloads.problem import BLOCK
 from implementations.aia import files, images, instrument
-from implementations.contract import OUTPUTS, Bounds
+from implementations.contract import Bounds
 
 
 def has_data():
@@ -217,8 +217,10 @@ def test_without_the_files_a_dataset_is_one_line_and_says_what_to_do(tmp_path, m
 def test_an_approximate_solver_is_not_judged_by_a_truth_that_nobody_knows():
     figures = dict.fromkeys(("chisq_median", "chisq_iqr", "chisq_p95", "negative_share"), 1.0)
     figures |= {"truth_dem_error": np.nan, "status_differs": 0, "invalid_not_zero": 0}
-    figures |= {"gaps": dict.fromkeys(OUTPUTS, 0), "numbers": dict.fromkeys(OUTPUTS, 9)}
-    bounds = Bounds((0.5, 2), (0.5, 2), (0.5, 2), truth_dem_error=1.0, negative_pixels=0.0)
+    figures |= {"flaws": {}, "ratio_edem": (1.0, 1.0), "ratio_elogt": (1.0, 1.0)}
+    bounds = Bounds(
+        (0.5, 2), (0.5, 2), (0.5, 2), truth_dem_error=1.0, negative_pixels=0.0, edem=(0.5, 2), elogt=(0.5, 2)
+    )
     assert gates.judge("approximate", bounds, figures, figures).gate == "pass"
     known = figures | {"truth_dem_error": 1.0}
     assert gates.judge("approximate", bounds, figures, known).gate == "fail", "a DEM of NaN where the truth is known"
