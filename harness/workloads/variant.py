@@ -11,6 +11,8 @@ from implementations.contract import Array, Problem
 
 SPREAD = 1e-3
 """Counts and errors are multiplied by a factor of their pixel's own, at most so far from 1."""
+PIECES = 4096
+"""Large maps are cut into about so many pieces, which change places; single pixels' places would cost more to draw."""
 
 
 class Variant(NamedTuple):
@@ -26,13 +28,22 @@ class Variant(NamedTuple):
 def of(problem: Problem, seed: int) -> Variant:
     """The variant that the seed says."""
     rng, pixels = np.random.default_rng(seed), problem.sizes[0]
-    order = rng.permutation(pixels)
-    factor = 1 + SPREAD * rng.uniform(-1, 1, (pixels, 1))
+    order = _shuffled(pixels, rng)
+    factor = rng.uniform(1 - SPREAD, 1 + SPREAD, (pixels, 1))
     dn, edn = (np.take(counts, order, axis=0) for counts in (problem.dn, problem.edn))  # a quarter of dn[order]'s time
-    dn *= factor
-    edn *= factor
+    wide = np.repeat(factor, dn.shape[1], axis=1)  # twice as fast as a product of (P, F) by (P, 1), twice
+    dn *= wide
+    edn *= wide
     norm = None if problem.dem_norm0 is None else problem.dem_norm0[order]
     return Variant(replace(problem, dn=dn, edn=edn, dem_norm0=norm), order, factor)
+
+
+def _shuffled(pixels: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Every pixel once, in pieces of neighbours whose order is random."""
+    length = -(-pixels // PIECES)
+    first = length * rng.permutation(-(-pixels // length))
+    order = (first[:, None] + np.arange(length)).ravel()
+    return order[order < pixels]
 
 
 def seed(secret: str, *words: object) -> int:

@@ -64,7 +64,10 @@ def shortest(step, tries=40):
     return min(seconds)
 
 
-@pytest.mark.parametrize(("solver", "pixels", "most"), [("numba", 100, 0.3), ("numba", 3000, 0.05), ("l2", 3000, 0.05)])
+@pytest.mark.parametrize(
+    ("solver", "pixels", "most"),
+    [("numba", 100, 0.3), ("numba", 3000, 0.05), ("l2", 3000, 0.05), ("l2", 100_000, 0.05)],
+)
 def test_what_the_harness_does_between_runs_is_little_beside_them(solver, pixels, most):
     """The fraction is of a solve: staging a run's problem, and copying pixels of a kept solution once a turn."""
     given, solver = problem(pixels, 34), create(solver)

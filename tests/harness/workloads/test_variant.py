@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from problems import problem, with_invalid
 from solvers import create
 
@@ -29,6 +30,13 @@ def test_a_variant_is_the_same_pixels_scaled_in_another_order():
     assert np.array_equal(changed.problem.valid(), given.valid()[changed.order])
     assert np.array_equal(variant.of(given, 3).problem.dn, changed.problem.dn, equal_nan=True)
     assert not np.array_equal(variant.of(given, 4).order, changed.order)
+
+
+@pytest.mark.parametrize("pixels", [1, 2, 4095, 4096, 4097, 10_001])
+def test_every_pixel_of_a_map_of_any_size_is_there_once_and_hardly_any_in_its_place(pixels):
+    order = variant.of(problem(pixels), 5).order
+    assert np.array_equal(np.sort(order), np.arange(pixels))
+    assert pixels < 3 or np.mean(order == np.arange(pixels)) < 0.01
 
 
 def test_seeds_differ_with_every_word_and_the_secret():
