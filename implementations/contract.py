@@ -307,6 +307,36 @@ class Solution:
             if not np.issubdtype(array.dtype, kind):
                 raise ValueError(f"solution's {name} is of type {array.dtype}, expected {kind.__name__} numbers")
 
+    def rows(self, rows: slice) -> "Solution":
+        """Some pixels' outputs, as views.
+
+        Parameters
+        ----------
+        rows
+            The pixels.
+
+        Returns
+        -------
+        Solution
+            What is written to it is written to this one.
+        """
+        return Solution(**{name: array[rows] for name, array in vars(self).items()})
+
+    def put(self, rows: slice, part: "Solution") -> None:
+        """Write a part's outputs to its rows here, but for those that lie there already.
+
+        Parameters
+        ----------
+        rows
+            The part's pixels.
+        part
+            Their outputs.
+        """
+        for name, target in vars(self.rows(rows)).items():
+            value = getattr(part, name)
+            if value.__array_interface__ != target.__array_interface__:
+                target[...] = value
+
     @classmethod
     def empty(cls, problem: Problem) -> "Solution":
         """Zeros of the shapes that a problem calls for, every pixel invalid until it is filled in.
@@ -509,6 +539,20 @@ class Solver(ABC):
         """
         state = self.prepare(problem)
         return self.collect(state, self.solve(state))
+
+    def run_into(self, problem: Problem, rows: slice, whole: Solution) -> None:
+        """Invert a block of a map into its rows of the map's solution. Strategies that can write there do.
+
+        Parameters
+        ----------
+        problem
+            The map.
+        rows
+            The block's pixels.
+        whole
+            The map's solution.
+        """
+        whole.put(rows, self.run(problem.take(rows)))
 
 
 def as_problem(

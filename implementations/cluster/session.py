@@ -39,7 +39,7 @@ class Block(NamedTuple):
     name: str
     task: Callable[[Solver], Any]
     """Called with the inner solver where the block is computed; a worker is sent it."""
-    receive: Callable[[Any], None]
+    receive: Callable[[Any], None] = lambda returned: None
     """Takes in this process what the task returned."""
 
 

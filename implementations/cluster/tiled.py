@@ -5,8 +5,9 @@ which share memory, each writing its rows of the solution. For one that holds th
 a running cluster the workers that are there are sent blocks, a few at a time, and send the solutions back.
 
 Wins: where one machine is not enough, or a map is larger than memory (`large_maps.inversion`); docs/cluster.md has what
-was measured. Cost per pixel: the inner solver's, and the copy of a block's solution into the whole one. Starting and
-ending workers belong to `prepare` and `collect`. Memory: the arrays of each block in work; workers' imports.
+was measured. Cost per pixel: the inner solver's, and a copy of its solution where that is sent, or where the inner
+solver can't write into the whole one (`Solver.run_into`). Starting and ending workers belong to `prepare` and
+`collect`. Memory: the arrays of each block in work; workers' imports.
 
 Shapes: dn, edn (P, F); rmatrix (T, F); logt, dlogt (T,). Units: dn, edn DN s-1 px-1; rmatrix 1e-15 DN cm5 K s-1 px-1;
 dem, edem 1e15 cm-5 K-1; logt log10 K; elogt dex.
@@ -50,12 +51,10 @@ class State:
         for number, first in enumerate(range(0, pixels, self.size)):
             rows = slice(first, min(first + self.size, pixels))
             name = f"block {number} (pixels {rows.start} to {rows.stop - 1})"
-            yield Block(name, methodcaller("run", self.problem.take(rows)), partial(self.write, rows))
-
-    def write(self, rows: slice, part: Solution) -> None:
-        """A block's rows of the solution."""
-        for name, value in vars(part).items():
-            getattr(self.solution, name)[rows] = value
+            if self.session.sends:
+                yield Block(name, methodcaller("run", self.problem.take(rows)), partial(self.solution.put, rows))
+            else:
+                yield Block(name, methodcaller("run_into", self.problem, rows, self.solution))
 
 
 class DaskTiled(Solver):

@@ -37,6 +37,8 @@ class State:
     pool: ThreadPoolExecutor | None
     others: int
     tile: int
+    into: Solution | None = None
+    """Memory for the outputs, where there is some already: rows of a larger map's."""
 
 
 def prepare(problem: Problem, dtype: type[np.floating], threads: int | None) -> State:
@@ -50,7 +52,7 @@ def prepare(problem: Problem, dtype: type[np.floating], threads: int | None) -> 
 
 def solve(state: State) -> Solution:
     """Invert every pixel. Each thread, the caller's among them, takes the next tile when it is done with one."""
-    solution = unfilled(state.problem)
+    solution = unfilled(state.problem) if state.into is None else state.into
     tiles = deque(range(0, len(state.problem.dn), state.tile))
     work = functools.partial(take_tiles, state, solution, tiles)
     others = [state.pool.submit(work) for _ in range(state.others)] if state.pool else []

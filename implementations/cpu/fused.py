@@ -31,6 +31,7 @@ dem, edem 1e15 cm-5 K-1; logt log10 K; elogt dex.
 Source: Hannah & Kontar (2012, A&A 539 A146; 2013, A&A 553 A10); the kernel: `implementations.compiled.kernel`.
 """
 
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -77,6 +78,11 @@ class NumbaFused(Solver):
 
         tiles.finish(state)
         return solution
+
+    def run_into(self, problem: Problem, rows: slice, whole: Solution) -> None:
+        """Have the kernel write a block's rows of the whole solution."""
+        state = replace(self.prepare(problem.take(rows)), into=whole.rows(rows))
+        whole.put(rows, self.collect(state, self.solve(state)))
 
 
 class NumbaFloat32(NumbaFused):
