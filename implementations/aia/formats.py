@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from implementations.aia.maps import PLANES, DemMaps, Description, Planes, strip_rows
 
@@ -140,8 +141,7 @@ class Fits:
             for depth, values in enumerate(plane):
                 row = (number * len(plane) + depth) * ny + rows.start
                 place = self.offsets[name] + row * nx * values.itemsize
-                if os.pwrite(self.file.fileno(), values, place) != values.nbytes:
-                    raise OSError(errno.ENOSPC, f"{self.path} can't be written: the disk is full")
+                _whole(os.pwrite(self.file.fileno(), values, place), values, self.path)
 
     def close(self) -> None:
         """Write the tables; the file is whole."""
@@ -191,12 +191,22 @@ class Zarr:
         self.group.attrs.update({"times": list(maps.times), "history": list(maps.history), "pointing": pointing(maps)})
 
     def write(self, number: int, rows: slice, planes: Planes) -> None:
-        """Write each plane's chunk."""
+        """Write each plane's chunk: its bytes as they are, since nothing compresses them.
+
+        By zarr itself this takes four times as long, a fifth of the inversion, most of it in copies.
+        """
         series = [number] if len(self.maps.times) > 1 else []
+        strip, nx = strip_rows(*self.maps.shape), self.maps.shape[1]
         for name, array in self.arrays.items():
-            depth = self.maps.depth(name)
-            place = (*series, *(slice(None) for _ in depth), rows, slice(None))
-            array[place] = planes[name].reshape(*depth, -1, self.maps.shape[1])
+            index = (*series, *(0 for _ in self.maps.depth(name)), rows.start // strip, 0)
+            place = self.partial / name / array.metadata.encode_chunk_key(index)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            plane = planes[name]
+            if plane.shape[1] < strip * nx:  # the last chunk is as large as the others
+                plane = np.pad(plane, ((0, 0), (0, strip * nx - plane.shape[1])))
+            with place.open("wb", buffering=0) as file:
+                for values in plane:
+                    _whole(file.write(values), values, self.path)
 
     def close(self) -> None:
         """The store is whole."""
@@ -247,6 +257,12 @@ class Asdf:
         """Leave nothing."""
         self.arrays.clear()
         self.folder.cleanup()
+
+
+def _whole(written: int | None, values: NDArray[Any], path: Path) -> None:
+    """OSError unless all of it was written."""
+    if written != values.nbytes:
+        raise OSError(errno.ENOSPC, f"{path} can't be written: the disk is full")
 
 
 def _dtype(name: str, order: str) -> np.dtype[Any]:

@@ -62,7 +62,7 @@ def check(frames: Set) -> None:
         apart = np.abs(_there(frame, reference) - _corners(reference.shape)).max()
         if not apart <= APART:
             raise ValueError(
-                f"{frame.path} is up to {apart:.1f} pixels off the grid of 171 ({_differing(frame, reference)}): "
+                f"{frame.path} is up to {apart:.2f} pixels off the grid of 171 ({_differing(frame, reference)}): "
                 "--register brings channels to one grid"
             )
 

@@ -73,14 +73,23 @@ class Rows:
     sensitivity: Array
     """Of the channels at that time (6,), as a share of that at launch."""
 
-    def counts(self) -> Counts:
-        """Counts, errors, saturation; missing pixels are NaN."""
-        dn = np.empty((self.values[0].size, len(self.values)))
-        for channel, (values, divisor) in enumerate(zip(self.values, self.divisor, strict=True)):
-            np.divide(values.ravel(), divisor, out=dn[:, channel], dtype=np.float64)
+    @property
+    def pixels(self) -> int:
+        """How many there are."""
+        return self.values[0].size
+
+    def counts(self, pixels: slice = slice(None)) -> Counts:
+        """Counts, errors, saturation of some of them, row by row; missing pixels are NaN."""
+        parts = [values.reshape(-1)[pixels] for values in self.values]
+        dn, saturated = np.empty((parts[0].size, len(parts))), np.zeros(parts[0].size, bool)
+        for channel, part in enumerate(parts):
+            np.divide(part, self.divisor[channel], out=dn[:, channel], dtype=np.float64)
+            saturated |= dn[:, channel] >= SATURATED / self.exposure[channel]
         edn = instrument.errors(dn, self.exposure)
-        saturated = np.any(dn >= SATURATED / self.exposure, axis=1)
-        total = np.nansum(dn, axis=0) * self.exposure
+        total = dn.sum(axis=0)
+        if not np.isfinite(total).all():
+            total = np.nansum(dn, axis=0)
+        total *= self.exposure
         if not (self.sensitivity == 1).all():
             dn /= self.sensitivity
             edn /= self.sensitivity

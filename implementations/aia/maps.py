@@ -37,7 +37,7 @@ SCALES = {"dem": response.SCALE, "edem": response.SCALE, "elogt": HALF_WIDTH_TO_
 """What takes a solver's outputs to the planes' units."""
 STRIP = 65536
 """About so many pixels, in whole rows, are read, inverted and written at a time."""
-PIECE, FIRST_PIECE, PIECE_S = 16384, 256, 0.2
+PIECE, FIRST_PIECE, PIECE_S = 8192, 256, 0.2
 """Most pixels that a solver has at a time, in memory that is used again for the next ones; how many it has first, and
 the seconds from which on it has no more: so that something moves, and can be interrupted, however slow it is."""
 
@@ -171,15 +171,17 @@ class Inversion:
 
     def strip(self, strip: Strip, order: str, stopped: Event) -> Inverted:
         """The planes (depth, pixels) of a strip, single precision in that order of bytes."""
-        dn, edn, saturated, total = strip.images.counts()
-        planes = self._memory(len(dn), order)
-        at = 0
-        while at < len(dn):
+        pixels = strip.images.pixels
+        planes = self._memory(pixels, order)
+        at, seen, total = 0, 0, np.zeros(len(CHANNELS))
+        while at < pixels:
             if stopped.is_set():
                 raise stream.StoppedError
             start, piece = time.perf_counter(), slice(at, at + self.piece)
-            solution = self.run(Problem(dn[piece], edn[piece], self.rmatrix, self.logt, self.dlogt, self.options))
-            solution.status[saturated[piece] & (solution.status != Status.INVALID)] = MapStatus.SATURATED
+            dn, edn, saturated, counts = strip.images.counts(piece)
+            solution = self.run(Problem(dn, edn, self.rmatrix, self.logt, self.dlogt, self.options))
+            solution.status[saturated & (solution.status != Status.INVALID)] = MapStatus.SATURATED
+            seen, total = seen + int(saturated.sum()), total + counts
             for name, plane in planes.items():
                 values = np.asarray(getattr(solution, name))
                 if name in SCALES:
@@ -189,7 +191,7 @@ class Inversion:
             self.done(len(solution.status))
             if time.perf_counter() - start < PIECE_S:
                 self.piece = min(2 * self.piece, self.most)
-        return Inverted(planes, int(saturated.sum()), total)
+        return Inverted(planes, seen, total)
 
     def _memory(self, pixels: int, order: str) -> Planes:
         """Planes for so many pixels, of a strip that is written already where there is one."""

@@ -27,8 +27,8 @@ def job(paths, register=False):
 
 
 OFF = {
-    "shifted, with a correct CRPIX": ({"CRPIX1": 29.0}, r"20.0 pixels off the grid of 171 \(CRPIX1 29.0, not 9.0\)"),
-    "another CRVAL": ({"CRVAL2": -96.0}, r"10.0 pixels off .*CRVAL2 -96.0, not -120.0"),
+    "shifted, with a correct CRPIX": ({"CRPIX1": 29.0}, r"20.00 pixels off the grid of 171 \(CRPIX1 29.0, not 9.0\)"),
+    "another CRVAL": ({"CRVAL2": -96.0}, r"10.00 pixels off .*CRVAL2 -96.0, not -120.0"),
     "another CDELT": ({"CDELT1": 3.0}, r"CDELT1 3.0, not 2.4"),
     "rotated by CROTA2": ({"CROTA2": 20.0}, r"CROTA2 20.0, not None"),
     "rotated by PC": ({"PC1_2": 0.3, "PC2_1": -0.3}, r"PC1_2 0.3, not None, PC2_1 -0.3, not None"),
@@ -50,7 +50,7 @@ def test_the_same_grid_said_otherwise_is_the_same_grid(tmp_path):
 def test_half_a_pixel_is_what_level_15_keeps_to(tmp_path):
     job(write_set(tmp_path, change=only(193, CRPIX1=9.4)))
     (tmp_path / "more").mkdir()
-    with pytest.raises(ValueError, match=r"up to 0.6 pixels off"):
+    with pytest.raises(ValueError, match=r"up to 0.60 pixels off"):
         job(write_set(tmp_path / "more", change=only(193, CRPIX1=9.6)))
 
 

@@ -253,7 +253,7 @@ def test_channels_aside_are_refused_or_registered(table, tmp_path, capsys):
     paths = write_set(tmp_path, change=lambda c, v, h: h.update(CRPIX1=9.0 + 2 * (c == 193)))
     with pytest.raises(SystemExit):
         run(paths, tmp_path / "dem.fits")
-    assert "193.fits is up to 2.0 pixels off the grid of 171" in capsys.readouterr().err
+    assert "193.fits is up to 2.00 pixels off the grid of 171" in capsys.readouterr().err
     assert not (tmp_path / "dem.fits").exists()
     run(paths, tmp_path / "dem.fits", "--register")
     assert "note: 1 images registered to the grid of 171" in capsys.readouterr().out
