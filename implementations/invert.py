@@ -9,19 +9,25 @@ another, however large they are; the same command again goes on where one ended.
 
 import argparse
 import importlib
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from rich.progress import Progress
+from numpy.typing import NDArray
+from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 
+from implementations import arguments
 from implementations import command_line as cli
-from implementations.aia import files, formats, images, instrument, maps
-from implementations.contract import Options, Solver, Status
+from implementations.aia import degradation, files, formats, frames, images, instrument, maps, opening
+from implementations.contract import Array, Options, Solver
+from implementations.maths import response
 from implementations.registry import Registry
 
 LOGT_RANGE, BINS = (5.7, 7.4), 34
@@ -32,13 +38,23 @@ def _parser() -> cli.Parser:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     add("inputs", nargs="+", type=Path, metavar="FITS", help="AIA images, level 1.5, six for each time; or one .zarr")
-    add("-o", "--out", type=Path, help="where to: .fits, .zarr or .asdf")
+    add("-o", "--out", "--output", type=Path, help="where to: .fits, .zarr or .asdf")
     add("--solver", default="numba", help="name or name[key=value,...] (numba)")
     add("--threads", type=int, default=1, help="of a solver that doesn't say otherwise (1)")
     add("--bins", type=int, default=BINS, help=f"temperature bins ({BINS})")
     add("--logt", type=float, nargs=2, default=LOGT_RANGE, metavar=("LOW", "HIGH"), help="log10 K; 5.7 7.4 by default")
     add("--gloci", action="store_true", help="shape the constraint by the EM loci")
-    add("--response", type=Path, help="table of the temperature response, IDL save file (demregpy's)")
+    add("--response", type=Path, help="temperature response: IDL save file (demregpy's), .npz, .csv or .ecsv")
+    add("--register", action="store_true", help="bring the channels of a set to the grid of 171")
+    add(
+        "--degradation",
+        type=Path,
+        nargs="?",
+        const=degradation.OWN,
+        metavar="TABLE",
+        help="undo the loss of sensitivity: by JSOC's table (aia.response), as SolarSoft and aiapy have it, or by the "
+        "project's own",
+    )
     add("--plot", type=Path, metavar="PNG", help="draw the maps too")
     return parser
 
@@ -80,6 +96,40 @@ def _invert_store(given: argparse.Namespace, source: Path, target: Path) -> int:
 
 
 def _invert_images(given: argparse.Namespace) -> int:
+    """Check all that can be wrong, then invert, then say how it went."""
+    write_to = _checked(given)
+    solver, threads = _dealt(given.solver, given.threads)
+    response_file = given.response or files.response_file()
+    edges = np.logspace(given.logt[0], given.logt[1], given.bins + 1)
+    table = _response(response_file, edges)
+    sets = frames.frames_of(given.inputs)
+    job = opening.Job.of(sets, given.register, given.degradation)
+    for remark in job.remarks:
+        print(f"note: {remark}")
+    options = Options(gloci=int(given.gloci))
+    history = (
+        f"demreg-bench {version('demreg-bench')}, {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}, solver {given.solver}",
+        f"{options}",
+        f"response {response_file.name}; errors: photon and read noise of one detector pixel",
+        *job.history,
+    )
+    start = time.perf_counter()
+    with _progress(sum(math.prod(images[0].shape) for images in sets)) as done:
+        most = maps.STRIP if solver.device == "gpu" else maps.PIECE
+        inversion = maps.Inversion(solver.run, table, edges, options, most, done)
+        with formats.writing(job.description(inversion.logt, inversion.dlogt, history), write_to) as writer:
+            maps.invert(job.openings, inversion, writer, threads)
+    for remark in job.afterwards(inversion.seen):
+        print(f"note: {remark}")
+    _say(inversion.counts, time.perf_counter() - start)
+    print(f"maps: {write_to}")
+    if given.plot:
+        _plot(write_to, len(sets), given.plot)
+    return cli.OK
+
+
+def _checked(given: argparse.Namespace) -> Path:
+    """Where to. ValueError when what is asked for can't be done, whatever the files hold."""
     if images.unavailable():
         raise ValueError(images.unavailable())
     low, high = given.logt
@@ -87,41 +137,57 @@ def _invert_images(given: argparse.Namespace) -> int:
         raise ValueError(
             f"--bins must be from 3 to 1000 and --logt rise within 3 to 10, got {given.bins}, {low:g} {high:g}"
         )
-    write = formats.writer_of(given.out)
-    solver = solver_of(given.solver, given.threads)
-    response_file = given.response or files.response_file()
-    table = instrument.read_response(response_file)
-    sets = [images.read_set(six) for six in images.sets_of(given.inputs)]
-    for remark in dict.fromkeys(remark for image_set in sets for remark in image_set.remarks):
-        print(f"note: {remark}")
-    options = Options(gloci=int(given.gloci))
-    history = [
-        f"demreg-bench {version('demreg-bench')}, {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}, solver {given.solver}",
-        f"{options}",
-        f"response {response_file.name}; errors: photon and read noise of one detector pixel",
-        *(Path(name).name for image_set in sets for name in image_set.files),
-    ]
-    start = time.perf_counter()
-    with Progress(transient=True) as progress:
-        bar = progress.add_task("DEM", total=sum(s.dn[..., 0].size for s in sets))
-        result = maps.invert(
-            sets,
-            table,
-            np.logspace(low, high, given.bins + 1),
-            options,
-            solver.run,
-            history,
-            lambda pixels: progress.advance(bar, pixels),
-        )
-    _say(result, time.perf_counter() - start)
-    write(result, given.out)
-    print(f"maps: {given.out}")
+    formats.writer_of(given.out)
     if given.plot:
-        from implementations.aia import plot
+        formats.check_folder(given.plot)
+    return given.out
 
-        plot.save(result, given.plot)
-        print(f"plot: {given.plot}")
-    return cli.OK
+
+def _response(path: Path, edges: Array) -> tuple[Array, Array]:
+    """logt (N,) and response (N, 6) of a file. ValueError when it is none, or the bins are far outside of it."""
+    logt, values = instrument.read_response(path)
+    try:
+        values, logt = arguments.response_table(values, logt, values.shape[1])
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    arguments.within_response(response.bins_of(edges)[0], logt)
+    return logt, values
+
+
+def _dealt(spec: str, threads: int) -> tuple[Solver, int]:
+    """The solver, and how many strips it has at a time: as many as threads, where these can run it side by side."""
+    solver = solver_of(spec, 1)
+    return (solver, threads) if solver.releases_lock else (solver_of(spec, threads), 1)
+
+
+@contextmanager
+def _progress(pixels: int) -> Iterator[Callable[[int], None]]:
+    """A bar on the terminal that says when a kernel is compiled; what is yielded is told how many pixels are done."""
+    from numba.core import event
+
+    columns = (*Progress.get_default_columns(), TimeElapsedColumn())
+    with Progress(SpinnerColumn(), *columns, transient=True) as progress:
+        bar = progress.add_task("DEM", total=pixels)
+
+        class Compiling(event.Listener):
+            def on_start(self, event: Any) -> None:
+                progress.update(bar, description="compiling")
+
+            def on_end(self, event: Any) -> None:
+                progress.update(bar, description="DEM")
+
+        with event.install_listener("numba:compile", Compiling()):
+            yield lambda done: progress.advance(bar, done)
+
+
+def _plot(path: Path, times: int, plot_to: Path) -> None:
+    """Draw the maps of each time; a series has its number before the suffix."""
+    from implementations.aia import plot
+
+    for number in range(times):
+        name = plot_to if times == 1 else plot_to.with_stem(f"{plot_to.stem}_{number:03d}")
+        plot.save(formats.read(path, number), name)
+    print(f"plot: {plot_to}")
 
 
 def solver_of(spec: str, threads: int) -> Solver:
@@ -148,12 +214,11 @@ def solver_of(spec: str, threads: int) -> Solver:
         raise ValueError(str(error)) from error
 
 
-def _say(result: maps.DemMaps, seconds: float) -> None:
-    counts = np.bincount(result.status.ravel(), minlength=len(Status))
-    inverted = counts[Status.OK] + counts[Status.HIT_MAX_ITER]
+def _say(counts: NDArray[np.int64], seconds: float) -> None:
+    ok, negative, invalid, saturated = counts
     print(
-        f"{inverted} of {result.status.size} pixels inverted in {seconds:.1f} s (compilation included); "
-        f"{counts[Status.HIT_MAX_ITER]} with negative bins left, {counts[Status.INVALID]} with a channel or error <= 0"
+        f"{ok + negative + saturated} of {counts.sum()} pixels inverted in {seconds:.1f} s (compilation included); "
+        f"{negative} with negative bins left, {invalid} with a channel or error <= 0, {saturated} saturated"
     )
 
 

@@ -69,7 +69,7 @@ def measure(scratch: Path, shape: tuple[int, ...], bins: int, solver: str) -> di
     cores = sorted(os.sched_getaffinity(0))[:CORES]
     asked = [str(source), str(target), "--solver", solver, "--bins", str(bins), "--logt", *map(str, LOGT)]
     load = os.getloadavg()[0]
-    seconds, peak = _watched([sys.executable, "-m", "implementations.invert", *asked], cores)
+    seconds, peak = watched([sys.executable, "-m", "implementations.invert", *asked], cores)
     return {
         "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         "commit": facts.commit(),
@@ -90,7 +90,7 @@ def measure(scratch: Path, shape: tuple[int, ...], bins: int, solver: str) -> di
     }
 
 
-def _watched(command: list[str], cores: list[int]) -> tuple[float, float]:
+def watched(command: list[str], cores: list[int]) -> tuple[float, float]:
     """Seconds from a command's start to its end, and the most memory, MiB, that its processes had resident at once.
 
     Pages that processes share count for each of them.

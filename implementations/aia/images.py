@@ -1,25 +1,29 @@
 """Sets of six AIA images, one per channel, as counts with errors and the header that places them on the Sun.
 
-Needs astropy. Level 1.5 is expected: images in DN, or in DN/s where BUNIT says so, of one shape and on one grid.
+Needs astropy. Pixels are read some rows at a time (`Reading`), or all at once (`read_set`). Level 1.5 is expected:
+images on one grid (`grid`), in any unit of counts or counts per time (`units`).
 """
 
 import warnings
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from implementations.aia import instrument
+from implementations.aia import frames, instrument
 from implementations.aia.files import CHANNELS
+from implementations.aia.frames import REFERENCE, Frame, Set
 from implementations.contract import Array
 
-LEVEL = 1.5
-REFERENCE = CHANNELS.index(171)
-"""The channel whose header places the set on the Sun."""
+SATURATED = 0.9 * instrument.FULL_SCALE
+"""DN from which on counts are lower limits: within 10% of full scale."""
+DARK = 0.1
+"""DN in the mean of an image: a tenth of the read noise. What is darker shows no Sun."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,18 +45,102 @@ class ImageSet:
     @property
     def time(self) -> str:
         """When the reference channel was exposed, UTC."""
-        return _time_of(self.header)
+        return Frame(Path(self.files[REFERENCE]), self.header).time
+
+
+class Counts(NamedTuple):
+    """P pixels' counts and errors (P, 6), DN s-1 px-1; which pixels are saturated in some channel (P,).
+
+    And of each channel (6,) the sum of its pixels, DN.
+    """
+
+    dn: Array
+    edn: Array
+    saturated: NDArray[np.bool_]
+    total: Array
 
 
 @dataclass(frozen=True, eq=False)
-class _Image:
-    path: Path
-    header: Any
-    data: Array
+class Rows:
+    """Some rows of six images, as they are in the files; what they mean is computed where they are used."""
+
+    values: list[NDArray[Any]]
+    """Of each channel (rows, nx)."""
+    divisor: Array
+    """What takes them to DN s-1 px-1 (6,)."""
+    exposure: Array
+    """(6,), s."""
+    sensitivity: Array
+    """Of the channels at that time (6,), as a share of that at launch."""
 
     @property
-    def channel(self) -> int:
-        return round(float(self.header["WAVELNTH"]))
+    def pixels(self) -> int:
+        """How many there are."""
+        return self.values[0].size
+
+    def counts(self, pixels: slice = slice(None)) -> Counts:
+        """Counts, errors, saturation of some of them, row by row; missing pixels are NaN."""
+        parts = [values.reshape(-1)[pixels] for values in self.values]
+        dn, saturated = np.empty((parts[0].size, len(parts))), np.zeros(parts[0].size, bool)
+        for channel, part in enumerate(parts):
+            np.divide(part, self.divisor[channel], out=dn[:, channel], dtype=np.float64)
+            saturated |= dn[:, channel] >= SATURATED / self.exposure[channel]
+        edn = instrument.errors(dn, self.exposure)
+        total = dn.sum(axis=0)
+        if not np.isfinite(total).all():
+            total = np.nansum(dn, axis=0)
+        total *= self.exposure
+        if not (self.sensitivity == 1).all():
+            dn /= self.sensitivity
+            edn /= self.sensitivity
+        return Counts(dn, edn, saturated, total)
+
+
+class Reading:
+    """Six open files, read some rows at a time; a context.
+
+    `sensitivity`: see `Rows`; `placings`: what brings each channel to the grid of 171 (`grid.Placing`), None where it
+    is on it already.
+    """
+
+    def __init__(self, images: Set, sensitivity: Array | None = None, placings: Sequence[Any] = (None,) * 6):
+        self.images, self.placings = images, placings
+        self.constants = (
+            np.array([frame.divisor for frame in images]),
+            np.array([frame.exposure for frame in images]),
+            np.ones(len(images)) if sensitivity is None else sensitivity,
+        )
+        self.open = ExitStack()
+        self.hdus: list[Any] = []
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(ny, nx) of the set's grid."""
+        return self.images[REFERENCE].shape
+
+    def __enter__(self) -> "Reading":
+        for frame in self.images:
+            file, hdu = frames.opened(frame.path)
+            self.open.callback(file.close)
+            self.hdus.append(hdu)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.open.close()
+
+    def rows(self, rows: slice) -> Rows:
+        """These rows of the set's grid. ValueError, naming the file, when it can't be read."""
+        each = zip(self.images, self.hdus, self.placings, strict=True)
+        return Rows([_read(frame, hdu, placing, rows) for frame, hdu, placing in each], *self.constants)
+
+
+def _read(frame: Frame, hdu: Any, placing: Any, rows: slice) -> NDArray[Any]:
+    first, last, _ = rows.indices(frame.shape[0])
+    with frames.legible(frame.path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of BLANK, as when it was opened
+        if placing is None:
+            return np.asarray(hdu.section[first:last])
+        return placing.taken(hdu.section, first, last)
 
 
 def unavailable() -> str:
@@ -61,85 +149,31 @@ def unavailable() -> str:
 
 
 def sets_of(paths: Sequence[Path]) -> list[list[Path]]:
-    """The files in sets of six, a channel each, sorted by time. ValueError unless each channel comes equally often."""
-    by_channel = defaultdict(list)
-    for path in paths:
-        image = _open(Path(path), with_data=False)
-        by_channel[image.channel].append((_time_of(image.header), Path(path)))
-    counts = {channel: len(by_channel[channel]) for channel in CHANNELS}
-    if len(set(counts.values())) != 1 or set(by_channel) != set(CHANNELS):
-        found = ", ".join(f"{len(files)} of {channel}" for channel, files in sorted(by_channel.items()) if files)
-        raise ValueError(f"expected as many files of each of {', '.join(map(str, CHANNELS))}; got {found or 'none'}")
-    columns = [[path for _, path in sorted(by_channel[channel])] for channel in CHANNELS]
-    return [list(row) for row in zip(*columns, strict=True)]
+    """The files in sets of six, a channel each, sorted by time. ValueError as `frames.frames_of`."""
+    return [[frame.path for frame in one] for one in frames.frames_of(paths)]
 
 
 def read_set(paths: Sequence[Path]) -> ImageSet:
-    """The counts of six files in the order of `CHANNELS`. ValueError, in one line, naming the file that is wrong."""
-    images = [_open(Path(path)) for path in paths]
-    shape = images[REFERENCE].data.shape
-    for image in images:
-        if image.data.shape != shape:
-            raise ValueError(f"{image.path} has shape {image.data.shape}, expected that of 171, {shape}")
-    exposure = np.array([_exposure(image) for image in images])
-    rate = np.stack([_rate(image, seconds) for image, seconds in zip(images, exposure, strict=True)], axis=-1)
+    """The counts of six files in the order of `CHANNELS`, as they are. ValueError, naming the file that is wrong."""
+    images = tuple(frames.frame_of(Path(path)) for path in paths)
+    frames.check_shapes(images)
+    with Reading(images) as reading:
+        counts = reading.rows(slice(None)).counts()
+    shape = (*images[REFERENCE].shape, len(CHANNELS))
     return ImageSet(
-        rate,
-        instrument.errors(rate, exposure),
-        exposure,
+        counts.dn.reshape(shape),
+        counts.edn.reshape(shape),
+        np.array([frame.exposure for frame in images]),
         images[REFERENCE].header,
-        tuple(str(image.path) for image in images),
-        tuple(_remarks(images, rate * exposure)),
+        tuple(str(frame.path) for frame in images),
+        (*frames.remarks(images), *remarks_of_counts(images, int(counts.saturated.sum()), counts.total)),
     )
 
 
-def _open(path: Path, with_data: bool = True) -> _Image:
-    """The first two-dimensional image of a FITS file, plain or compressed."""
-    from astropy.io import fits
-    from astropy.io.fits.verify import VerifyWarning
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", VerifyWarning)  # AIA's headers have BLANK where the data are real numbers
-            with fits.open(path) as file:
-                hdu = next(h for h in file if h.header.get("NAXIS") == 2 and "WAVELNTH" in h.header)
-                header = hdu.header.copy()
-                data = np.array(hdu.data, dtype=np.float64) if with_data else np.empty((0, 0))
-    except StopIteration:
-        raise ValueError(f"{path} holds no image with WAVELNTH in its header, expected an AIA image") from None
-    except (OSError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} can't be read as FITS: {' '.join(str(error).split())}") from error
-    image = _Image(path, header, data)
-    if image.channel not in CHANNELS:
-        raise ValueError(f"{path} is of {image.channel} angstrom, expected one of {', '.join(map(str, CHANNELS))}")
-    return image
-
-
-def _exposure(image: _Image) -> float:
-    seconds = image.header.get("EXPTIME")
-    if not isinstance(seconds, int | float) or not seconds > 0:
-        raise ValueError(f"{image.path} has EXPTIME {seconds!r}, expected seconds > 0")
-    return float(seconds)
-
-
-def _rate(image: _Image, seconds: float) -> Array:
-    """Counts, DN s-1 px-1; missing pixels are NaN."""
-    unit = str(image.header.get("BUNIT") or image.header.get("PIXLUNIT") or "DN").replace(" ", "").lower()
-    if unit in ("dn", "ct", "count", "counts"):
-        return image.data / seconds
-    if unit in ("dn/s", "dns-1", "ct/s", "dn/(s)", "dn/pix/s", "dn/(pixs)", "dnpix-1s-1"):
-        return image.data
-    raise ValueError(f"{image.path} has BUNIT {image.header.get('BUNIT')!r}, expected DN or DN/s")
-
-
-def _remarks(images: Sequence[_Image], counts: Array) -> Iterator[str]:
-    level = min(float(image.header.get("LVL_NUM") or LEVEL) for image in images)
-    if level < LEVEL:
-        yield f"level {level:g}: the channels are not aligned with one another to better than some pixels"
-    saturated = int((counts >= 0.9 * instrument.FULL_SCALE).any(axis=-1).sum())
+def remarks_of_counts(images: Set, saturated: int, total: Array) -> Iterator[str]:
+    """What is said of so many saturated pixels, and of channels (6,) whose pixels have that sum, DN."""
     if saturated:
         yield f"{saturated} pixels are within 10% of full scale in some channel: their counts are lower limits"
-
-
-def _time_of(header: Any) -> str:
-    return str(header.get("DATE-OBS") or header.get("T_OBS") or "").removesuffix("Z")
+    for frame, counts in zip(images, total, strict=True):
+        if counts <= DARK * frame.shape[0] * frame.shape[1]:
+            yield f"{frame.path.name}: as dark as a dark frame: not an image of the Sun"

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from implementations.aia import response_file
 from implementations.aia.files import CHANNELS
 from implementations.contract import Array
 from implementations.maths import response
@@ -23,17 +24,9 @@ FULL_SCALE = 16383.0
 
 
 def read_response(path: Path) -> tuple[Array, Array]:
-    """logt (N,) and response (N, 6) of an IDL save file as demregpy ships it. ValueError when it is none."""
-    from scipy.io import readsav
-
-    try:
-        table = readsav(path)
-        channels = [int(name.decode().lstrip("A")) for name in table["channels"]]
-        columns = [table["tr"][channels.index(channel)] for channel in CHANNELS]
-    except Exception as error:  # readsav raises whatever the bytes make it stumble over
-        raise ValueError(f"{path} is not a table of AIA's temperature response ({type(error).__name__})") from error
-    logt = np.asarray(table["logt"], dtype=np.float64).round(6)  # single precision in the table
-    return logt, np.stack(columns, axis=1).astype(np.float64)
+    """logt (N,) and AIA's response (N, 6) of a file, as `response_file.read`. ValueError when it has none."""
+    table = response_file.read(path)
+    return table.logt, table.of(CHANNELS, path)
 
 
 def response_at(table: tuple[Array, Array], logt: Array, dlogt: Array) -> Array:

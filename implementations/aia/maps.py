@@ -1,36 +1,91 @@
-"""DEM maps of one image set or of a time series: all outputs, where they are on the Sun, and how they were made.
+"""DEM maps of image sets: all outputs, where they are on the Sun, how they were made; inverted strip by strip.
 
 N times, T temperature bins, F channels, images of ny x nx pixels. Single precision.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from enum import IntEnum
+from queue import Empty, SimpleQueue
+from threading import Event
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from implementations.aia.images import ImageSet
+from implementations.aia import stream
+from implementations.aia.files import CHANNELS
+from implementations.aia.images import Reading, Rows
 from implementations.contract import Array, Options, Problem, Solution, Status
 from implementations.maths import response
 from implementations.maths.uncertainty import HALF_WIDTH_TO_SIGMA
 
 Image = NDArray[np.float32]
+Planes = dict[str, NDArray[Any]]
 PLANES = {
     "dem": ("cm-5 K-1", "differential emission measure"),
     "edem": ("cm-5 K-1", "standard error of the DEM"),
     "elogt": ("", "temperature resolution, log10 K, standard deviation"),
     "dn_reg": ("DN s-1 pix-1", "counts the DEM gives in 94 131 171 193 211 335"),
     "chisq": ("", "squared normalised residuals per channel"),
-    "status": ("", "0 ok, 1 bins below zero left, 2 not inverted"),
+    "status": ("", "0 ok, 1 bins below zero left, 2 not inverted, 3 saturated"),
 }
 """The arrays of maps: their unit, and what files say they are."""
+SCALES = {"dem": response.SCALE, "edem": response.SCALE, "elogt": HALF_WIDTH_TO_SIGMA}
+"""What takes a solver's outputs to the planes' units."""
 STRIP = 65536
-"""About so many pixels are inverted at a time, in whole rows: more would cost memory and gain nothing."""
+"""About so many pixels, in whole rows, are read, inverted and written at a time."""
+PIECE, FIRST_PIECE, PIECE_S = 8192, 256, 0.2
+"""Most pixels that a solver has at a time, in memory that is used again for the next ones; how many it has first, and
+the seconds from which on it has no more: so that something moves, and can be interrupted, however slow it is."""
 
 
-@dataclass(frozen=True, eq=False)
-class DemMaps:
+class MapStatus(IntEnum):
+    """How a pixel of a map ended: as `contract.Status`, and what only images know."""
+
+    OK = Status.OK
+    HIT_MAX_ITER = Status.HIT_MAX_ITER
+    INVALID = Status.INVALID
+    SATURATED = 3
+    """Inverted, but within 10% of full scale in some channel: that channel's counts, and the DEM, are lower limits."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Description:
+    """What maps have besides their planes."""
+
+    shape: tuple[int, int]
+    """(ny, nx)."""
+    logt: Array
+    """Bin centres (T,), log10 K."""
+    dlogt: Array
+    """Bin widths (T,), dex."""
+    headers: tuple[Any, ...]
+    """astropy Headers of each set's reference channel: where the pixels were."""
+    times: tuple[str, ...]
+    """When each set was taken, UTC."""
+    history: tuple[str, ...]
+    """How the maps were made, line by line."""
+
+    @property
+    def header(self) -> Any:
+        """Where the pixels of the first set were."""
+        return self.headers[0]
+
+    def depth(self, name: str) -> tuple[int, ...]:
+        """The axes of a plane before those of the image: (T,), (F,) or none."""
+        bins = len(self.logt)
+        return {"dem": (bins,), "edem": (bins,), "elogt": (bins,), "dn_reg": (len(CHANNELS),)}.get(name, ())
+
+    def array_shape(self, name: str) -> tuple[int, ...]:
+        """Of an output as files hold it: without the time axis where there is a single time."""
+        return (*([len(self.times)] if len(self.times) > 1 else []), *self.depth(name), *self.shape)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DemMaps(Description):
     """What an inversion makes of N image sets."""
 
     dem: Image
@@ -44,17 +99,7 @@ class DemMaps:
     chisq: Image
     """(N, ny, nx)."""
     status: NDArray[np.int8]
-    """(N, ny, nx)."""
-    logt: Array
-    """Bin centres (T,), log10 K."""
-    dlogt: Array
-    """Bin widths (T,), dex."""
-    header: Any
-    """astropy Header of the first set's reference channel: where the pixels are."""
-    times: tuple[str, ...]
-    """When each set was taken, UTC."""
-    history: tuple[str, ...]
-    """How the maps were made, line by line."""
+    """(N, ny, nx): `MapStatus`."""
 
     def emission_measure(self) -> Image:
         """Emission measure of each bin (N, T, ny, nx), cm-5: the DEM times the bin's width in K."""
@@ -73,49 +118,132 @@ def width_k(logt: Array, dlogt: Array) -> Array:
     return 10.0**logt * np.log(10.0**dlogt)
 
 
-def invert(
-    sets: Sequence[ImageSet],
-    table: tuple[Array, Array],
-    temps: Array,
-    options: Options,
-    run: Callable[[Problem], Solution],
-    history: Sequence[str],
-    done: Callable[[int], object] = lambda pixels: None,
-) -> DemMaps:
-    """Invert every pixel of the sets strip by strip; `run` solves one, `done` is told how many pixels it had.
+class Sink(Protocol):
+    """Where planes go, a strip at a time."""
 
-    table: logt (N,) and response (N, F); temps: bin edges (T+1,), K. Raises ValueError when the sets' shapes differ.
+    order: str
+    """Of the bytes in its planes: "<" or ">"."""
+
+    def write(self, number: int, rows: slice, planes: Planes) -> None:
+        """Rows of the set of that number; each plane is (depth, pixels)."""
+
+
+class Strip(NamedTuple):
+    """Some rows of one set."""
+
+    number: int
+    rows: slice
+    images: Rows
+
+
+class Inverted(NamedTuple):
+    """A strip's planes, its saturated pixels, and the sum of each channel (6,), DN."""
+
+    planes: Planes
+    saturated: int
+    total: Array
+
+
+class Inversion:
+    """What turns a strip into planes: a solver, the response and the bins. For several threads at a time.
+
+    `run` solves a problem, `most` is how many pixels it has at a time; `done` is told how many it had.
     """
-    shapes = {s.dn.shape for s in sets}
-    if len(shapes) != 1:
-        raise ValueError(f"the images of a time series must have one shape, got {sorted(s[:2] for s in shapes)}")
-    ((ny, nx, channels),) = shapes
-    logt, dlogt = response.bins_of(temps)
-    rmatrix = response.response_matrix(table[1], table[0], logt, dlogt)
-    n, t = len(sets), len(logt)
-    depth = {"dem": (t,), "edem": (t,), "elogt": (t,), "dn_reg": (channels,), "chisq": (), "status": ()}
-    scale = {"dem": response.SCALE, "edem": response.SCALE, "elogt": HALF_WIDTH_TO_SIGMA}
-    planes = {
-        name: np.empty((n, *deep, ny, nx), np.int8 if name == "status" else np.float32) for name, deep in depth.items()
-    }
-    for number, images in enumerate(sets):
-        for rows in _strips(ny, nx):
-            dn, edn = (values[rows].reshape(-1, channels) for values in (images.dn, images.edn))
-            solution = run(Problem(dn, edn, rmatrix, logt, dlogt, options))
-            for name, deep in depth.items():
-                values = np.asarray(getattr(solution, name)) * scale.get(name, 1)
-                planes[name][number][..., rows, :] = values.T.reshape(*deep, -1, nx)
-            done(len(dn))
-    return DemMaps(
-        **planes,
-        logt=logt,
-        dlogt=dlogt,
-        header=sets[0].header,
-        times=tuple(s.time for s in sets),
-        history=tuple(history),
-    )
+
+    def __init__(
+        self,
+        run: Callable[[Problem], Solution],
+        response_table: tuple[Array, Array],
+        temps: Array,
+        options: Options,
+        most: int = PIECE,
+        done: Callable[[int], object] = lambda pixels: None,
+    ):
+        self.run, self.options, self.most, self.done = run, options, most, done
+        self.logt, self.dlogt = response.bins_of(temps)
+        self.rmatrix = response.response_matrix(response_table[1], response_table[0], self.logt, self.dlogt)
+        self.piece = min(FIRST_PIECE, most)
+        self.counts = np.zeros(len(MapStatus), np.int64)
+        """Pixels of each status so far."""
+        self.seen: dict[int, tuple[int, Array]] = {}
+        """Of each set, by its number, saturated pixels and the sum of each channel (6,), DN."""
+        self.free: SimpleQueue[Planes] = SimpleQueue()
+
+    def strip(self, strip: Strip, order: str, stopped: Event) -> Inverted:
+        """The planes (depth, pixels) of a strip, single precision in that order of bytes."""
+        pixels = strip.images.pixels
+        planes = self._memory(pixels, order)
+        at, seen, total = 0, 0, np.zeros(len(CHANNELS))
+        while at < pixels:
+            if stopped.is_set():
+                raise stream.StoppedError
+            start, piece = time.perf_counter(), slice(at, at + self.piece)
+            dn, edn, saturated, counts = strip.images.counts(piece)
+            solution = self.run(Problem(dn, edn, self.rmatrix, self.logt, self.dlogt, self.options))
+            solution.status[saturated & (solution.status != Status.INVALID)] = MapStatus.SATURATED
+            seen, total = seen + int(saturated.sum()), total + counts
+            for name, plane in planes.items():
+                values = np.asarray(getattr(solution, name))
+                if name in SCALES:
+                    np.multiply(values, SCALES[name], out=values)
+                plane[:, piece] = values.reshape(len(values), -1).T
+            at += len(solution.status)
+            self.done(len(solution.status))
+            if time.perf_counter() - start < PIECE_S:
+                self.piece = min(2 * self.piece, self.most)
+        return Inverted(planes, seen, total)
+
+    def _memory(self, pixels: int, order: str) -> Planes:
+        """Planes for so many pixels, of a strip that is written already where there is one."""
+        try:
+            planes = self.free.get_nowait()
+        except Empty:
+            planes = {}
+        if not planes or planes["chisq"].shape[1] != pixels:
+            t, f = self.rmatrix.shape
+            depth = {"dem": t, "edem": t, "elogt": t, "dn_reg": f, "chisq": 1, "status": 1}
+            planes = {n: np.empty((d, pixels), np.int8 if n == "status" else f"{order}f4") for n, d in depth.items()}
+        return planes
+
+    def wrote(self, strip: Strip, inverted: Inverted) -> None:
+        """Count a strip that was written; its memory is used again."""
+        planes, saturated, total = inverted
+        self.counts += np.bincount(planes["status"].ravel(), minlength=len(MapStatus))
+        before = self.seen.get(strip.number, (0, np.zeros(len(total))))
+        self.seen[strip.number] = before[0] + saturated, before[1] + total
+        self.free.put(planes)
 
 
-def _strips(ny: int, nx: int) -> Iterator[slice]:
-    step = max(1, STRIP // nx)
-    return (slice(y, min(y + step, ny)) for y in range(0, ny, step))
+Opening = Callable[[], AbstractContextManager[Reading]]
+
+
+def invert(openings: Sequence[Opening], inversion: Inversion, sink: Sink, threads: int) -> None:
+    """Invert sets one after another, strip by strip, each written while others are computed: memory doesn't grow."""
+
+    def compute(strip: Strip, stopped: Event) -> Inverted:
+        return inversion.strip(strip, sink.order, stopped)
+
+    def write(strip: Strip, inverted: Inverted) -> None:
+        sink.write(strip.number, strip.rows, inverted.planes)
+        inversion.wrote(strip, inverted)
+
+    stream.run(_strips(openings), compute, write, threads)
+
+
+def _strips(openings: Sequence[Opening]) -> Iterator[Strip]:
+    for number, opening in enumerate(openings):
+        with opening() as reading:
+            ny, nx = reading.shape
+            for rows in strips(ny, nx):
+                yield Strip(number, rows, reading.rows(rows))
+
+
+def strips(ny: int, nx: int) -> list[slice]:
+    """The rows of each strip of an image."""
+    step = strip_rows(ny, nx)
+    return [slice(y, min(y + step, ny)) for y in range(0, ny, step)]
+
+
+def strip_rows(ny: int, nx: int) -> int:
+    """Rows of a strip."""
+    return min(ny, max(1, STRIP // nx))

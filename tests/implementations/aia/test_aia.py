@@ -81,7 +81,7 @@ def test_level_1_and_saturation_are_remarked_upon(tmp_path):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("EXPTIME", 0.0, r"EXPTIME 0.0, expected seconds > 0"),
+        ("EXPTIME", 0.0, r"EXPTIME 0.0 and no XPOSURE, expected seconds > 0"),
         ("WAVELNTH", 304, r"is of 304 angstrom, expected one of 94, 131"),
         ("BUNIT", "furlong", r"BUNIT 'furlong', expected DN or DN/s"),
     ],

@@ -1,5 +1,6 @@
 """`invert`: six FITS files to DEM maps with WCS, errors, provenance; read back, opened by sunpy and ndcube, drawn."""
 
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -11,7 +12,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from implementations import invert
-from implementations.aia import files, images, instrument
+from implementations.aia import files, formats, grid, images, instrument, maps
 from implementations.aia.maps import width_k
 from implementations.contract import Problem
 from implementations.maths import response
@@ -137,6 +138,142 @@ def test_the_plot_shows_every_bin_and_the_bad_pixels(one, tmp_path, monkeypatch)
     figure.clear()
 
 
+def test_saturated_pixels_have_a_status_of_their_own(table, tmp_path, capsys):
+    def flaring(channel, values, header):
+        if channel == 193:
+            values[2, 3:6] = 16000.0
+        if channel == 94:
+            values[2, 5] = -1.0
+
+    out = run(write_set(tmp_path, change=flaring), tmp_path / "dem.fits")
+    with fits.open(out) as file:
+        assert file["STATUS"].data[2, 3:6].tolist() == [3, 3, 2]
+        assert (file["STATUS"].data == 3).sum() == 2
+        assert (file["DEM"].data[:, 2, 3:5] > 0).any(axis=0).all(), "inverted all the same"
+    said = capsys.readouterr().out
+    assert "note: 3 pixels are within 10% of full scale in some channel" in said
+    assert "2 saturated" in said
+
+
+def test_a_moving_pointing_is_kept_for_each_time(table, tmp_path):
+    paths = [
+        path
+        for minute in (0, 2, 4)
+        for path in write_set(tmp_path, minute=minute, change=lambda c, v, h, m=minute: h.update(CRVAL1=300.0 + 3 * m))
+    ]
+    for suffix in (".fits", ".zarr", ".asdf"):
+        out = run(paths, tmp_path / f"series{suffix}")
+        for number, expected in enumerate((300.0, 306.0, 312.0)):
+            one = formats.read(out, number)
+            assert one.times == (f"2014-01-01T00:{2 * number:02d}:02.12",)
+            lon, lat = grid.wcs_of(one.header).pixel_to_world_values(8.0, 5.5)
+            assert (lon * 3600, lat * 3600) == pytest.approx((expected, -120.0))
+            assert one.header["DSUN_OBS"] == 1.47e11
+    with fits.open(tmp_path / "series.fits") as file:
+        assert file["TIMES"].data["CRVAL1"].tolist() == [300.0, 306.0, 312.0]
+
+
+def test_maps_are_read_as_they_were_written(table, tmp_path):
+    paths = [path for minute in (0, 2) for path in write_set(tmp_path, minute=minute, seed=minute)]
+    first = formats.read(run(paths, tmp_path / "dem.fits"), 1)
+    assert first.dem.shape == (1, BINS, 12, 17)
+    assert first.weighted_temperature().shape == (1, 12, 17)
+    for suffix in (".zarr", ".asdf"):
+        other = formats.read(run(paths, tmp_path / f"dem{suffix}"), 1)
+        for name in ("dem", "edem", "elogt", "dn_reg", "chisq", "status", "logt", "dlogt"):
+            np.testing.assert_array_equal(getattr(first, name), getattr(other, name))
+    with pytest.raises(ValueError, match=r"dem.fits has times 0 to 1, not 2"):
+        formats.read(tmp_path / "dem.fits", 2)
+
+
+def test_strips_and_threads_change_no_bit(table, tmp_path, monkeypatch):
+    paths = write_set(tmp_path, (40, 30))
+    whole = run(paths, tmp_path / "whole.fits").read_bytes()
+    monkeypatch.setattr(maps, "STRIP", 90)
+    monkeypatch.setattr(maps, "PIECE", 64)
+    monkeypatch.setattr(maps, "FIRST_PIECE", 16)
+    for threads in (1, 2):
+        run(paths, tmp_path / "strips.fits", "--threads", threads)
+        got = (tmp_path / "strips.fits").read_bytes()
+        names = ("DEM", "EDEM", "ELOGT", "DN_REG", "CHISQ", "STATUS")
+        with fits.open(tmp_path / "whole.fits") as one, fits.open(tmp_path / "strips.fits") as other:
+            for name in names:
+                np.testing.assert_array_equal(one[name].data, other[name].data)
+        assert len(got) == len(whole)
+        run(paths, tmp_path / "strips.zarr", "--threads", threads)
+        np.testing.assert_array_equal(
+            formats.read(tmp_path / "strips.zarr").dem, formats.read(tmp_path / "whole.fits").dem
+        )
+
+
+@pytest.mark.parametrize("suffix", [".fits", ".zarr", ".asdf"])
+def test_nothing_half_written_is_left(table, tmp_path, monkeypatch, suffix):
+    paths, folder = write_set(tmp_path), tmp_path / "out"
+    folder.mkdir()
+    kept = run(paths, folder / f"dem{suffix}")
+    before = formats.read(kept).dem
+    monkeypatch.setattr(maps.Inversion, "strip", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(paths, kept)
+    assert [path.name for path in folder.iterdir()] == [f"dem{suffix}"], "the one that was there, whole"
+    np.testing.assert_array_equal(formats.read(kept).dem, before)
+
+
+def test_a_disk_without_room_is_refused_first(table, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(formats.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 8, 1000))
+    with pytest.raises(SystemExit):
+        run(write_set(tmp_path), tmp_path / "dem.fits")
+    assert "dem.fits needs 0.0 GB, its disk has 0.0 free" in capsys.readouterr().err
+    assert not (tmp_path / "dem.fits.partial").exists()
+
+
+def test_fits_files_are_as_the_standard_has_them(table, tmp_path):
+    out = run(write_set(tmp_path), tmp_path / "dem.fits")
+    with fits.open(out, checksum=True) as file:
+        file.verify("exception")
+        assert file[0].header["EXTEND"]
+        assert [hdu.name for hdu in file] == ["DEM", "EDEM", "ELOGT", "DN_REG", "CHISQ", "STATUS", "TBINS", "TIMES"]
+    assert out.stat().st_size % 2880 == 0
+
+
+def test_progress_says_when_a_kernel_is_compiled(capsys):
+    from numba.core import event
+
+    with invert._progress(10) as done:
+        bar = done.__closure__
+        progress = next(cell.cell_contents for cell in bar if hasattr(cell.cell_contents, "tasks"))
+        with event.trigger_event("numba:compile"):
+            assert progress.tasks[0].description == "compiling"
+        assert progress.tasks[0].description == "DEM"
+        done(4)
+        assert progress.tasks[0].completed == 4
+
+
+def test_channels_aside_are_refused_or_registered(table, tmp_path, capsys):
+    paths = write_set(tmp_path, change=lambda c, v, h: h.update(CRPIX1=9.0 + 2 * (c == 193)))
+    with pytest.raises(SystemExit):
+        run(paths, tmp_path / "dem.fits")
+    assert "193.fits is up to 2.00 pixels off the grid of 171" in capsys.readouterr().err
+    assert not (tmp_path / "dem.fits").exists()
+    run(paths, tmp_path / "dem.fits", "--register")
+    assert "note: 1 images registered to the grid of 171" in capsys.readouterr().out
+    with fits.open(tmp_path / "dem.fits") as file:
+        assert (file["STATUS"].data[:, -2:] == 2).all(), "what 193 didn't see isn't inverted"
+        assert "registered" in " ".join(file[0].header["HISTORY"])
+
+
+def test_degradation_is_applied_or_noted_in_the_file(table, tmp_path, capsys):
+    paths, got = write_set(tmp_path), []
+    for options, said in (([], "not corrected"), (["--degradation"], "corrected")):
+        run(paths, tmp_path / "dem.fits", *options)
+        assert f"(degradation_v8); {said}" in capsys.readouterr().out
+        with fits.open(tmp_path / "dem.fits") as file:
+            history = " ".join(file[0].header["HISTORY"])
+            assert "335 0.36" in history
+            got.append(np.median(file["DN_REG"].data[5]))
+    assert got[1] == pytest.approx(got[0] / 0.36, rel=0.1), "what the DEM gives in 335"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -144,6 +281,10 @@ def test_the_plot_shows_every_bin_and_the_bad_pixels(one, tmp_path, monkeypatch)
         (["-o", "dem.fits", "--solver", "nunba"], "unknown solver 'nunba'; nearest known: numba"),
         (["-o", "dem.fits", "--bins", "2"], "--bins must be from 3 to 1000"),
         (["-o", "dem.fits", "--logt", "7", "6"], "--logt rise within 3 to 10"),
+        (["-o", "nowhere/dem.fits"], "nowhere/dem.fits can't be written: there is no folder nowhere"),
+        (["--output", "nowhere/dem.zarr"], "nowhere/dem.zarr can't be written: there is no folder nowhere"),
+        (["-o", "dem.fits", "--plot", "nowhere/dem.png"], "nowhere/dem.png can't be written: there is no folder"),
+        (["-o", "dem.fits", "--degradation", "nowhere.txt"], "nowhere.txt can't be read as a table"),
     ],
 )
 def test_a_bad_call_is_one_line(table, tmp_path, capsys, arguments, message):
