@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from implementations.calls import arguments
+from implementations.calls import arguments, containers
 from implementations.calls.channels import handling
 from implementations.calls.inversion import Inversion, Result, named
 from implementations.contract import MOST_POINTS, Array, Options, whole_number
@@ -25,7 +25,7 @@ Outputs = tuple[Array, Array, Array, Array, Array]
 
 def dn2dem(
     dn_in: ArrayLike,
-    edn_in: ArrayLike,
+    edn_in: ArrayLike | None,
     tresp: ArrayLike,
     tresp_logt: ArrayLike,
     temps: ArrayLike,
@@ -55,7 +55,9 @@ def dn2dem(
     ----------
     dn_in, edn_in
         Counts and their standard errors, DN s-1 px-1, channels last: (F,), (n, F), (nx, ny, F) or (n0, n1, n2, F). Any
-        number type, byte order or memory layout; never changed.
+        number type, byte order or memory layout; never changed. Or sunpy maps, one for each channel, in a list or a
+        MapSequence, DN or DN/s; or an NDCube, whose axis that is neither of place nor of time has the channels. Errors
+        of None are these containers' uncertainties.
     tresp, tresp_logt
         Temperature response (N, F), DN cm5 s-1 px-1, at N values of log10 T in any order. Values <= 0 become the
         channel's smallest positive one. Beyond its ends, which is warned of, the end values hold.
@@ -134,6 +136,7 @@ def dn2dem(
     >>> dem.shape, elogt.shape, chisq.shape, dn_reg.shape
     ((4, 5, 30), (4, 5, 30), (4, 5), (4, 5, 6))
     """
+    dn_in, edn_in = containers.opened(dn_in, edn_in)
     dn, edn = arguments.counts(dn_in, edn_in)
     leading, channels = dn.shape[:-1], dn.shape[-1]
     logt, dlogt = response.bins_of(arguments.temperature_edges(temps))
