@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 
-from implementations import arguments
 from implementations import command_line as cli
-from implementations.aia import degradation, files, formats, frames, images, instrument, maps, opening
+from implementations.aia import degradation, files, formats, frames, images, instrument, maps, opening, products
+from implementations.calls import arguments
 from implementations.contract import Array, Options, Solver
 from implementations.maths import response
 from implementations.registry import Registry
@@ -43,6 +43,7 @@ def _parser() -> cli.Parser:
     add("--threads", type=int, default=1, help="of a solver that doesn't say otherwise (1)")
     add("--bins", type=int, default=BINS, help=f"temperature bins ({BINS})")
     add("--logt", type=float, nargs=2, default=LOGT_RANGE, metavar=("LOW", "HIGH"), help="log10 K; 5.7 7.4 by default")
+    add("--bands", type=float, nargs="+", metavar="EDGE", help="of emission measure maps, log10 K (three equal ones)")
     add("--gloci", action="store_true", help="shape the constraint by the EM loci")
     add("--response", type=Path, help="temperature response: IDL save file (demregpy's), .npz, .csv or .ecsv")
     add("--register", action="store_true", help="bring the channels of a set to the grid of 171")
@@ -102,6 +103,7 @@ def _invert_images(given: argparse.Namespace) -> int:
     response_file = given.response or files.response_file()
     edges = np.logspace(given.logt[0], given.logt[1], given.bins + 1)
     table = _response(response_file, edges)
+    bands = products.bands_of(given.bands, *response.bins_of(edges))
     sets = frames.frames_of(given.inputs)
     job = opening.Job.of(sets, given.register, given.degradation)
     for remark in job.remarks:
@@ -116,8 +118,8 @@ def _invert_images(given: argparse.Namespace) -> int:
     start = time.perf_counter()
     with _progress(sum(math.prod(images[0].shape) for images in sets)) as done:
         most = maps.STRIP if solver.device == "gpu" else maps.PIECE
-        inversion = maps.Inversion(solver.run, table, edges, options, most, done)
-        with formats.writing(job.description(inversion.logt, inversion.dlogt, history), write_to) as writer:
+        inversion = maps.Inversion(solver.run, table, edges, options, bands, most, done)
+        with formats.writing(job.description(inversion, history), write_to) as writer:
             maps.invert(job.openings, inversion, writer, threads)
     for remark in job.afterwards(inversion.seen):
         print(f"note: {remark}")
