@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike
 
 from implementations.calls import arguments, containers
 from implementations.calls.channels import handling
-from implementations.calls.inversion import Inversion, Result, named
+from implementations.calls.inversion import Inversion, named
+from implementations.calls.result import Result
 from implementations.contract import MOST_POINTS, Array, Options, whole_number
 from implementations.maths import response
 from implementations.maths.uncertainty import HALF_WIDTH_TO_SIGMA

@@ -32,10 +32,10 @@ def cube(path: str | Path, name: str = "dem") -> Any:
 
     planes = _planes(Path(path))
     if name not in planes:
-        raise ValueError(f"{path} has no {name}, expected one of {', '.join(planes)}")
+        raise ValueError(f"{path} has no {name}, expected one of {', '.join(sorted(planes))}")
     values, header = planes[name]()
     status, _ = planes["status"]()
-    depth, series = len(_axes(header)), bool(header.get("DATEREF"))
+    depth, series = len(_axes(header)), "TIME" in header["CTYPE*"].values()
     invalid = np.expand_dims(status == Status.INVALID, tuple(range(series, series + depth)))
     error = StdDevUncertainty(planes[ERRORS[name]]()[0]) if name in ERRORS else None
     made = NDCube(

@@ -4,11 +4,12 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from implementations.calls import arguments, channels
+from implementations.calls.result import Result
 from implementations.contract import OUTPUTS, Array, Options, Problem, Solution, Solver, Status, as_problem
 from implementations.registry import Registry
 
@@ -18,36 +19,6 @@ RAISED = 10.0
 """A target of chi-squared that the positivity loop raised by more than this factor is warned of: no fit is left."""
 POSITIVE = "plowman"
 """The solver whose DEMs are positive at the target, which the warning names as the way out where it is registered."""
-
-
-class Result(NamedTuple):
-    """What `full=True` returns: the five outputs, and how each pixel ended.
-
-    Parameters
-    ----------
-    dem, edem, elogt, chisq, dn_reg
-        The outputs without it.
-    status
-        A `Status` each (...): 0 inverted, 1 negative bins are left after max_iter solves, 2 invalid.
-    iterations
-        Solves that the positivity loop took (...), 0 where invalid.
-    target
-        Chi-squared per channel aimed at in the last of them (...), reg_tweak·rgt_fact^(iterations - 1), 0 where
-        invalid, NaN from a solver that doesn't say its iterations. Far above reg_tweak the counts of the DEM need not
-        be near the observed ones.
-    channels
-        Which channels the pixel was inverted with (..., F), none where invalid.
-    """
-
-    dem: Any
-    edem: Any
-    elogt: Any
-    chisq: Any
-    dn_reg: Any
-    status: Any
-    iterations: Any
-    target: Any
-    channels: Any
 
 
 def named(outputs: tuple[Any, ...]) -> Any:

@@ -19,6 +19,7 @@ ROWS = {
         "registry",
         "calls",
         "api large_maps",
+        "pixel",
         "invert",
     ),
     "harness": (

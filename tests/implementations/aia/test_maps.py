@@ -402,7 +402,7 @@ def test_cubes_have_world_values_on_every_axis(table, tmp_path, suffix):
     np.testing.assert_allclose(many.axis_world_coords_values(0)[0].to_value("s"), [0, 120, 240])
     np.testing.assert_allclose(many.axis_world_coords_values(1)[0].value, logt.value)
     assert [c.value.tolist() for c in cubes.cube(alone, "em_bands").axis_world_coords_values(0)] == [[1, 2, 3]]
-    with pytest.raises(ValueError, match="has no temprature, expected one of dem, "):
+    with pytest.raises(ValueError, match="has no temprature, expected one of chisq, constrained, dem, "):
         cubes.cube(alone, "temprature")
 
 
