@@ -25,12 +25,17 @@ from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 
 from implementations import command_line as cli
 from implementations.aia import degradation, files, formats, frames, images, instrument, maps, opening, products
+from implementations.aia.figures import place
 from implementations.calls import arguments
 from implementations.contract import Array, Options, Solver
 from implementations.maths import response
+from implementations.pixel import draw_pixel
 from implementations.registry import Registry
 
 LOGT_RANGE, BINS = (5.7, 7.4), 34
+PICTURES = (".png", ".pdf", ".svg")
+DRAWS = 200
+"""Of the Monte Carlo errors of a pixel."""
 
 
 def _parser() -> cli.Parser:
@@ -57,6 +62,12 @@ def _parser() -> cli.Parser:
         "project's own",
     )
     add("--plot", type=Path, metavar="PNG", help="draw the maps too")
+    add(
+        "--pixel",
+        metavar="X,Y",
+        help="draw one pixel's DEM, with errors and counts: --pixel=-300,120 in arcsec, --pixel 400,500px from 0; "
+        "beside the maps, or alone with -o of .png, .pdf or .svg",
+    )
     return parser
 
 
@@ -109,6 +120,10 @@ def _invert_images(given: argparse.Namespace) -> int:
     for remark in job.remarks:
         print(f"note: {remark}")
     options = Options(gloci=int(given.gloci))
+    if given.pixel:
+        _draw_pixel(given, job, table, edges)
+        if given.out.suffix in PICTURES:
+            return cli.OK
     history = (
         f"demreg-bench {version('demreg-bench')}, {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}, solver {given.solver}",
         f"{options}",
@@ -139,7 +154,10 @@ def _checked(given: argparse.Namespace) -> Path:
         raise ValueError(
             f"--bins must be from 3 to 1000 and --logt rise within 3 to 10, got {given.bins}, {low:g} {high:g}"
         )
-    formats.writer_of(given.out)
+    if given.pixel and given.out.suffix in PICTURES:
+        formats.check_folder(given.out)
+    else:
+        formats.writer_of(given.out)
     if given.plot:
         formats.check_folder(given.plot)
     return given.out
@@ -182,13 +200,31 @@ def _progress(pixels: int) -> Iterator[Callable[[int], None]]:
             yield lambda done: progress.advance(bar, done)
 
 
+def _draw_pixel(given: argparse.Namespace, job: opening.Job, table: tuple[Array, Array], edges: Array) -> None:
+    """Draw the pixel asked for, of each time; beside the maps, or as the only output."""
+    out = given.out if given.out.suffix in PICTURES else given.out.with_name(f"{given.out.stem}_pixel.png")
+    settings = {"solver": given.solver, "gloci": int(given.gloci), "nmu": Options().nmu, "draws": DRAWS}
+    for number, (one, opened) in enumerate(zip(job.sets, job.openings, strict=True)):
+        frame = one[frames.REFERENCE]
+        x, y, where = place.found(given.pixel, frame.header, frame.shape)
+        with opened() as reading:
+            counts = reading.rows(slice(y, y + 1)).counts()
+        figure = draw_pixel(
+            counts.dn[x], counts.edn[x], table[1], table[0], edges,
+            names=[str(channel) for channel in files.CHANNELS], title=f"SDO/AIA {frame.time} UTC, {where}", **settings,
+        )  # fmt: skip
+        name = out if len(job.sets) == 1 else out.with_stem(f"{out.stem}_{number:03d}")
+        figure.savefig(name)
+        print(f"pixel: {name}")
+
+
 def _plot(path: Path, times: int, plot_to: Path) -> None:
     """Draw the maps of each time; a series has its number before the suffix."""
-    from implementations.aia import plot
+    from implementations.aia.figures import maps as figures
 
     for number in range(times):
         name = plot_to if times == 1 else plot_to.with_stem(f"{plot_to.stem}_{number:03d}")
-        plot.save(formats.read(path, number), name)
+        figures.save(formats.read(path, number), name)
     print(f"plot: {plot_to}")
 
 

@@ -179,7 +179,7 @@ def draw_pixel(
     dn, edn = arguments.counts(dn_in, edn_in)
     if dn.ndim != 1:
         raise ValueError(f"draw_pixel draws one pixel, got counts of shape {dn.shape}, expected ({dn.shape[-1]},)")
-    from implementations.aia import pixel_figure  # Matplotlib, which no inversion needs
+    from implementations.aia.figures import pixel as figures  # Matplotlib, which no inversion needs
 
     labels = [str(number) for number in range(len(dn))] if names is None else [str(name) for name in names]
     if len(labels) != len(dn):
@@ -191,9 +191,9 @@ def draw_pixel(
     logt, dlogt = response.bins_of(arguments.temperature_edges(temps))
     seen = response.response_matrix(*table, logt, dlogt, emd_int=True) / response.SCALE
     spread = monte_carlo(dn, edn, tresp, tresp_logt, temps, draws=draws, **settings) if draws else None
-    pixel = pixel_figure.Pixel(logt, dlogt, seen, dn, edn, tuple(labels), found.channels)
+    pixel = figures.Pixel(logt, dlogt, seen, dn, edn, tuple(labels), found.channels)
     parts = (found.dem, found.edem, found.elogt, found.dn_reg)
-    return pixel_figure.draw(pixel, parts, title, float(found.chisq), float(found.target), spread)
+    return figures.draw(pixel, parts, title, float(found.chisq), float(found.target), spread)
 
 
 def _listed(values: Array) -> str:

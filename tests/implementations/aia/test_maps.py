@@ -132,7 +132,7 @@ def test_a_time_series_has_a_time_axis(table, tmp_path):
 
 
 def test_the_plot_shows_every_bin_and_the_bad_pixels(one, tmp_path, monkeypatch):
-    from implementations.aia import plot
+    from implementations.aia.figures import maps as plot
 
     drawn = []
     monkeypatch.setattr(plot.plt, "close", drawn.append)
@@ -156,7 +156,7 @@ def test_the_plot_shows_every_bin_and_the_bad_pixels(one, tmp_path, monkeypatch)
 
 def drawn(path, change):
     """The figure of written maps, after a change to them."""
-    from implementations.aia import plot
+    from implementations.aia.figures import maps as plot
 
     made = formats.read(path)
     planes, header = {name: np.array(getattr(made, name)) for name in maps.PLANES}, made.header.copy()
