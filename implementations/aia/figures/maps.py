@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from implementations.aia.maps import DemMaps
-from implementations.aia.products import constrained, width_k
+from implementations.aia.products import constrained, in_bands, width_k
 from implementations.contract import Status
 
 PANELS, COLUMNS, ROWS = 9, 3, 3
@@ -75,6 +75,31 @@ def draw(maps: DemMaps, number: int = 0) -> Figure:
         figure.suptitle(
             f"SDO/AIA {maps.times[number]} UTC, differential emission measure maps\n{made(maps)}", fontsize=11
         )
+    return figure
+
+
+def draw_bands(maps: DemMaps, number: int = 0) -> Figure:
+    """The emission measure of one time in each of the maps' bands, of constrained bins alone, on one scale."""
+    ny, nx = maps.chisq.shape[1:]
+    wcs, count = _wcs(maps), len(maps.bands)
+    every = in_bands(np.maximum(maps.dem[number], 0), maps.bands, maps.logt, maps.dlogt)
+    bright = maps.em_bands[number][maps.em_bands[number] > 0]
+    top = np.percentile(bright, 99.9) if bright.size else 1.0
+    low = top / 10**DECADES
+    colours = plt.get_cmap("inferno").with_extremes(bad=INVALID)
+    with mpl.rc_context(STYLE):
+        figure = plt.figure(figsize=(3.9 * count + 0.6, 3.9 * ny / nx + 1.7), dpi=150, layout="constrained")
+        axes = [figure.add_subplot(1, count, i + 1, projection=wcs) for i in range(count)]
+        for i, (ax, (first, last)) in enumerate(zip(axes, maps.bands, strict=True)):
+            measure = maps.em_bands[number, i]
+            image = ax.imshow(np.maximum(measure, low), norm=LogNorm(low, top), cmap=colours)
+            _hatch(ax, measure < HALF * every[i])
+            ax.set_title(f"{10 ** (first - 6):.2g} to {10 ** (last - 6):.2g} MK (log T {first:.2f} to {last:.2f})")
+            _finish(ax, maps, number, left=i == 0, below=True)
+        bar = figure.colorbar(image, ax=axes, location="bottom", shrink=0.5, aspect=50, extend="both")
+        bar.set_label("emission measure, cm$^{-5}$")
+        _legend(figure, maps, number)
+        figure.suptitle(f"SDO/AIA {maps.times[number]} UTC, emission measure\n{made(maps)}", fontsize=11)
     return figure
 
 
