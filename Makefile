@@ -31,7 +31,7 @@ test: $(VENV)/.installed-dev
 test-newer:
 	@if [ -z "$(NEWER)" ]; then echo "no Python 3.12 or newer is found: the peers' tests are skipped"; \
 	elif ! $(MAKE) --no-print-directory $(PEERS)/.installed; then echo "so the peers' tests are skipped"; \
-	else $(PEERS)/bin/python -m pytest -n 2 tests/implementations/test_peers.py tests/implementations/aia/test_maps.py; fi
+	else $(PEERS)/bin/python -m pytest -n 2 tests/implementations/test_peers.py tests/implementations/aia/test_maps.py tests/implementations/calls/test_containers.py; fi
 
 # For a release: the tests marked slow, which draw new inputs, the oldest libraries, and the mutations. At most an hour.
 test-long: $(VENV)/.installed-dev test-lowest mutations

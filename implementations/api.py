@@ -6,66 +6,27 @@ can't be inverted never raise, every count and error of a pixel must be finite a
 unless the solver is told otherwise.
 """
 
-import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from implementations import arguments
-from implementations.contract import (
-    MOST_POINTS,
-    OUTPUTS,
-    Array,
-    Options,
-    Problem,
-    Solution,
-    Status,
-    as_problem,
-    whole_number,
-)
+from implementations.calls import arguments, containers
+from implementations.calls.channels import handling
+from implementations.calls.inversion import Inversion, named
+from implementations.calls.result import Result
+from implementations.contract import MOST_POINTS, Array, Options, whole_number
 from implementations.maths import response
 from implementations.maths.uncertainty import HALF_WIDTH_TO_SIGMA
-from implementations.registry import Registry
 
 NMU_DEFAULT, NMU_ONE_PIXEL, NMU_MAP = 40, 500, 42
 """At most the first means: the second for a single pixel, the third for maps."""
-STRIP = 65536
-"""Pixels between two moves of the progress bar."""
 Outputs = tuple[Array, Array, Array, Array, Array]
-
-
-class Result(NamedTuple):
-    """What `full=True` returns: the five outputs, and how each pixel ended.
-
-    Parameters
-    ----------
-    dem, edem, elogt, chisq, dn_reg
-        The outputs without it.
-    status
-        A `Status` each (...): 0 inverted, 1 negative bins are left after max_iter solves, 2 invalid.
-    iterations
-        Solves that the positivity loop took (...), 0 where invalid.
-    target
-        Chi-squared per channel aimed at in the last of them (...), reg_tweak·rgt_fact^(iterations - 1), 0 where
-        invalid. Far above reg_tweak the counts of the DEM need not be near the observed ones.
-    """
-
-    dem: Any
-    edem: Any
-    elogt: Any
-    chisq: Any
-    dn_reg: Any
-    status: Any
-    iterations: Any
-    target: Any
 
 
 def dn2dem(
     dn_in: ArrayLike,
-    edn_in: ArrayLike,
+    edn_in: ArrayLike | None,
     tresp: ArrayLike,
     tresp_logt: ArrayLike,
     temps: ArrayLike,
@@ -85,6 +46,9 @@ def dn2dem(
     rscl: bool = False,
     progress: bool = False,
     full: bool = False,
+    systematic: ArrayLike = 0.0,
+    saturated: ArrayLike | None = None,
+    fewest_channels: int | None = None,
 ) -> Outputs | Result:
     """DEM of every pixel from its counts.
 
@@ -92,7 +56,9 @@ def dn2dem(
     ----------
     dn_in, edn_in
         Counts and their standard errors, DN s-1 px-1, channels last: (F,), (n, F), (nx, ny, F) or (n0, n1, n2, F). Any
-        number type, byte order or memory layout; never changed.
+        number type, byte order or memory layout; never changed. Or sunpy maps, one for each channel, in a list or a
+        MapSequence, DN or DN/s; or an NDCube, whose axis that is neither of place nor of time has the channels. Errors
+        of None are these containers' uncertainties.
     tresp, tresp_logt
         Temperature response (N, F), DN cm5 s-1 px-1, at N values of log10 T in any order. Values <= 0 become the
         channel's smallest positive one. Beyond its ends, which is warned of, the end values hold.
@@ -122,7 +88,15 @@ def dn2dem(
     progress
         Show a progress bar.
     full
-        Return a `Result`, which has status, iterations and the chi-squared aimed at besides.
+        Return a `Result`, which has status, iterations, the chi-squared aimed at and the channels used besides.
+    systematic
+        Relative error of the calibration or the response, one or (F,), added to the errors in quadrature.
+    saturated
+        Counts, one or (F,), from which on they are lower limits, so no measurements; DN s-1 px-1.
+    fewest_channels
+        Invert pixels some of whose measurements are missing (NaN, masked or saturated) with the others, if there are so
+        many: an ordinary inversion with these channels, and dn_reg has what the DEM would give in the missing ones.
+        None means all F.
 
     Returns
     -------
@@ -146,8 +120,10 @@ def dn2dem(
     Notes
     -----
     Leading axes are those of dn_in: a 1 x N map comes back as (1, N, T). Pixels with a count or error that is not
-    finite and positive, or masked (numpy.ma or astropy), are zeros. Dask arrays give dask arrays, computed when they
-    are, a block of pixels a task. astropy quantities are converted, and where the counts are some, so are the outputs.
+    finite and positive, or masked (numpy.ma or astropy), are zeros. A warning says of how many pixels the target of
+    chi-squared was raised more than tenfold, so that the DEM need not fit the counts. Dask arrays give dask arrays,
+    computed when they are, a block of pixels a task. astropy quantities are converted, and where the counts are some,
+    so are the outputs.
 
     Examples
     --------
@@ -161,6 +137,7 @@ def dn2dem(
     >>> dem.shape, elogt.shape, chisq.shape, dn_reg.shape
     ((4, 5, 30), (4, 5, 30), (4, 5), (4, 5, 6))
     """
+    dn_in, edn_in = containers.opened(dn_in, edn_in)
     dn, edn = arguments.counts(dn_in, edn_in)
     leading, channels = dn.shape[:-1], dn.shape[-1]
     logt, dlogt = response.bins_of(arguments.temperature_edges(temps))
@@ -173,10 +150,12 @@ def dn2dem(
     options = Options(reg_tweak, steps, rgt_fact, nmu, arguments.as_array(gloci, "gloci"), l_emd or emd_int)
     rmatrix = response.response_matrix(*table, logt, dlogt, emd_int)
     constants = arguments.constants(rmatrix, logt, dlogt, options, channels)
-    norm = arguments.weights(dem_norm0, leading, len(logt))
+    norm = arguments.weights(dem_norm0, leading, len(logt), options.l_emd)
     unit = _unit(logt, dlogt, emd_int, emd_ret)
-    outputs = _Inversion(constants, solver, unit, HALF_WIDTH_TO_SIGMA, warn, rscl, full).of(dn, edn, norm, progress)
-    return _named(arguments.with_units(outputs, dn_in, "cm-5" if emd_ret else "cm-5 K-1"))
+    taken = handling(systematic, saturated, fewest_channels, channels)
+    call = Inversion(constants, solver, taken, unit, HALF_WIDTH_TO_SIGMA, warn, rscl, full)
+    outputs = call.of(dn, edn, norm, progress)
+    return named(arguments.with_units(outputs, dn_in, "cm-5" if emd_ret else "cm-5 K-1"))
 
 
 def demmap(
@@ -198,6 +177,9 @@ def demmap(
     rscl: bool = False,
     progress: bool = False,
     full: bool = False,
+    systematic: ArrayLike = 0.0,
+    saturated: ArrayLike | None = None,
+    fewest_channels: int | None = None,
 ) -> Outputs | Result:
     """The inversion below `dn2dem`, for a list of pixels and a response matrix that is made already.
 
@@ -211,7 +193,7 @@ def demmap(
         Bin centres (T,), log10 K, and widths (T,), dex.
     glc
         Mask (F,) of the channels whose EM loci shape the constraint, all 0 for self-normalised.
-    solver, reg_tweak, max_iter, rgt_fact, warn, l_emd, rscl, progress, full
+    solver, reg_tweak, max_iter, rgt_fact, warn, l_emd, rscl, progress, full, systematic, saturated, fewest_channels
         As in `dn2dem`.
     dem_norm0
         Shape of the constraint given by the user, (T,) or (P, T); all ones, or 0 at first, means none.
@@ -253,102 +235,10 @@ def demmap(
     dn, edn = arguments.pixel_list(dd, ed)
     options = Options(reg_tweak, max_iter, rgt_fact, nmu, arguments.as_array(glc, "glc"), l_emd)
     constants = arguments.constants(rmatrix, logt, dlogt, options, dn.shape[1])
-    norm = arguments.weights(dem_norm0, dn.shape[:1], constants.sizes[2])
-    outputs = _Inversion(constants, solver, 1.0, 1.0, warn, rscl, full).of(dn, edn, norm, progress)
-    return _named(arguments.with_units(outputs, dd, "10**15 cm-5 K-1"))
-
-
-def _named(outputs: tuple[Any, ...]) -> Any:
-    """The five outputs as they are, all eight as a `Result`."""
-    return Result(*outputs) if len(outputs) > len(OUTPUTS) else outputs
-
-
-@dataclass(frozen=True, eq=False)
-class _Inversion:
-    """A checked call, all but its pixels."""
-
-    constants: Problem
-    solver: str
-    unit: float | Array
-    """What `dem` and `edem` are multiplied by, and `elogt` by `width`."""
-    width: float
-    warn: bool
-    rscl: bool
-    full: bool
-
-    def of(self, dn: Any, edn: Any, norm: Any, progress: bool) -> Any:
-        """The outputs of those pixels; dask arrays of dask arrays."""
-        if not arguments.is_lazy(dn, edn):
-            return self(dn, edn, norm, progress)
-        from implementations.cluster import arrays as cluster_arrays
-
-        if Registry().load(self.solver).device == "cluster":
-            raise ValueError(
-                f"solver '{self.solver}' starts workers, which dask arrays have already; name the one to run in them"
-            )
-        return cluster_arrays.outputs(self, dn, edn, norm, self.constants.sizes[2], ENDS if self.full else {})
-
-    def __call__(self, dn: Array, edn: Array, norm: Array | None, progress: bool = False) -> tuple[Any, ...]:
-        """The outputs, five or eight, of counts and errors (..., F) with user weights (T,) or (..., T)."""
-        dn, edn = arguments.as_array(dn, "dn_in"), arguments.as_array(edn, "edn_in")  # blocks may be masked arrays
-        c, leading = self.constants, dn.shape[:-1]
-        _, channels, bins = c.sizes
-        rows = None if norm is None else np.broadcast_to(norm, (*leading, bins)).reshape(-1, bins)
-        pixels = np.reshape(dn, (-1, channels)), np.reshape(edn, (-1, channels))
-        problem = as_problem(*pixels, c.rmatrix, c.logt, c.dlogt, c.options, rows)
-        solution = _solved(problem, self.solver, progress)
-        if self.warn:
-            _warn(solution)
-        dem, edem, elogt, chisq, dn_reg = _rescaled(problem, solution) if self.rscl else _outputs(solution)
-        shaped = (dem * self.unit, edem * self.unit, elogt * self.width, chisq, dn_reg)
-        ends = _ends(c.options, solution) if self.full else ()
-        return tuple(a.reshape((*leading, *a.shape[1:]))[()] for a in (*shaped, *ends))
-
-
-def _solved(problem: Problem, spec: str, progress: bool) -> Solution:
-    """The solution by the solver of that name, all at once, or strip by strip beneath a progress bar."""
-    solver = Registry().ready(spec)
-    if not progress:
-        return solver.run(problem)
-    parts = [solver.run(problem.take(strip)) for strip in _strips(problem.sizes[0])]
-    if not parts:
-        return Solution.empty(problem)
-    return Solution(*(np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0])))
-
-
-def _strips(pixels: int) -> Iterator[slice]:
-    from rich.progress import track
-
-    starts = range(0, pixels, STRIP)
-    for start in track(starts, description="DEM", total=len(starts)):
-        yield slice(start, start + STRIP)
-
-
-ENDS = {"status": np.int8, "iterations": np.int32, "target": np.float64}
-"""What a `Result` has beyond the five outputs, a number of that type for each pixel."""
-
-
-def _ends(options: Options, solution: Solution) -> tuple[Any, Any, Any]:
-    """How the pixels ended: status, iterations and the chi-squared aimed at in the last."""
-    with np.errstate(over="ignore"):
-        raised = options.reg_tweak * options.rgt_fact ** (solution.iterations - 1.0)
-    return solution.status, solution.iterations, np.where(solution.status == Status.INVALID, 0.0, raised)
-
-
-def _outputs(solution: Solution) -> Outputs:
-    dem, edem, elogt, chisq, dn_reg = (getattr(solution, name) for name in OUTPUTS)
-    return dem, edem, elogt, chisq, dn_reg
-
-
-def _rescaled(problem: Problem, solution: Solution) -> Outputs:
-    """The outputs with DEM and error times the mean over the channels of observed to recovered counts."""
-    valid = solution.status != Status.INVALID
-    factor = np.ones(len(valid))
-    factor[valid] = (problem.dn[valid] / solution.dn_reg[valid]).mean(axis=1)
-    dn_reg = solution.dn_reg * factor[:, None]
-    chisq = np.zeros(len(valid))
-    chisq[valid] = (((problem.dn - dn_reg)[valid] / problem.edn[valid]) ** 2).mean(axis=1)
-    return solution.dem * factor[:, None], solution.edem * factor[:, None], solution.elogt, chisq, dn_reg
+    norm = arguments.weights(dem_norm0, dn.shape[:1], constants.sizes[2], l_emd)
+    taken = handling(systematic, saturated, fewest_channels, dn.shape[1])
+    outputs = Inversion(constants, solver, taken, 1.0, 1.0, warn, rscl, full).of(dn, edn, norm, progress)
+    return named(arguments.with_units(outputs, dd, "10**15 cm-5 K-1"))
 
 
 def _unit(logt: Array, dlogt: Array, emd_int: bool, emd_ret: bool) -> float | Array:
@@ -356,10 +246,3 @@ def _unit(logt: Array, dlogt: Array, emd_int: bool, emd_ret: bool) -> float | Ar
     width = 10**logt * np.log(10**dlogt)
     to_ret: Any = 1.0 if emd_int == emd_ret else (width if emd_ret else 1 / width)
     return response.SCALE * to_ret
-
-
-def _warn(solution: Solution) -> None:
-    counts: NDArray[np.int64] = np.bincount(solution.status, minlength=len(Status))
-    for status, what in ((Status.INVALID, "invalid counts or errors"), (Status.HIT_MAX_ITER, "negative bins left")):
-        if counts[status]:
-            warnings.warn(f"{counts[status]} of {len(solution.status)} pixels have {what}", stacklevel=5)

@@ -23,14 +23,19 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 
-from implementations import arguments
 from implementations import command_line as cli
-from implementations.aia import degradation, files, formats, frames, images, instrument, maps, opening
+from implementations.aia import degradation, files, formats, frames, images, instrument, maps, opening, products
+from implementations.aia.figures import place
+from implementations.calls import arguments
 from implementations.contract import Array, Options, Solver
 from implementations.maths import response
+from implementations.pixel import draw_pixel
 from implementations.registry import Registry
 
 LOGT_RANGE, BINS = (5.7, 7.4), 34
+PICTURES = (".png", ".pdf", ".svg")
+DRAWS = 200
+"""Of the Monte Carlo errors of a pixel."""
 
 
 def _parser() -> cli.Parser:
@@ -43,6 +48,7 @@ def _parser() -> cli.Parser:
     add("--threads", type=int, default=1, help="of a solver that doesn't say otherwise (1)")
     add("--bins", type=int, default=BINS, help=f"temperature bins ({BINS})")
     add("--logt", type=float, nargs=2, default=LOGT_RANGE, metavar=("LOW", "HIGH"), help="log10 K; 5.7 7.4 by default")
+    add("--bands", type=float, nargs="+", metavar="EDGE", help="of emission measure maps, log10 K (three equal ones)")
     add("--gloci", action="store_true", help="shape the constraint by the EM loci")
     add("--response", type=Path, help="temperature response: IDL save file (demregpy's), .npz, .csv or .ecsv")
     add("--register", action="store_true", help="bring the channels of a set to the grid of 171")
@@ -56,6 +62,12 @@ def _parser() -> cli.Parser:
         "project's own",
     )
     add("--plot", type=Path, metavar="PNG", help="draw the maps too")
+    add(
+        "--pixel",
+        metavar="X,Y",
+        help="draw one pixel's DEM, with errors and counts: --pixel=-300,120 in arcsec, --pixel 400,500px from 0; "
+        "beside the maps, or alone with -o of .png, .pdf or .svg",
+    )
     return parser
 
 
@@ -102,11 +114,16 @@ def _invert_images(given: argparse.Namespace) -> int:
     response_file = given.response or files.response_file()
     edges = np.logspace(given.logt[0], given.logt[1], given.bins + 1)
     table = _response(response_file, edges)
+    bands = products.bands_of(given.bands, *response.bins_of(edges))
     sets = frames.frames_of(given.inputs)
     job = opening.Job.of(sets, given.register, given.degradation)
     for remark in job.remarks:
         print(f"note: {remark}")
     options = Options(gloci=int(given.gloci))
+    if given.pixel:
+        _draw_pixel(given, job, table, edges)
+        if given.out.suffix in PICTURES:
+            return cli.OK
     history = (
         f"demreg-bench {version('demreg-bench')}, {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}, solver {given.solver}",
         f"{options}",
@@ -116,8 +133,8 @@ def _invert_images(given: argparse.Namespace) -> int:
     start = time.perf_counter()
     with _progress(sum(math.prod(images[0].shape) for images in sets)) as done:
         most = maps.STRIP if solver.device == "gpu" else maps.PIECE
-        inversion = maps.Inversion(solver.run, table, edges, options, most, done)
-        with formats.writing(job.description(inversion.logt, inversion.dlogt, history), write_to) as writer:
+        inversion = maps.Inversion(solver.run, table, edges, options, bands, most, done)
+        with formats.writing(job.description(inversion, history), write_to) as writer:
             maps.invert(job.openings, inversion, writer, threads)
     for remark in job.afterwards(inversion.seen):
         print(f"note: {remark}")
@@ -137,7 +154,10 @@ def _checked(given: argparse.Namespace) -> Path:
         raise ValueError(
             f"--bins must be from 3 to 1000 and --logt rise within 3 to 10, got {given.bins}, {low:g} {high:g}"
         )
-    formats.writer_of(given.out)
+    if given.pixel and given.out.suffix in PICTURES:
+        formats.check_folder(given.out)
+    else:
+        formats.writer_of(given.out)
     if given.plot:
         formats.check_folder(given.plot)
     return given.out
@@ -180,13 +200,31 @@ def _progress(pixels: int) -> Iterator[Callable[[int], None]]:
             yield lambda done: progress.advance(bar, done)
 
 
+def _draw_pixel(given: argparse.Namespace, job: opening.Job, table: tuple[Array, Array], edges: Array) -> None:
+    """Draw the pixel asked for, of each time; beside the maps, or as the only output."""
+    out = given.out if given.out.suffix in PICTURES else given.out.with_name(f"{given.out.stem}_pixel.png")
+    settings = {"solver": given.solver, "gloci": int(given.gloci), "nmu": Options().nmu, "draws": DRAWS}
+    for number, (one, opened) in enumerate(zip(job.sets, job.openings, strict=True)):
+        frame = one[frames.REFERENCE]
+        x, y, where = place.found(given.pixel, frame.header, frame.shape)
+        with opened() as reading:
+            counts = reading.rows(slice(y, y + 1)).counts()
+        figure = draw_pixel(
+            counts.dn[x], counts.edn[x], table[1], table[0], edges,
+            names=[str(channel) for channel in files.CHANNELS], title=f"SDO/AIA {frame.time} UTC, {where}", **settings,
+        )  # fmt: skip
+        name = out if len(job.sets) == 1 else out.with_stem(f"{out.stem}_{number:03d}")
+        figure.savefig(name)
+        print(f"pixel: {name}")
+
+
 def _plot(path: Path, times: int, plot_to: Path) -> None:
     """Draw the maps of each time; a series has its number before the suffix."""
-    from implementations.aia import plot
+    from implementations.aia.figures import maps as figures
 
     for number in range(times):
         name = plot_to if times == 1 else plot_to.with_stem(f"{plot_to.stem}_{number:03d}")
-        plot.save(formats.read(path, number), name)
+        figures.save(formats.read(path, number), name)
     print(f"plot: {plot_to}")
 
 

@@ -33,8 +33,14 @@ POINTING = (
     + OBSERVER
 )
 """Keywords that say where an image's pixels are; kept for each time."""
+BINS = ("logt", "dlogt", "response", "bands")
+"""What is said of temperatures besides the planes."""
 BLOCK = 2880
 """Bytes that all parts of a FITS file are multiples of."""
+
+
+NUMBERED = {"dn_reg": ("CHANNEL", 1.0, 1.0), "em_bands": ("BAND", 1.0, 1.0)}
+"""Planes of another axis than temperature: its name, first value and step."""
 
 
 def header_of(maps: Description, name: str) -> Any:
@@ -69,8 +75,8 @@ def _stacked(flat: Any, maps: Description, name: str, depth: int, series: bool) 
     kind, start, step = [*flat.ctype], [*flat.crval], [*flat.get_cdelt()]
     at, unit = [*flat.crpix], [str(u) for u in flat.cunit]
     if depth:
-        first, width = (1.0, 1.0) if name == "dn_reg" else (maps.logt[0], maps.dlogt[0])
-        kind, start, step = [*kind, "CHANNEL" if name == "dn_reg" else "LOGT"], [*start, first], [*step, width]
+        axis, first, width = NUMBERED.get(name, ("LOGT", maps.logt[0], maps.dlogt[0]))
+        kind, start, step = [*kind, axis], [*start, first], [*step, width]
         at, unit = [*at, 1.0], [*unit, ""]
     if series:
         seconds = _seconds(maps)
@@ -150,7 +156,8 @@ class Fits:
 
         self.file.close()
         for name, columns in (
-            ("TBINS", {"logt": self.maps.logt, "dlogt": self.maps.dlogt}),
+            ("TBINS", {name: getattr(self.maps, name) for name in ("logt", "dlogt", "response")}),
+            ("BANDS", dict(zip(("low", "high"), np.transpose(self.maps.bands), strict=True))),
             ("TIMES", {"time": list(self.maps.times), **pointing(self.maps)}),
         ):
             table = fits.BinTableHDU(Table(columns), name=name)
@@ -186,7 +193,7 @@ class Zarr:
                 compressors=None,  # noise doesn't shrink, and takes as long to try as to invert
                 attributes=_facts(maps, name),
             )
-        for name in ("logt", "dlogt"):
+        for name in BINS:
             self.group.create_array(name, data=np.array(getattr(maps, name)))
         self.group.attrs.update({"times": list(maps.times), "history": list(maps.history), "pointing": pointing(maps)})
 
@@ -247,7 +254,8 @@ class Asdf:
         maps, tree = self.maps, dict[str, Any]()
         for name, array in self.arrays.items():
             tree[name] = {"data": np.asarray(array).reshape(maps.array_shape(name)), **_facts(maps, name)}
-        tree |= {"logt": maps.logt, "dlogt": maps.dlogt, "times": list(maps.times), "history_lines": list(maps.history)}
+        tree |= {name: np.array(getattr(maps, name)) for name in BINS}
+        tree |= {"times": list(maps.times), "history_lines": list(maps.history)}
         partial = Path(self.folder.name, "whole")
         asdf.AsdfFile({**tree, "pointing": pointing(maps)}).write_to(partial)
         partial.replace(self.path)
@@ -337,11 +345,12 @@ def _one(
     if not 0 <= number < len(times):
         raise ValueError(f"{path} has times 0 to {len(times) - 1}, not {number}")
     planes: Any = {name: array[number] if len(times) > 1 else array[...] for name, array in arrays.items()}
+    fields: Any = {name: np.array(bins[name], np.float64) for name in ("logt", "dlogt", "response")}
     return DemMaps(
         **{name: np.asarray(plane)[None] for name, plane in planes.items()},
         shape=planes["chisq"].shape,
-        logt=np.asarray(bins[0], np.float64),
-        dlogt=np.asarray(bins[1], np.float64),
+        **fields,
+        bands=tuple((float(low), float(high)) for low, high in bins["bands"]),
         headers=(_headers(table)[number],),
         times=(str(times[number]),),
         history=tuple(map(str, history)),
@@ -356,7 +365,8 @@ def _read_fits(path: Path, number: int) -> DemMaps:
         table = {key: times[key].tolist() for key in times.names if key != "time"}
         arrays = {name: file[name.upper()].data for name in PLANES}
         history = file[0].header.get("HISTORY", [])
-        return _one(path, number, times["time"], table, history, arrays, (bins["logt"], bins["dlogt"]))
+        made = {name: bins[name] for name in ("logt", "dlogt", "response")} | {"bands": file["BANDS"].data}
+        return _one(path, number, times["time"], table, history, arrays, made)
 
 
 def _read_zarr(path: Path, number: int) -> DemMaps:
@@ -364,7 +374,7 @@ def _read_zarr(path: Path, number: int) -> DemMaps:
 
     group = zarr.open_group(str(path), mode="r")
     arrays, said = {name: group[name] for name in PLANES}, dict(group.attrs)
-    bins = group["logt"][...], group["dlogt"][...]
+    bins = {name: group[name][...] for name in BINS}
     return _one(path, number, said["times"], said["pointing"], said["history"], arrays, bins)
 
 
@@ -374,5 +384,5 @@ def _read_asdf(path: Path, number: int) -> DemMaps:
     with asdf.open(path) as tree:
         arrays = {name: tree[name]["data"] for name in PLANES}
         times, table, history = (tree[key] for key in ("times", "pointing", "history_lines"))
-        maps = _one(path, number, times, table, history, arrays, (tree["logt"], tree["dlogt"]))
+        maps = _one(path, number, times, table, history, arrays, {name: tree[name] for name in BINS})
         return replace(maps, **{name: getattr(maps, name).copy() for name in PLANES})

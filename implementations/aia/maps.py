@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from implementations.aia import stream
 from implementations.aia.files import CHANNELS
 from implementations.aia.images import Reading, Rows
+from implementations.aia.products import Bands, products, width_k
 from implementations.contract import Array, Options, Problem, Solution, Status
 from implementations.maths import response
 from implementations.maths.uncertainty import HALF_WIDTH_TO_SIGMA
@@ -31,8 +32,13 @@ PLANES = {
     "dn_reg": ("DN s-1 pix-1", "counts the DEM gives in 94 131 171 193 211 335"),
     "chisq": ("", "squared normalised residuals per channel"),
     "status": ("", "0 ok, 1 bins below zero left, 2 not inverted, 3 saturated"),
+    "em_bands": ("cm-5", "emission measure of constrained bins in each band of BANDS"),
+    "temperature": ("K", "EM-weighted temperature of constrained bins"),
+    "constrained": ("", "share of the emission measure in constrained bins"),
 }
 """The arrays of maps: their unit, and what files say they are."""
+OUTPUTS = ("dem", "edem", "elogt", "dn_reg", "chisq", "status")
+"""The planes that are a solver's outputs; the others are `products` of them."""
 SCALES = {"dem": response.SCALE, "edem": response.SCALE, "elogt": HALF_WIDTH_TO_SIGMA}
 """What takes a solver's outputs to the planes' units."""
 STRIP = 65536
@@ -62,6 +68,10 @@ class Description:
     """Bin centres (T,), log10 K."""
     dlogt: Array
     """Bin widths (T,), dex."""
+    response: Array
+    """At the bins' centres (T, F), DN cm5 s-1 px-1."""
+    bands: Bands
+    """(low, high) of each band, log10 K."""
     headers: tuple[Any, ...]
     """astropy Headers of each set's reference channel: where the pixels were."""
     times: tuple[str, ...]
@@ -75,9 +85,10 @@ class Description:
         return self.headers[0]
 
     def depth(self, name: str) -> tuple[int, ...]:
-        """The axes of a plane before those of the image: (T,), (F,) or none."""
-        bins = len(self.logt)
-        return {"dem": (bins,), "edem": (bins,), "elogt": (bins,), "dn_reg": (len(CHANNELS),)}.get(name, ())
+        """The axes of a plane before those of the image: (T,), (F,), (B,) or none."""
+        bins = (len(self.logt),)
+        depths = {"dem": bins, "edem": bins, "elogt": bins, "dn_reg": (len(CHANNELS),), "em_bands": (len(self.bands),)}
+        return depths.get(name, ())
 
     def array_shape(self, name: str) -> tuple[int, ...]:
         """Of an output as files hold it: without the time axis where there is a single time."""
@@ -100,22 +111,16 @@ class DemMaps(Description):
     """(N, ny, nx)."""
     status: NDArray[np.int8]
     """(N, ny, nx): `MapStatus`."""
+    em_bands: Image
+    """(N, B, ny, nx): see `products`."""
+    temperature: Image
+    """(N, ny, nx)."""
+    constrained: Image
+    """(N, ny, nx)."""
 
     def emission_measure(self) -> Image:
         """Emission measure of each bin (N, T, ny, nx), cm-5: the DEM times the bin's width in K."""
         return self.dem * width_k(self.logt, self.dlogt)[:, None, None].astype(np.float32)
-
-    def weighted_temperature(self) -> Image:
-        """Mean temperature weighted by emission measure (N, ny, nx), K; NaN where nothing was inverted."""
-        measure = np.maximum(self.emission_measure(), 0)
-        with np.errstate(invalid="ignore"):
-            weighted = np.einsum("ntyx,t->nyx", measure, 10**self.logt, dtype=np.float64) / measure.sum(axis=1)
-        return np.where(self.status == Status.INVALID, np.nan, weighted).astype(np.float32)
-
-
-def width_k(logt: Array, dlogt: Array) -> Array:
-    """Bin widths (T,), K."""
-    return 10.0**logt * np.log(10.0**dlogt)
 
 
 class Sink(Protocol):
@@ -156,12 +161,14 @@ class Inversion:
         response_table: tuple[Array, Array],
         temps: Array,
         options: Options,
+        bands: Bands,
         most: int = PIECE,
         done: Callable[[int], object] = lambda pixels: None,
     ):
         self.run, self.options, self.most, self.done = run, options, most, done
         self.logt, self.dlogt = response.bins_of(temps)
         self.rmatrix = response.response_matrix(response_table[1], response_table[0], self.logt, self.dlogt)
+        self.response, self.bands = self.rmatrix / response.SCALE / width_k(self.logt, self.dlogt)[:, None], bands
         self.piece = min(FIRST_PIECE, most)
         self.counts = np.zeros(len(MapStatus), np.int64)
         """Pixels of each status so far."""
@@ -182,16 +189,24 @@ class Inversion:
             solution = self.run(Problem(dn, edn, self.rmatrix, self.logt, self.dlogt, self.options))
             solution.status[saturated & (solution.status != Status.INVALID)] = MapStatus.SATURATED
             seen, total = seen + int(saturated.sum()), total + counts
-            for name, plane in planes.items():
+            for name in OUTPUTS:
                 values = np.asarray(getattr(solution, name))
                 if name in SCALES:
                     np.multiply(values, SCALES[name], out=values)
-                plane[:, piece] = values.reshape(len(values), -1).T
+                planes[name][:, piece] = values.reshape(len(values), -1).T
+            self._add_products({name: plane[:, piece] for name, plane in planes.items()})
             at += len(solution.status)
             self.done(len(solution.status))
             if time.perf_counter() - start < PIECE_S:
                 self.piece = min(2 * self.piece, self.most)
         return Inverted(planes, seen, total)
+
+    def _add_products(self, planes: Planes) -> None:
+        """Fill the planes (depth, pixels) that are made of the others."""
+        given = {name: planes[name].astype(np.float32, copy=False) for name in ("dem", "edem", "dn_reg")}
+        given["status"] = planes["status"][0]
+        for name, values in products(given, self.response, self.logt, self.dlogt, self.bands).items():
+            planes[name][...] = values
 
     def _memory(self, pixels: int, order: str) -> Planes:
         """Planes for so many pixels, of a strip that is written already where there is one."""
@@ -201,8 +216,9 @@ class Inversion:
             planes = {}
         if not planes or planes["chisq"].shape[1] != pixels:
             t, f = self.rmatrix.shape
-            depth = {"dem": t, "edem": t, "elogt": t, "dn_reg": f, "chisq": 1, "status": 1}
-            planes = {n: np.empty((d, pixels), np.int8 if n == "status" else f"{order}f4") for n, d in depth.items()}
+            depth = {"dem": t, "edem": t, "elogt": t, "dn_reg": f, "em_bands": len(self.bands)}
+            kinds = {name: np.int8 if name == "status" else f"{order}f4" for name in PLANES}
+            planes = {name: np.empty((depth.get(name, 1), pixels), kind) for name, kind in kinds.items()}
         return planes
 
     def wrote(self, strip: Strip, inverted: Inverted) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 from implementations.aia import frames, grid, images
 from implementations.aia.degradation import Degradation
 from implementations.aia.frames import REFERENCE, Set
-from implementations.aia.maps import Description
-from implementations.contract import Array
+from implementations.aia.maps import Description, Inversion
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,13 +47,15 @@ class Job:
             (*said, *registered, *(frame.path.name for one in sets for frame in one)),
         )
 
-    def description(self, logt: Array, dlogt: Array, history: Sequence[str]) -> Description:
+    def description(self, inversion: Inversion, history: Sequence[str]) -> Description:
         """What their maps have besides planes."""
         references = [one[REFERENCE] for one in self.sets]
         return Description(
             shape=references[0].shape,
-            logt=logt,
-            dlogt=dlogt,
+            logt=inversion.logt,
+            dlogt=inversion.dlogt,
+            response=inversion.response,
+            bands=inversion.bands,
             headers=tuple(frame.header for frame in references),
             times=tuple(frame.time for frame in references),
             history=tuple(history),

@@ -15,7 +15,7 @@ from implementations.contract import Array
 
 Call = Callable[..., tuple[Any, ...]]
 """(dn (..., F), edn (..., F), weights (..., T) or None) -> dem, edem, elogt (..., T), chisq (...), dn_reg (..., F), and
-more (...)."""
+more (...) or (..., n)."""
 
 
 def is_lazy(*arrays: Any) -> bool:
@@ -23,11 +23,13 @@ def is_lazy(*arrays: Any) -> bool:
     return any(isinstance(array, da.Array) for array in arrays)
 
 
-def outputs(call: Call, dn: Any, edn: Any, norm: Any, bins: int, more: dict[str, Any]) -> tuple[Any, ...]:
+def outputs(
+    call: Call, dn: Any, edn: Any, norm: Any, bins: int, more: dict[str, tuple[Any, int | None]]
+) -> tuple[Any, ...]:
     """The outputs as dask arrays, chunked over the pixels like `dn` (like `edn` where only that is lazy).
 
     `norm`: user weights, (T,) or one row of `bins` for every pixel, or None. `more`: the types of the outputs that
-    `call` returns beyond the five, of one number for each pixel.
+    `call` returns beyond the five, and how many numbers a pixel has of each, None for a single one.
     """
     like = dn if is_lazy(dn) else edn
     if np.shape(dn) != np.shape(edn):
@@ -38,18 +40,22 @@ def outputs(call: Call, dn: Any, edn: Any, norm: Any, bins: int, more: dict[str,
     if per_pixel:
         given.append(_chunked(norm, leading))
     five = 3 * bins + 1 + channels
+    ends = np.cumsum([five, *(count or 1 for _, count in more.values())]).tolist()
     rows = da.map_blocks(
         _row,
         *given,
         call=call,
         norm=None if per_pixel else norm,
         dtype=np.float64,
-        chunks=(*leading, (five + len(more),)),
+        chunks=(*leading, (ends[-1],)),
         meta=np.empty((0,) * like.ndim),
     )
     dem, edem, elogt = (rows[..., i * bins : (i + 1) * bins] for i in range(3))
-    ends = (rows[..., five + i].astype(kind) for i, kind in enumerate(more.values()))
-    return dem, edem, elogt, rows[..., 3 * bins], rows[..., 3 * bins + 1 : five], *ends
+    others = (
+        rows[..., first if count is None else slice(first, first + count)].astype(kind)
+        for first, (kind, count) in zip(ends, more.values(), strict=False)
+    )
+    return dem, edem, elogt, rows[..., 3 * bins], rows[..., 3 * bins + 1 : five], *others
 
 
 def _chunked(array: Any, leading: tuple[tuple[int, ...], ...]) -> Any:
@@ -61,6 +67,5 @@ def _chunked(array: Any, leading: tuple[tuple[int, ...], ...]) -> Any:
 def _row(dn: Array, edn: Array, weights: Array | None = None, *, call: Call, norm: Array | None) -> Array:
     """In a task: all outputs of a block, side by side."""
     dem, edem, elogt, chisq, dn_reg, *more = call(dn, edn, norm if weights is None else weights)
-    return np.concatenate(
-        [dem, edem, elogt, np.asarray(chisq)[..., None], dn_reg, *(np.asarray(a)[..., None] for a in more)], axis=-1
-    )
+    columns = (a if np.ndim(a) == dem.ndim else np.asarray(a)[..., None] for a in (chisq, dn_reg, *more))
+    return np.concatenate([dem, edem, elogt, *columns], axis=-1)

@@ -24,7 +24,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from implementations import arguments
+from implementations.calls import arguments
 from implementations.cluster.session import Block
 from implementations.contract import Array, Options, Problem, Solution, Solver, as_problem
 from implementations.maths import response

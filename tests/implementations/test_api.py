@@ -162,7 +162,7 @@ def test_demmap_is_the_call_beneath():
 
 
 def test_a_progress_bar_changes_nothing(capsys, monkeypatch):
-    monkeypatch.setattr("implementations.api.STRIP", 2)
+    monkeypatch.setattr("implementations.calls.inversion.STRIP", 2)
     for a, b in zip(call("map"), call("map", progress=True), strict=True):
         np.testing.assert_array_equal(a, b)
     assert "DEM" in capsys.readouterr().out

@@ -6,9 +6,10 @@ import re
 
 import pytest
 
-from implementations import api, contract, invert, registry
+from implementations import api, contract, invert, pixel, registry
+from implementations.calls import result
 
-MODULES = (api, contract, invert, registry)
+MODULES = (api, contract, invert, pixel, registry, result)
 
 
 def public():

@@ -4,7 +4,7 @@ import numpy as np
 from astropy.io import fits
 
 from implementations.aia.files import CHANNELS
-from implementations.aia.maps import width_k
+from implementations.aia.products import width_k
 
 TABLE_LOGT = np.round(np.arange(4, 9.01, 0.05), 2)
 PEAKS = (6.85, 7.0, 5.9, 6.15, 6.3, 6.45)

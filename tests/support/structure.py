@@ -14,10 +14,12 @@ ROWS = {
         "solver_faults",
         "maths compiled executors describe",
         "baseline cluster aia",
-        "cpu arguments",
+        "cpu",
         "gpu peers",
         "registry",
+        "calls",
         "api large_maps",
+        "pixel",
         "invert",
     ),
     "harness": (

@@ -3,8 +3,11 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 
+import matplotlib as mpl
+import matplotlib.image
 import numpy as np
 import pytest
 from aia_files import TABLE, write_set
@@ -12,8 +15,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from implementations import invert
-from implementations.aia import files, formats, grid, images, instrument, maps
-from implementations.aia.maps import width_k
+from implementations.aia import cubes, files, formats, grid, images, instrument, maps, products
 from implementations.contract import Problem
 from implementations.maths import response
 from implementations.registry import Registry
@@ -71,6 +73,19 @@ def test_the_maps_are_the_solvers_outputs_in_place(one):
         np.testing.assert_allclose(file["TBINS"].data["logt"], logt)
 
 
+def test_the_products_are_of_the_maps(table, tmp_path):
+    out = run(write_set(tmp_path), tmp_path / "dem.fits", "--bands", "5.8", "6.2", "6.9")
+    with fits.open(out) as file:
+        planes = {name: file[name.upper()].data for name in ("dem", "edem", "dn_reg", "status")}
+        bins = [file["TBINS"].data[name] for name in ("response", "logt", "dlogt")]
+        expected = products.products(planes, *bins, ((5.8, 6.2), (6.2, 6.9)))
+        for name, values in expected.items():
+            np.testing.assert_allclose(file[name.upper()].data, values, rtol=1e-5)
+        assert file["EM_BANDS"].data.shape == (2, 12, 17)
+        assert [file[name].header["BUNIT"] for name in ("EM_BANDS", "TEMPERATURE")] == ["cm-5", "K"]
+        np.testing.assert_allclose(bins[0], instrument.response_at(TABLE, bins[1], bins[2]), rtol=1e-12)
+
+
 def test_units_place_and_provenance(one):
     _, out = one
     with fits.open(out) as file:
@@ -93,7 +108,10 @@ def test_all_formats_hold_the_same(table, tmp_path):
         run(paths, tmp_path / f"dem{suffix}")
     with fits.open(tmp_path / "dem.fits") as file, asdf.open(tmp_path / "dem.asdf") as tree:
         group = zarr.open_group(str(tmp_path / "dem.zarr"), mode="r")
-        for name in ("dem", "edem", "elogt", "dn_reg", "chisq", "status"):
+        np.testing.assert_array_equal(group["bands"][...], tree["bands"])
+        np.testing.assert_array_equal(file["BANDS"].data["high"], tree["bands"][:, 1])
+        np.testing.assert_array_equal(group["response"][...], file["TBINS"].data["response"])
+        for name in ("dem", "edem", "elogt", "dn_reg", "chisq", "status", "em_bands", "temperature", "constrained"):
             expected = file[name.upper()].data
             np.testing.assert_array_equal(group[name][...], expected)
             np.testing.assert_array_equal(tree[name]["data"], expected)
@@ -114,7 +132,7 @@ def test_a_time_series_has_a_time_axis(table, tmp_path):
 
 
 def test_the_plot_shows_every_bin_and_the_bad_pixels(one, tmp_path, monkeypatch):
-    from implementations.aia import plot
+    from implementations.aia.figures import maps as plot
 
     drawn = []
     monkeypatch.setattr(plot.plt, "close", drawn.append)
@@ -122,20 +140,51 @@ def test_the_plot_shows_every_bin_and_the_bad_pixels(one, tmp_path, monkeypatch)
     assert (tmp_path / "maps.png").stat().st_size > 20_000
     (figure,) = drawn
     axes = {ax.get_title(): ax for ax in figure.axes if ax.get_title()}
-    assert next(title for title in axes if title.startswith("log T")) == "log T 5.70 to 5.89"
+    coldest = "log T 5.70 to 5.89 (0.5 to 0.77 MK)"
+    assert next(title for title in axes if title.startswith("log T")) == coldest
     assert len(axes) == BINS + 3
-    (shown,) = axes["log T 5.70 to 5.89"].images
+    (shown,) = axes[coldest].images
     assert np.isnan(np.ma.filled(shown.get_array(), np.nan)[3, 4]), "what wasn't inverted is grey"
     with fits.open(tmp_path / "again.fits") as file:
-        dem = file["DEM"].data
-        logt, dlogt = file["TBINS"].data["logt"], file["TBINS"].data["dlogt"]
-    hotter = np.ma.filled(axes["EM-weighted log T"].images[0].get_array(), np.nan)
-    positive = (dem >= 0).all(axis=0) & (dem > 0).any(axis=0)
-    measure = dem[:, positive].T * width_k(logt, dlogt)
-    expected = np.log10(measure @ 10.0**logt / measure.sum(axis=1))
-    assert len(expected) > 30
-    np.testing.assert_allclose(hotter[positive], expected, atol=1e-5)
+        temperature = file["TEMPERATURE"].data
+    hotter = np.ma.filled(axes["EM-weighted T of constrained bins"].images[0].get_array(), np.nan)
+    np.testing.assert_allclose(hotter, temperature / 1e6, rtol=1e-6)
+    assert figure.get_suptitle().endswith("\nsolver numba, 9 bins of log T 5.70 to 7.40, response table.dat")
+    assert mpl.image.imread(tmp_path / "maps.png").shape[1] > 1800, "150 dots an inch"
     figure.clear()
+
+
+def drawn(path, change):
+    """The figure of written maps, after a change to them."""
+    from implementations.aia.figures import maps as plot
+
+    made = formats.read(path)
+    planes, header = {name: np.array(getattr(made, name)) for name in maps.PLANES}, made.header.copy()
+    change(planes, header)
+    return plot.draw(replace(made, **planes, headers=(header,)))
+
+
+def test_hatches_saturated_pixels_and_the_limb(one):
+    def change(planes, header):
+        planes["edem"][0, 4:, :, :8] = 1e30
+        planes["status"][0, 5, 6] = 3
+        header["RSUN_OBS"] = 310.0
+
+    figure = drawn(one[1], change)
+    axes = {ax.get_title(): ax for ax in figure.axes if ax.get_title()}
+    hot = next(ax for title, ax in axes.items() if title.startswith("log T 7.2"))
+    (hatched,) = [shape for shape in hot.collections if getattr(shape, "hatches", None) == ["////"]]
+    assert hatched.get_paths()[0].get_extents().xmax >= 7
+    assert all(len(ax.images) == 2 for ax in axes.values()), "a colour of their own in every map"
+    assert all(len(ax.lines) == 2 for ax in axes.values()), "the limb"
+    names = [text.get_text() for legend in figure.findobj(mpl.legend.Legend) for text in legend.get_texts()]
+    assert names == ["less than half from constrained bins", "not inverted", "saturated"]
+    status = next(ax for ax in figure.axes if any("saturated" in t.get_text() for t in ax.get_yticklabels()))
+    assert [t.get_text().split("\n")[0] for t in status.get_yticklabels()] == ["ok", "DEM < 0", "invalid", "saturated"]
+    plain = drawn(one[1], lambda planes, header: header.pop("RSUN_OBS", None))
+    assert not any(ax.lines for ax in plain.axes if ax.get_title())
+    for each in (figure, plain):
+        each.clear()
 
 
 def test_saturated_pixels_have_a_status_of_their_own(table, tmp_path, capsys):
@@ -177,10 +226,11 @@ def test_maps_are_read_as_they_were_written(table, tmp_path):
     paths = [path for minute in (0, 2) for path in write_set(tmp_path, minute=minute, seed=minute)]
     first = formats.read(run(paths, tmp_path / "dem.fits"), 1)
     assert first.dem.shape == (1, BINS, 12, 17)
-    assert first.weighted_temperature().shape == (1, 12, 17)
+    assert first.temperature.shape == (1, 12, 17)
+    assert len(first.bands) == 3
     for suffix in (".zarr", ".asdf"):
         other = formats.read(run(paths, tmp_path / f"dem{suffix}"), 1)
-        for name in ("dem", "edem", "elogt", "dn_reg", "chisq", "status", "logt", "dlogt"):
+        for name in (*maps.PLANES, "logt", "dlogt", "response", "bands"):
             np.testing.assert_array_equal(getattr(first, name), getattr(other, name))
     with pytest.raises(ValueError, match=r"dem.fits has times 0 to 1, not 2"):
         formats.read(tmp_path / "dem.fits", 2)
@@ -195,7 +245,7 @@ def test_strips_and_threads_change_no_bit(table, tmp_path, monkeypatch):
     for threads in (1, 2):
         run(paths, tmp_path / "strips.fits", "--threads", threads)
         got = (tmp_path / "strips.fits").read_bytes()
-        names = ("DEM", "EDEM", "ELOGT", "DN_REG", "CHISQ", "STATUS")
+        names = [name.upper() for name in maps.PLANES]
         with fits.open(tmp_path / "whole.fits") as one, fits.open(tmp_path / "strips.fits") as other:
             for name in names:
                 np.testing.assert_array_equal(one[name].data, other[name].data)
@@ -232,7 +282,7 @@ def test_fits_files_are_as_the_standard_has_them(table, tmp_path):
     with fits.open(out, checksum=True) as file:
         file.verify("exception")
         assert file[0].header["EXTEND"]
-        assert [hdu.name for hdu in file] == ["DEM", "EDEM", "ELOGT", "DN_REG", "CHISQ", "STATUS", "TBINS", "TIMES"]
+        assert [hdu.name for hdu in file] == [*(name.upper() for name in maps.PLANES), "TBINS", "BANDS", "TIMES"]
     assert out.stat().st_size % 2880 == 0
 
 
@@ -281,6 +331,10 @@ def test_degradation_is_applied_or_noted_in_the_file(table, tmp_path, capsys):
         (["-o", "dem.fits", "--solver", "nunba"], "unknown solver 'nunba'; nearest known: numba"),
         (["-o", "dem.fits", "--bins", "2"], "--bins must be from 3 to 1000"),
         (["-o", "dem.fits", "--logt", "7", "6"], "--logt rise within 3 to 10"),
+        (
+            ["-o", "dem.fits", "--bands", "7", "6"],
+            "bands must be rising edges within the bins, log T 5.7 to 7.4, got 7 6",
+        ),
         (["-o", "nowhere/dem.fits"], "nowhere/dem.fits can't be written: there is no folder nowhere"),
         (["--output", "nowhere/dem.zarr"], "nowhere/dem.zarr can't be written: there is no folder nowhere"),
         (["-o", "dem.fits", "--plot", "nowhere/dem.png"], "nowhere/dem.png can't be written: there is no folder"),
@@ -328,3 +382,32 @@ def test_sunpy_and_ndcube_open_the_cube(one):
     done = subprocess.run([sys.executable, "-c", OPENED, one[1]], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "(12, 17)" in done.stdout
+
+
+@pytest.mark.parametrize("suffix", [".fits", ".zarr", ".asdf"])
+@pytest.mark.skipif(not find_spec("ndcube"), reason="needs ndcube: pip install 'demreg-bench[peers]'")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_cubes_have_world_values_on_every_axis(table, tmp_path, suffix):
+    pytest.importorskip(suffix[1:] if suffix != ".fits" else "astropy")
+    paths = [path for minute in (0, 2, 4) for path in write_set(tmp_path, minute=minute, seed=minute)]
+    series, alone = run(paths, tmp_path / f"series{suffix}"), run(paths[:6], tmp_path / f"alone{suffix}")
+    cube = cubes.cube(alone)
+    (logt,) = cube.axis_world_coords_values(0)
+    np.testing.assert_allclose(logt.value, np.linspace(5.7, 7.4, 2 * BINS + 1)[1::2])
+    (kelvin,) = cube.axis_world_coords("temperature", wcs=cube.extra_coords)
+    np.testing.assert_allclose(kelvin.to_value("K"), 10**logt.value)
+    assert (str(cube.unit), cube.uncertainty.array.shape) == ("1 / (K cm5)", cube.shape)
+    many = cubes.cube(series)
+    assert many.array_axis_physical_types[0] == ("time",)
+    np.testing.assert_allclose(many.axis_world_coords_values(0)[0].to_value("s"), [0, 120, 240])
+    np.testing.assert_allclose(many.axis_world_coords_values(1)[0].value, logt.value)
+    assert [c.value.tolist() for c in cubes.cube(alone, "em_bands").axis_world_coords_values(0)] == [[1, 2, 3]]
+    with pytest.raises(ValueError, match="has no temprature, expected one of chisq, constrained, dem, "):
+        cubes.cube(alone, "temprature")
+
+
+def test_a_file_that_is_no_cube_is_one_line(tmp_path):
+    pytest.importorskip("ndcube")
+    for name, message in (("a.txt", "must end in one of .fits, .zarr, .asdf"), ("a.fits", "a.fits isn't there")):
+        with pytest.raises(ValueError, match=message):
+            cubes.cube(tmp_path / name)

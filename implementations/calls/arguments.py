@@ -19,6 +19,10 @@ MARGIN = 0.5
 """How far beyond the response's temperatures a bin's centre may lie, dex."""
 ROUNDING = 1e-9
 """Below this, dex, a bin's centre beyond them is one at their end: it is worked out from edges."""
+WEIGHTS = (1e-100, 1e22)
+"""What user weights may be; the square root of the highest with l_emd, where they aren't rooted."""
+SPAN = 1e12
+"""The largest ratio of two weights of a pixel: beyond it rounding decides on the DEM."""
 
 
 COUNTS, RESPONSE = ("DN / (s pix)", "DN / s"), ("DN cm5 / (s pix)", "DN cm5 / s")
@@ -99,7 +103,7 @@ def pixel_list(dd: ArrayLike, ed: ArrayLike) -> tuple[Any, Any]:
     return dn, edn
 
 
-def weights(dem_norm0: ArrayLike | None, leading: tuple[int, ...], bins: int) -> Any:
+def weights(dem_norm0: ArrayLike | None, leading: tuple[int, ...], bins: int, l_emd: bool) -> Any:
     """User weights, (T,) or one row for every pixel, or None."""
     if dem_norm0 is None:
         return None
@@ -108,7 +112,22 @@ def weights(dem_norm0: ArrayLike | None, leading: tuple[int, ...], bins: int) ->
         raise ValueError(f"dem_norm0 has shape {norm.shape}, expected {(bins,)} or {(*leading, bins)}")
     if not is_lazy(norm) and not np.isfinite(norm).all():
         raise ValueError(f"dem_norm0 has values that are not finite, shape {norm.shape}")
+    if not is_lazy(norm):
+        _weights_within(np.abs(norm[norm[..., 0] != 0]), WEIGHTS[1] ** (0.5 if l_emd else 1))
     return norm
+
+
+def _weights_within(given: Array, highest: float) -> None:
+    """ValueError unless weights (n, T) are of sizes at which solvers agree; ones that are 0 are the contract's."""
+    if not given.size or not given.all():
+        return
+    low, high = given.min(axis=-1), given.max(axis=-1)
+    if (low < WEIGHTS[0]).any() or (high > highest).any():
+        sizes = f"{given.min():.3g} to {given.max():.3g}"
+        raise ValueError(f"dem_norm0 is {sizes} in size, expected {WEIGHTS[0]:g} to {highest:g}; it is a shape")
+    if (high > SPAN * low).any():
+        span = f"a factor {(high / low).max():.3g}"
+        raise ValueError(f"dem_norm0 spans {span}, expected at most {SPAN:g} from lowest to highest; give it a floor")
 
 
 def response_table(tresp: ArrayLike, tresp_logt: ArrayLike, channels: int) -> tuple[Array, Array]:

@@ -1,0 +1,120 @@
+"""Planes of written DEM maps as NDCubes: world values on every axis, unit, errors, a mask of what wasn't inverted.
+
+Needs ndcube. The files' own headers are plain FITS, which has no name for what a temperature axis is; ndcube wants one
+of every axis, so that the cubes here have a WCS that says so.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from implementations.contract import Status
+
+KINDS = {
+    "LOGT": "custom:phys.temperature.log",
+    "CHANNEL": "custom:instr.channel",
+    "BAND": "custom:phys.temperature.band",
+}
+"""Axes of FITS headers -> what they physically are, as IVOA's UCDs say it."""
+ERRORS = {"dem": "edem"}
+
+
+def cube(path: str | Path, name: str = "dem") -> Any:
+    """One output of a file that `implementations.invert` wrote (.fits, .zarr or .asdf), as an NDCube.
+
+    Axes (T, ny, nx), with the time before them for a series; `extra_coords` has the temperature in K, and the exact
+    times of a series; `meta` what else the header says. ValueError when there is no such output.
+    """
+    from astropy import units
+    from astropy.nddata import StdDevUncertainty
+    from ndcube import NDCube
+
+    planes = _planes(Path(path))
+    if name not in planes:
+        raise ValueError(f"{path} has no {name}, expected one of {', '.join(sorted(planes))}")
+    values, header = planes[name]()
+    status, _ = planes["status"]()
+    depth, series = len(_axes(header)), "TIME" in header["CTYPE*"].values()
+    invalid = np.expand_dims(status == Status.INVALID, tuple(range(series, series + depth)))
+    error = StdDevUncertainty(planes[ERRORS[name]]()[0]) if name in ERRORS else None
+    made = NDCube(
+        values,
+        wcs=_wcs_class()(header),
+        unit=units.Unit(header["BUNIT"]),
+        uncertainty=error,
+        mask=np.broadcast_to(invalid, values.shape),
+        meta=dict(header),
+    )
+    if "LOGT" in _axes(header):
+        first, step = header["CRVAL3"], header["CDELT3"]
+        kelvin = 10 ** (first + step * np.arange(values.shape[int(series)])) * units.K
+        made.extra_coords.add("temperature", int(series), kelvin, physical_types="custom:phys.temperature")
+    return made
+
+
+def _axes(header: Any) -> list[str]:
+    """The axes that are neither of place nor of time."""
+    return [kind for kind in header["CTYPE*"].values() if kind in KINDS]
+
+
+def _wcs_class() -> Any:
+    from astropy.wcs import WCS
+
+    class MapWCS(WCS):
+        """A WCS that knows what the axes of DEM maps are."""
+
+        @property
+        def world_axis_physical_types(self) -> list[str | None]:
+            kinds = zip(super().world_axis_physical_types, self.wcs.ctype, strict=True)
+            return [KINDS.get(axis, known) for known, axis in kinds]
+
+    return MapWCS
+
+
+def _planes(path: Path) -> dict[str, Any]:
+    """Name -> what gives the array and its header."""
+    readers = {".fits": _of_fits, ".zarr": _of_zarr, ".asdf": _of_asdf}
+    if path.suffix not in readers:
+        raise ValueError(f"{path} must end in one of {', '.join(readers)}")
+    if not path.exists():
+        raise ValueError(f"{path} isn't there")
+    return readers[path.suffix](path)
+
+
+def _header(text: str) -> Any:
+    from astropy.io import fits
+
+    return fits.Header.fromstring(text, sep="\n")
+
+
+def _of_fits(path: Path) -> dict[str, Any]:
+    from astropy.io import fits
+
+    def reader(index: int) -> Any:
+        with fits.open(path, memmap=False) as file:
+            return file[index].data, file[index].header
+
+    with fits.open(path) as file:
+        found = {hdu.name.lower(): index for index, hdu in enumerate(file) if hdu.is_image}
+    return {name: lambda index=index: reader(index) for name, index in found.items()}
+
+
+def _of_zarr(path: Path) -> dict[str, Any]:
+    import zarr
+
+    group = zarr.open_group(str(path), mode="r")
+    found = {name: array for name, array in group.arrays() if "header" in array.attrs}
+    return {name: lambda array=array: (array[...], _header(array.attrs["header"])) for name, array in found.items()}
+
+
+def _of_asdf(path: Path) -> dict[str, Any]:
+    import asdf
+
+    def reader(name: str) -> Any:
+        with asdf.open(path) as tree:
+            return np.array(tree[name]["data"]), _header(tree[name]["header"])
+
+    with asdf.open(path) as tree:
+        found = [name for name, entry in tree.tree.items() if isinstance(entry, dict) and "header" in entry]
+    return {name: lambda name=name: reader(name) for name in found}

@@ -1,0 +1,142 @@
+"""What a pixel's counts are taken for before they are inverted, and pixels sorted by the channels they have.
+
+P pixels, F channels, T temperature bins. A measurement is missing where its count or its error is NaN or infinite.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from implementations.calls.arguments import as_array
+from implementations.contract import Array, Problem, Solution, Status, whole_number
+
+FINEST = 1e12
+"""Counts of more standard errors than this are no measurements: the solvers' rounding decides on their DEM."""
+SCALES = (1e-40, 1e6)
+"""The largest rmatrix/edn of a channel, within which solvers agree with one another; real ones are near 1e-5."""
+SPREAD = 1e6
+"""The largest ratio of these between two channels of a pixel."""
+
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Handling:
+    """What a user said of the channels.
+
+    Parameters
+    ----------
+    systematic
+        Relative error (F,), added to the counts' own in quadrature.
+    saturated
+        Counts (F,) from which on they are no measurements.
+    fewest
+        Channels that a pixel must have to be inverted.
+    """
+
+    systematic: Array
+    saturated: Array
+    fewest: int
+
+    def of(self, dn: Array, edn: Array) -> tuple[Array, Array]:
+        """Counts and errors (P, F) as they are taken: NaN where saturated, errors with the systematic one."""
+        if self.systematic.any():
+            edn = np.where(edn > 0, np.hypot(edn, self.systematic * dn), edn)
+        if np.isfinite(self.saturated).any():
+            dn = np.where(dn >= self.saturated, np.nan, dn)
+        return dn, edn
+
+
+def handling(systematic: ArrayLike, saturated: ArrayLike | None, fewest: int | None, channels: int) -> Handling:
+    """The three arguments, checked. ValueError naming the one that is wrong."""
+    relative = _per_channel("systematic", systematic, channels)
+    if not (np.isfinite(relative) & (relative >= 0)).all():
+        raise ValueError(f"systematic must be relative errors >= 0, got {systematic!r}")
+    limits = np.full(channels, np.inf) if saturated is None else _per_channel("saturated", saturated, channels)
+    if not (limits > 0).all():
+        raise ValueError(f"saturated must be counts > 0, got {saturated!r}")
+    if fewest is not None:
+        whole_number("fewest_channels", fewest, 1, channels)
+    return Handling(relative, limits, channels if fewest is None else fewest)
+
+
+def _per_channel(name: str, values: ArrayLike, channels: int) -> Array:
+    array = as_array(values, name)
+    if array.shape not in ((), (channels,)):
+        raise ValueError(f"{name} has shape {array.shape}, expected one number or ({channels},)")
+    return np.broadcast_to(array, (channels,))
+
+
+def within_scales(problem: Problem) -> Problem:
+    """The problem, with pixels whose scales are beyond what solvers agree on made invalid, and a warning of them."""
+    top = np.abs(problem.rmatrix).max(axis=0)
+    if not len(problem.dn) or _all_within(problem, top):
+        return problem
+    with np.errstate(invalid="ignore", over="ignore"):
+        edn = np.where(_measured(problem), problem.edn, np.nan)
+        strength = top / edn
+        lowest, highest = np.fmin.reduce(strength, axis=1), np.fmax.reduce(strength, axis=1)
+        beyond = (lowest < SCALES[0]) | (highest > SCALES[1]) | (highest > SPREAD * lowest)
+        beyond |= (problem.dn / edn > FINEST).any(axis=1)
+    if not beyond.any():
+        return problem
+    warnings.warn(
+        f"{np.count_nonzero(beyond)} of {len(beyond)} pixels have counts or errors that rounding would decide on, and "
+        f"are invalid: expected errors > {1 / FINEST:g} of the counts, and response times bin width over error, "
+        f"{SCALES[0]:g} to {SCALES[1]:g} and within a factor {SPREAD:g} in all channels of a pixel; are units right? "
+        "NaN leaves a channel out",
+        stacklevel=6,
+    )
+    return replace(problem, edn=np.where(beyond[:, None], np.nan, problem.edn))
+
+
+def _measured(problem: Problem) -> Flags:
+    """Which channels each pixel has (P, F)."""
+    return np.isfinite(problem.dn) & np.isfinite(problem.edn)
+
+
+def _all_within(problem: Problem, top: Array) -> bool:
+    """Whether no pixel can be beyond the scales: three passes, which cost a hundredth of an inversion."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        least, most = (extreme.reduce(problem.edn, axis=0) for extreme in (np.fmin, np.fmax))
+        lowest, highest = np.min(top / most), np.max(top / least)
+        finest = np.max(np.fmax.reduce(problem.dn, axis=0) / least)
+    return bool(lowest >= SCALES[0] and highest <= min(SCALES[1], SPREAD * lowest) and finest <= FINEST)
+
+
+def by_channels(problem: Problem, fewest: int, solve: Callable[[Problem], Solution]) -> tuple[Solution, Flags]:
+    """The solution, and which channels each pixel was inverted with (P, F): one ordinary call for each set of channels.
+
+    `dn_reg` of a channel left out is what the pixel's DEM would give. Pixels with fewer than `fewest` are invalid.
+    """
+    total, used = Solution.empty(problem), np.zeros(problem.dn.shape, bool)
+    for pixels, channels in _groups(problem, fewest):
+        part = solve(_with_channels(problem.take(pixels), channels))
+        for name in (name for name in vars(total) if name != "dn_reg"):
+            getattr(total, name)[pixels] = getattr(part, name)
+        total.dn_reg[pixels] = part.dem @ problem.rmatrix
+        total.dn_reg[np.ix_(pixels, channels)] = part.dn_reg
+        used[pixels] = channels & (part.status != Status.INVALID)[:, None]
+    return total, used
+
+
+def _groups(problem: Problem, fewest: int) -> Iterator[tuple[NDArray[np.intp], Flags]]:
+    """Numbers of the pixels that have the same channels, and the channels (F,); sets of at least `fewest`."""
+    have = _measured(problem)
+    sets, which = np.unique(np.packbits(have, axis=1), axis=0, return_inverse=True)
+    for number, packed in enumerate(sets):
+        channels = np.unpackbits(packed, count=have.shape[1]).astype(bool)
+        if channels.sum() >= fewest:
+            yield np.flatnonzero(which.reshape(-1) == number), channels
+
+
+def _with_channels(problem: Problem, channels: Flags) -> Problem:
+    """The problem of some of its channels."""
+    dn, edn, rmatrix = (values[:, channels] for values in (problem.dn, problem.edn, problem.rmatrix))
+    options = problem.options
+    if not isinstance(options.gloci, int):
+        options = replace(options, gloci=tuple(np.asarray(options.gloci)[channels].tolist()))
+    return Problem(dn, edn, rmatrix, problem.logt, problem.dlogt, options, problem.dem_norm0)
