@@ -6,7 +6,6 @@ included), the scatter over the error bar, and bias and scatter beside the DEM i
 file.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,13 +16,16 @@ from matplotlib.figure import Figure
 
 from harness.figures.common import STYLE
 from harness.machine import facts as machine_facts
-from harness.records.files import replacing, write_atomically
+from harness.records.files import dump, replacing, write_atomically
 from harness.workloads import problem as workload
 from implementations import command_line as cli
 from implementations.contract import Array, Problem, Solver
 from implementations.registry import Registry
 from implementations.solver_spec import split
 
+DATASETS = "aia,gaussian-response,solar-mix,lines-10,lines-20,lines-30"
+ALIKE, MANY = ("plowman", "utu"), 1000
+"""Two implementations of one method, and on how many pixels they are compared."""
 NOMINAL = 0.6827
 """What one standard error of a normal distribution covers."""
 
@@ -43,7 +45,12 @@ class Coverage:
     spread: float
     """The same of the standard deviation."""
     chisq: float
-    """Median."""
+    """Median of chi-squared per channel, here and next 95th percentile, over pixels and draws."""
+    chisq_p95: float
+    dem_error: float
+    """Median over pixels and draws, as bias."""
+    negative: float
+    """Share of pixels and draws with a bin below 0."""
 
 
 def of(solver: Solver, problem: Problem, truth: Array, draws: int, seed: int) -> Coverage:
@@ -71,30 +78,76 @@ def of(solver: Solver, problem: Problem, truth: Array, draws: int, seed: int) ->
     mean, deviation = np.nanmean(dem, axis=1), np.nanstd(dem, axis=1)
     got = valid.reshape(pixels, draws)
 
-    def share(distance: Array) -> float:
-        return float((np.abs(distance) <= edem)[got].mean())
+    has_errors = bool(np.isfinite(edem).any())  # a solver may leave them out
 
-    size = np.linalg.norm(truth, axis=1)
+    def share(distance: Array) -> float:
+        return float((np.abs(distance) <= edem)[got].mean()) if has_errors else np.nan
+
+    size, chisq = np.linalg.norm(truth, axis=1), solution.chisq[valid]
     return Coverage(
         noise=share(dem - mean[:, None]),
         truth=share(dem - truth[:, None]),
-        scatter=float(np.median(deviation / np.sqrt(np.nanmean(edem**2, axis=1)))),
+        scatter=float(np.median(deviation / np.sqrt(np.nanmean(edem**2, axis=1)))) if has_errors else np.nan,
         bias=float(np.median(np.linalg.norm(mean - truth, axis=1) / size)),
         spread=float(np.median(np.linalg.norm(deviation, axis=1) / size)),
-        chisq=float(np.median(solution.chisq[valid])),
+        chisq=float(np.median(chisq)),
+        chisq_p95=float(np.percentile(chisq, 95)),
+        dem_error=float(np.median((np.linalg.norm(dem - truth[:, None], axis=2) / size[:, None])[got])),
+        negative=float((dem < 0).any(axis=2)[got].mean()),
     )
+
+
+def narrow_lines(channels: int, pixels: int, bins: int) -> tuple[Problem, Array]:
+    """As a spectrometer such as EIS has it: lines of 0.1 dex over 1.6 dex, counts known to 10%, DEMs of two
+    Gaussians."""
+    rng, width = np.random.default_rng(7), 1.6 / bins
+    logt = 5.5 + width * (np.arange(bins) + 0.5)
+    kelvin = 10.0**logt * np.log(10.0**width)
+    centres = np.linspace(5.6, 7.0, channels)
+    rmatrix = 1e-8 * np.exp(-((logt[:, None] - centres) ** 2) / (2 * 0.1**2)) * kelvin[:, None]
+    truth = np.zeros((pixels, bins))
+    for low, high in ((5.9, 6.3), (6.3, 6.7)):
+        peak, spread = rng.uniform(low, high, (pixels, 1)), rng.uniform(0.15, 0.3, (pixels, 1))
+        truth += 10 ** rng.uniform(5, 6, (pixels, 1)) * np.exp(-((logt - peak) ** 2) / (2 * spread**2))
+    dn = truth @ rmatrix
+    return Problem(dn, 0.1 * dn + 1e-3 * dn.mean(axis=1, keepdims=True), rmatrix, logt, np.full(bins, width)), truth
+
+
+def problem_of(dataset: str, pixels: int, bins: int) -> tuple[Problem, Array]:
+    """The valid pixels of a workload, or of `lines-F`, F narrow lines, and their true DEMs."""
+    word, _, lines = dataset.partition("-")
+    if word == "lines" and lines.isdigit() and int(lines):
+        return narrow_lines(int(lines), pixels, bins)
+    problem, truth = workload.generate(workload.load(dataset), pixels, bins)
+    valid = np.flatnonzero(problem.valid())
+    return problem.take(valid), truth[valid]
 
 
 def measured(solvers: Sequence[str], datasets: Sequence[str], pixels: int, bins: int, draws: int) -> dict[str, object]:
     """What the file holds: a row for each solver and workload, and what they were made of."""
-    table, rows = Registry(), []
+    table, rows, alike = Registry(), [], []
     for dataset in datasets:
-        problem, truth = workload.generate(workload.load(dataset), pixels, bins)
-        valid = np.flatnonzero(problem.valid())
+        problem, truth = problem_of(dataset, pixels, bins)
         for name in solvers:
-            found = of(table.ready(name), problem.take(valid), truth[valid], draws, seed=1)
-            rows.append({"solver": name, "dataset": dataset, "pixels": len(valid), **asdict(found)})
-    return {"bins": bins, "draws": draws, "commit": machine_facts.commit(), "rows": rows}
+            found = of(table.ready(name), problem, truth, draws, seed=1)
+            rows.append({"solver": name, "dataset": dataset, "pixels": len(truth), **asdict(found)})
+        if set(ALIKE) <= set(solvers):
+            alike.append(
+                {
+                    "dataset": dataset,
+                    **agreement(problem_of(dataset, MANY, bins)[0], *(table.ready(name) for name in ALIKE)),
+                }
+            )
+    return {"bins": bins, "draws": draws, "commit": machine_facts.commit(), "rows": rows, "alike": alike}
+
+
+def agreement(problem: Problem, ours: Solver, theirs: Solver) -> dict[str, float]:
+    """How far two solvers' DEMs are apart, as the root of summed squares over one's, where both reach their target."""
+    target, (one, other) = problem.options.reg_tweak, (solver.run(problem) for solver in (ours, theirs))
+    both = (np.abs([one.chisq, other.chisq] - np.float64(target)) <= 0.1 * target).all(axis=0)
+    apart = np.linalg.norm(one.dem - other.dem, axis=1)[both] / np.linalg.norm(other.dem, axis=1)[both]
+    median, p95 = np.percentile(apart, [50, 95]) if both.any() else (np.nan, np.nan)
+    return {"both": float(both.mean()), "apart_median": float(median), "apart_p95": float(p95)}
 
 
 def figure(data: dict[str, object]) -> Figure:
@@ -105,7 +158,7 @@ def figure(data: dict[str, object]) -> Figure:
         drawn, axes = plt.subplots(1, 2, figsize=(9, 0.9 + 0.5 * len(datasets)), sharey=True)
         for n, (one, key) in enumerate(zip(axes, ("noise", "truth"), strict=True)):
             for i, name in enumerate(solvers):
-                own = [row for row in rows if row["solver"] == name]
+                own = [row for row in rows if row["solver"] == name and np.isfinite(row[key])]
                 places = [datasets.index(str(row["dataset"])) + 0.16 * (i - (len(solvers) - 1) / 2) for row in own]
                 one.plot([row[key] for row in own], places, "osD^vP*X"[i % 8], ls="", label=name if n == 0 else None)
             one.axvline(NOMINAL, color="grey", lw=1, ls=":")
@@ -120,8 +173,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = cli.Parser("harness.upkeep.coverage", description=__doc__, allow_abbrev=False)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.json")
     parser.add_argument("--draw", type=Path, metavar="FILE.svg", help="draw the figure too")
-    parser.add_argument("--solvers", default="numba,plowman", help="with commas between them (numba,plowman)")
-    parser.add_argument("--dataset", default="aia,gaussian-response,solar-mix", help="workloads with a known truth")
+    parser.add_argument("--solvers", default="numba,utu,plowman", help="with commas between them (numba,utu,plowman)")
+    parser.add_argument("--dataset", default=DATASETS, help=f"workloads with a known truth ({DATASETS})")
     parser.add_argument("--pixels", type=int, default=40, help="how many DEMs of each workload (40)")
     parser.add_argument("--bins", type=int, default=34)
     parser.add_argument("--draws", type=int, default=400, help="of the noise of each pixel (400)")
@@ -134,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, RuntimeError) as error:
         parser.error(" ".join(str(error).split()))
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(given.out, json.dumps(data, indent=1) + "\n")
+    write_atomically(given.out, dump(data))
     if given.draw:
         with replacing(given.draw) as whole:
             figure(data).savefig(whole, format="svg", metadata={"Date": None})
