@@ -189,11 +189,16 @@ def _list(console: Console, table: registry.Registry, as_json: bool) -> int:
     if as_json:
         print(json.dumps(described, indent=1))
         return cli.OK
-    view = Table("solver", "device", "accuracy", "runs here", "tunables", box=None)
+    view = Table("solver", "device", "accuracy", "method", "runs here", "tunables", box=None)
     for row in described:
         runs = "yes" if row["available"] else f"no: {row['reason']}"
         view.add_row(
-            row["name"], row["device"], row["accuracy"], runs, " ".join(f"{k}={v}" for k, v in row["tunables"].items())
+            row["name"],
+            row["device"],
+            row["accuracy"],
+            row["method"],
+            runs,
+            " ".join(f"{k}={v}" for k, v in row["tunables"].items()),
         )
     console.print(view)
     _show_workloads(console)

@@ -265,7 +265,7 @@ class Solution:
     dn_reg
         Counts of the recovered dem (P, F), DN s-1 px-1.
     iterations
-        Solves that the positivity loop took (P,); 0 where invalid.
+        Solves that the positivity loop took (P,), or linearised problems that another method solved; 0 where invalid.
     status
         A `Status` for each pixel (P,).
     """
@@ -377,7 +377,10 @@ WORST_TRUTH_DEM_ERROR, MOST_NEGATIVE = 3.0, 0.5
 
 @dataclass(frozen=True)
 class Bounds:
-    """What an approximate solver promises, relative to the baseline on the same pixels.
+    """What an approximate solver promises, relative to the baseline on the same pixels, or one of another method.
+
+    Another method's chi-squared isn't compared with the baseline's, but with the target, or where no DEM without
+    negative bins reaches that, with the least that such a DEM has; its negative pixels are counted all.
 
     Parameters
     ----------
@@ -428,12 +431,16 @@ class Solver(ABC):
     device: ClassVar[str]
     """"cpu", "gpu" or "cluster"."""
     accuracy: ClassVar[str]
-    """"exact" (held to the baseline's outputs) or "approximate" (held to its own `bounds`)."""
+    """"exact" (held to the baseline's outputs), "approximate" (held to its own `bounds`), or "other": of another method
+    than DEMREG, held to the fit, the truth and its own `bounds`."""
+    method: ClassVar[str] = "demreg"
+    """What kind of DEM it computes: "demreg", or the other method's name."""
     bounds: ClassVar[Bounds | None] = None
-    """What an approximate solver promises; None for an exact one."""
+    """What a solver that isn't exact promises; None for an exact one."""
     leaves_out: ClassVar[tuple[str, ...]] = ()
-    """Outputs that an approximate solver doesn't compute: NaN in every valid pixel, which the gate insists on; a number
-    there would be an invented one. "iterations", which an exact one may leave out too, and nothing else: 0 in all."""
+    """Outputs that a solver which isn't exact doesn't compute: NaN in every valid pixel, which the gate insists on; a
+    number there would be an invented one. "iterations", which an exact one may leave out too, and nothing else: 0 in
+    all."""
     releases_lock: ClassVar[bool] = False
     """Whether one process's threads can run it at a time, each on pixels of its own: all but a little of the work is
     done without the interpreter lock, and nothing is kept on the solver or beside it."""
@@ -520,9 +527,11 @@ class Solver(ABC):
         Parameters
         ----------
         other
-            Whose accuracy, bounds and outputs left out these are.
+            Whose accuracy, method, bounds and outputs left out these are.
         """
-        vars(self).update(accuracy=other.accuracy, bounds=other.bounds, leaves_out=other.leaves_out)
+        vars(self).update(
+            accuracy=other.accuracy, method=other.method, bounds=other.bounds, leaves_out=other.leaves_out
+        )
 
     def run(self, problem: Problem) -> Solution:
         """Prepare, solve and collect in one call, for callers that do not time them.

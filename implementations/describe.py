@@ -30,7 +30,11 @@ LIMIT_S, LIMIT_BYTES, LIMIT_WORDS = 60.0, 1 << 20, 500
 LIMIT_VARIABLE = "DEMREG_BENCH_DESCRIBE_S"
 """Environment variable that sets the time instead."""
 Row = dict[str, Any]
-EMPTY: Row = {"name": "", "class": "", "device": "", "accuracy": "", "available": False, "reason": "", "tunables": {}}
+EMPTY: Row = {
+    **dict.fromkeys(("name", "class", "device", "accuracy", "method", "reason"), ""),
+    "available": False,
+    "tunables": {},
+}
 """A class in a plugin, as `--list` has it; `fault` and not `reason` says why it is no solver."""
 
 
@@ -71,7 +75,8 @@ def of_class(cls: Any) -> Row:
     row = EMPTY | {"class": getattr(cls, "__name__", "")}
     if fault := faults(cls):
         return row | {"name": vars(cls).get("name") if inspect.isclass(cls) else "", "fault": fault}
-    row |= {"name": cls.name, "device": cls.device, "accuracy": cls.accuracy, "tunables": tunables(cls), "fault": ""}
+    row |= {name: getattr(cls, name) for name in ("name", "device", "accuracy", "method")}
+    row |= {"tunables": tunables(cls), "fault": ""}
     try:
         able, reason = availability(cls)
     except ValueError as error:
@@ -175,7 +180,7 @@ def _readable(line: bytes) -> list[Row]:
     for row in rows:
         name = row["name"]
         row["name"] = name if isinstance(name, str) and NAME.fullmatch(name) else ""
-        row |= {key: in_short(row[key]) for key in ("device", "accuracy", "reason", "class", "fault")}
+        row |= {key: in_short(row[key]) for key in ("device", "accuracy", "method", "reason", "class", "fault")}
     return rows
 
 

@@ -139,7 +139,7 @@ class Demregpy(Peer):
 class PlowmanCaspi(Peer):
     """What the two implementations of Plowman & Caspi share: the DEM is linear between temperatures, and positive."""
 
-    accuracy = "approximate"
+    accuracy, method = "other", "plowman"
     leaves_out = ("edem", "elogt", "iterations")
     bounds = Bounds(
         chisq_median=(0.2, 2.0), chisq_iqr=(0.0, 3.0), chisq_p95=(0.0, 3.0), truth_dem_error=1.5, negative_pixels=0.0

@@ -29,6 +29,7 @@ IN_REPO = {
     "l2": "implementations.cpu.l2:L2",
     "numba": "implementations.cpu.fused:NumbaFused",
     "numba-float32": "implementations.cpu.fused:NumbaFloat32",
+    "plowman": "implementations.cpu.plowman:Plowman",
     "cupy": "implementations.gpu.direct:CupyDirect",
     "cupy-regmap": "implementations.gpu.regmap:CupyRegmap",
     "gpu-batched": "implementations.gpu.batched:GpuBatched",
@@ -358,7 +359,8 @@ class Registry:
         Returns
         -------
         dict[str, Any]
-            `name`, `external`, `device`, `accuracy`, `available`, `reason` and `tunables` with their defaults.
+            `name`, `external`, `device`, `accuracy`, `method`, `available`, `reason` and `tunables` with their
+            defaults.
 
         Raises
         ------
@@ -367,7 +369,7 @@ class Registry:
         """
         said = self._description(name)
         said = said | {"available": not said["fault"] and said["available"], "reason": said["fault"] or said["reason"]}
-        kept = {key: said[key] for key in ("device", "accuracy", "available", "reason", "tunables")}
+        kept = {key: said[key] for key in ("device", "accuracy", "method", "available", "reason", "tunables")}
         return {"name": name, "external": self.entry(name).external, **kept}
 
     def fault(self, spec: str) -> str:

@@ -16,7 +16,7 @@ from implementations.places import ROOT
 NAME = re.compile(r"[\w.-]+")
 """Names that `--solvers` and file names can hold."""
 METHODS = {"prepare": ("problem",), "solve": ("state",), "collect": ("state", "solution")}
-WORDS = {"device": ("cpu", "gpu", "cluster"), "accuracy": ("exact", "approximate")}
+WORDS = {"device": ("cpu", "gpu", "cluster"), "accuracy": ("exact", "approximate", "other")}
 MISTAKES = (LookupError, AttributeError, TypeError, NameError, AssertionError, ArithmeticError)
 """Errors whose text alone doesn't say what went wrong."""
 OTHERS = (sysconfig.get_path("stdlib"), "<")
@@ -113,18 +113,23 @@ def _words(cls: type) -> Iterator[str]:
 
 
 def _promises(cls: Any) -> Iterator[str]:
-    """Bounds and outputs left out: an approximate solver's to declare."""
+    """Bounds and outputs left out, which an exact solver doesn't declare; and the name of another method."""
     accuracy, bounds, leaves_out = (getattr(cls, a, None) for a in ("accuracy", "bounds", "leaves_out"))
     if accuracy == "exact":
         for attribute, given, nothing in (("bounds", bounds, None), ("leaves_out", leaves_out or (), ())):
             if given != nothing and given != ("iterations",):
                 yield f"{attribute} is {_shown(given)}, expected {nothing}, as accuracy is 'exact'"
-    elif accuracy == "approximate":
+    elif accuracy in ("approximate", "other"):
         if not isinstance(bounds, Bounds):
             what = "missing" if bounds is None else _shown(bounds)
-            yield f"bounds is {what}, expected Bounds(...), as accuracy is 'approximate'"
+            yield f"bounds is {what}, expected Bounds(...), as accuracy is '{accuracy}'"
         if not (isinstance(leaves_out, tuple | list) and all(o in (*OUTPUTS, "iterations") for o in leaves_out)):
             yield f"leaves_out is {_shown(leaves_out)}, expected a tuple of some of {', '.join(OUTPUTS)}, iterations"
+    method = getattr(cls, "method", "demreg")
+    named = isinstance(method, str) and NAME.fullmatch(method)
+    if accuracy in WORDS["accuracy"] and not (named and (method == "demreg") == (accuracy != "other")):
+        expected = "the other method's name" if accuracy == "other" else "'demreg'"
+        yield f"method is {_shown(method)}, expected {expected}, as accuracy is '{accuracy}'"
 
 
 def _constructor(cls: type) -> Iterator[str]:

@@ -112,7 +112,9 @@ def _candidate(laws: Laws, rows: pd.DataFrame, solver: str, threads: int, reques
     device, accuracy = known.device.iloc[-1], known.accuracy.iloc[-1]
     gate, reason = _verdict(rows, request)
     facts = {"device": device, "accuracy": accuracy, "gate": gate, "pinned": bool(known.pinned.any())}
-    gives_up = given_up(ran, laws.evidence) if accuracy != "exact" else ""
+    gives_up = given_up(ran, laws.evidence) if accuracy == "approximate" else ""
+    if (method := known.method.iloc[-1]) != "demreg":
+        reason = reason or f"another method ({method}), whose DEM is another: to be chosen for that (docs/methods.md)"
     law = laws.of(solver, threads)
     reason = reason or _unfit(ran, device, request)
     if isinstance(law, str) or law.refusal(request.bins):

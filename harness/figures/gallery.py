@@ -37,7 +37,8 @@ FIGURES = (
         speed.speed_against_quality,
         "Speed against quality",
         "DEMs per second against the median error of the DEM, at each panel's largest map. Right is faster, down is "
-        "nearer to the truth; a hollow marker is a solver whose gate did not pass.",
+        "nearer to the truth; a hollow marker is a solver whose gate did not pass. Ringed: another method than DEMREG, "
+        "held to the fit and the truth and not to the baseline.",
     ),
     Picture(
         speed.runtime_against_pixels,

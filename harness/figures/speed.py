@@ -1,5 +1,7 @@
 """How fast: speed against quality, runtime against pixels, speedup over the baseline."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -29,8 +31,10 @@ def speed_against_quality(data: Measured) -> Figure | str:
                 mew=1.5,
                 ls="",
                 mfc=colour if row.gate == "pass" else "none",
-                label=row.solver if row.gate == "pass" else f"{row.solver} (gate: {row.gate})",
+                label=_label(row),
             )
+            if row.method != "demreg":
+                one.plot(row.pixels_per_s, row.truth_dem_error, "o", color=colour, ms=17, mew=1, mfc="none")
         one.set(xscale="log", xlabel="DEM / s")
         one.xaxis.set_minor_formatter(NullFormatter())
         one.margins(x=0.15)
@@ -38,6 +42,12 @@ def speed_against_quality(data: Measured) -> Figure | str:
     axes[0].set_ylim(0, 1.15 * known.truth_dem_error.max())
     legend(figure, axes)
     return figure
+
+
+def _label(row: Any) -> str:
+    """The solver, with its method where that isn't DEMREG's, and its gate where it isn't passed."""
+    said = [f"method {row.method}"] * (row.method != "demreg") + [f"gate: {row.gate}"] * (row.gate != "pass")
+    return f"{row.solver} ({', '.join(said)})" if said else str(row.solver)
 
 
 def _with_size(panel: object, rows: pd.DataFrame) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import nnls
 
 from harness.judge.summary import Summary
 from harness.workloads import variant
@@ -141,6 +142,33 @@ def against_truth(summary: Summary, problem: Problem, true_dem: Array) -> dict[s
         "truth_peak_logt_error": float(np.median(peak)),
         "truth_coverage": float((np.abs(dem - truth) <= edem).mean()) if np.isfinite(edem).any() else np.nan,
     }
+
+
+NEAR_TARGET = 1.1
+"""Chi-squared over its target up to which nobody asks whether less was to be had."""
+
+
+def reached(summary: Summary, problem: Problem) -> dict[str, float]:
+    """Chi-squared figures over the sampled valid pixels, each over what a DEM without negative bins can reach.
+
+    That is the target, or, where the counts allow no such DEM, the least chi-squared of one (non-negative least
+    squares).
+    """
+    valid, target = problem.valid()[summary.sample], problem.options.reg_tweak
+    ratio = summary.chisq[summary.rows][valid] / target
+    for at in np.flatnonzero(ratio > NEAR_TARGET):
+        pixel = summary.sample[valid][at]
+        ratio[at] /= max(1.0, _least_chisq(problem, int(pixel)) / target)
+    return {f"reached_{name}": value for name, value in chisq_figures(ratio).items()}
+
+
+def _least_chisq(problem: Problem, pixel: int) -> float:
+    """0 where the search for it doesn't end, which asks the most of a solver."""
+    error = problem.edn[pixel]
+    try:
+        return float(nnls(problem.rmatrix.T / error[:, None], problem.dn[pixel] / error)[1] ** 2 / len(error))
+    except RuntimeError:
+        return 0.0
 
 
 def counts(summary: Summary, problem: Problem) -> dict[str, int]:

@@ -50,8 +50,8 @@ class Summary:
     dn_reg: Array
     flaws: dict[str, int] = field(default_factory=dict)
     """In how many pixels of the whole solution something is so: `gaps dem`, some value isn't finite, and `numbers dem`,
-    some is, among valid pixels; `own chisq`, `own dn_reg`, not what its DEM gives; `status`, `iterations`, `nonzero`,
-    not as the contract says; `numbers iterations`, any."""
+    some is, among valid pixels; `own chisq`, `own dn_reg`, not what its DEM gives; `status`, `iterations`, `passes`
+    (more than max_iter), `nonzero`, not as the contract says; `numbers iterations`, any."""
 
     @property
     def rows(self) -> NDArray[np.intp]:
@@ -108,8 +108,8 @@ def summarise(problem: Problem, outputs: Outputs, sample: NDArray[np.intp] | Non
             flaws[f"own {name}"] = int(np.count_nonzero(off & valid & finite.all(axis=1)))
     expected = np.where(valid, np.where(negative, Status.HIT_MAX_ITER, Status.OK), Status.INVALID)
     flaws["status"] = int(np.count_nonzero(status != expected))
-    passes = (iterations >= 1) & (iterations <= problem.options.max_iter)
-    flaws["iterations"] = int(np.count_nonzero(np.where(valid, ~passes, iterations != 0)))
+    flaws["iterations"] = int(np.count_nonzero(np.where(valid, iterations < 1, iterations != 0)))
+    flaws["passes"] = int(np.count_nonzero((iterations > problem.options.max_iter) & valid))
     flaws["numbers iterations"] = int(np.count_nonzero(iterations != 0))
     dem, edem, elogt, own_chisq, dn_reg = kept.values()
     figures = (chisq, status.astype(np.int8), iterations.astype(np.int32), negative)

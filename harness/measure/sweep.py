@@ -77,7 +77,7 @@ class Sweep:
     def _row(self, identity: dict[str, Any], contender: Contender, result: measure_cell.CellResult) -> dict[str, Any]:
         """The row of what was measured. Nobody is faster than the machine: such times are a failed row.
 
-        An approximate solver may do with fewer operations than the algorithm, but not with less traffic.
+        One that isn't exact may do with fewer operations than the algorithm, but not with less traffic.
         """
         row = identity | record_row.row_of(contender, result)
         if row["status"] != "ok" or row["device"] != "cpu" or not self.limits:
@@ -101,6 +101,7 @@ class Sweep:
             "solver": spec,
             "device": described["device"],
             "accuracy": described["accuracy"],
+            "method": described["method"],
             "external": described["external"],
             "dataset": cell.dataset,
             "seed": cell.seed,

@@ -71,7 +71,7 @@ class Bench:
         bounds = self.solver.bounds and asdict(self.solver.bounds)
         promises = {"accuracy": self.solver.accuracy, "bounds": bounds, "leaves_out": list(self.solver.leaves_out)}
         facts = {"harness_s": self.harness_s, "threadpools": pools(), "device": self.solver.device, "stages": True}
-        return facts | promises
+        return facts | promises | {"method": self.solver.method}
 
     def warmup(self) -> dict[str, Any]:
         """First a few pixels, which pay the one-off costs; then all of the problem as it is."""

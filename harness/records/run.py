@@ -146,6 +146,7 @@ class Run:
         table[numbers] = table[numbers].apply(pd.to_numeric)
         table = table.astype(dict.fromkeys(COUNTS, "Int64"))
         table[WORDS] = table[WORDS].astype(object).fillna("")
+        table["method"] = table["method"].replace("", "demreg")
         order = {spec: i for i, spec in enumerate(self.provenance["grid"]["solvers"])}
         keys = ["dataset", "bins", "pixels", "seed", "solver"]
         return table.sort_values(keys, key=lambda c: c.map(order) if c.name == "solver" else c, ignore_index=True)

@@ -14,15 +14,16 @@ COLUMNS = tuple(
     peak_rss_mb peak_device_mb chisq_median chisq_p25 chisq_p75 chisq_iqr chisq_p95 invalid_pixels hit_max_iter
     negative_pixels tied_pixels compared_pixels parity_dem parity_edem parity_elogt parity_chisq parity_dn_reg
     truth_dem_error truth_peak_logt_error truth_coverage gate gate_reasons limit_s of_limit algorithm_flops
-    algorithm_bytes strategy_flops strategy_bytes leaves_out source workload""".split()
+    algorithm_bytes strategy_flops strategy_bytes leaves_out source workload method""".split()
 )
 """limit_s to strategy_bytes: see `harness.limits` and `harness.machine.counted_work`; flops and bytes are of one pixel.
 leaves_out: outputs that a solver doesn't compute, with blanks between them. source, workload: see
-`harness.records.fingerprint` and `harness.workloads.specification`; "" in records from before they were kept."""
+`harness.records.fingerprint` and `harness.workloads.specification`; "" in records from before they were kept, as method
+is, which the table has as "demreg"."""
 
 
 WORDS = """run commit machine solver device accuracy dataset status reason gate gate_reasons leaves_out source
-    workload""".split()
+    workload method""".split()
 
 
 COUNTS = """seed pixels channels bins threads n invalid_pixels hit_max_iter negative_pixels tied_pixels

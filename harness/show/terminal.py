@@ -107,12 +107,15 @@ def say_left_out(console: Console, texts: list[dict[str, str]], shown: Iterable[
 
 
 def show_table(console: Console, table: pd.DataFrame) -> None:
-    """The measured rows, a block per cell, all blocks in the same columns; below, rows that failed or throttled."""
+    """The measured rows, a block per cell, other methods apart, all in the same columns; below, rows that failed."""
     measured = table[table.status == "ok"]
     texts = {index: cells_of(row) for index, row in measured.iterrows()}
     widths = fitting(console.width, list(texts.values())) if texts else {}
-    for (dataset, bins, pixels), rows in measured.groupby(["dataset", "bins", "pixels"], sort=False):
-        console.print(Text(f"{dataset}, {pixels:,} pixels x {bins} bins", "bold"))
+    others = measured.method != "demreg"
+    keys = [measured.dataset, measured.bins, measured.pixels, others, measured.method]
+    for (dataset, bins, pixels, other, method), rows in measured.groupby(keys, sort=False):
+        apart = f", method {method}: another DEM, held to the fit and the truth" if other else ""
+        console.print(Text(f"{dataset}, {pixels:,} pixels x {bins} bins{apart}", "bold"))
         view = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
         for name, width in widths.items():
             side = "left" if name in ("solver", "gate", "±", "± ") else "right"

@@ -13,6 +13,9 @@ part = numba.njit(error_model="numpy", forceinline=True, _nrt=False)
 Without Numba's run-time: an allocation in a kernel would not compile, and no reference is counted on the way.
 """
 
+inner = numba.njit(error_model="numpy", forceinline=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+"""A part that compiled functions alone call: without what Python would call it by, whose compilation takes long."""
+
 
 def entry(function: Callable[..., Any]) -> Any:
     """A kernel for Python to call, without the interpreter's lock; cached on disk where there is a place for it."""

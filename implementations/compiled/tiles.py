@@ -1,4 +1,4 @@
-"""The dealing of tiles of pixels to threads that run `compiled.kernel`.
+"""The dealing of tiles of pixels to threads that run `compiled.kernel`, or another kernel that is called as it is.
 
 Imports Numba: strategies import this module when they prepare a problem, not before.
 """
@@ -6,8 +6,10 @@ Imports Numba: strategies import this module when they prepare a problem, not be
 import functools
 import math
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numba
 import numpy as np
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 
 from implementations.compiled.kernel import invert
 from implementations.compiled.simd import LANES
-from implementations.compiled.staging import Outputs, Setup, round_up, stage, working_memory
+from implementations.compiled.staging import Outputs, round_up, stage, working_memory
 from implementations.contract import Array, Problem, Solution
 
 TILE = 1024
@@ -32,22 +34,37 @@ class State:
     """A staged problem, and the threads besides the caller's own."""
 
     problem: Problem
-    setup: Setup
+    setup: Any
     dtype: type[np.floating]
     pool: ThreadPoolExecutor | None
     others: int
     tile: int
+    kernel: Callable[..., None]
+    memory: Callable[..., Any]
+    """A thread's working memory, from setup and dtype."""
     into: Solution | None = None
     """Memory for the outputs, where there is some already: rows of a larger map's."""
 
 
 def prepare(problem: Problem, dtype: type[np.floating], threads: int | None) -> State:
     """Lay out what all pixels share, with the resolution profiles in `dtype`; threads: None for Numba's number."""
+    return deal(problem, stage(problem, dtype), dtype, threads, invert, working_memory)
+
+
+def deal(
+    problem: Problem,
+    setup: Any,
+    dtype: type[np.floating],
+    threads: int | None,
+    kernel: Callable[..., None],
+    memory: Callable[..., Any],
+) -> State:
+    """The threads and the size of their tiles, for what is laid out already."""
     threads = threads or numba.get_num_threads()
-    setup = stage(problem, dtype)
     share = -(-len(problem.dn) // (threads * TILES_PER_THREAD)) if threads > 1 else TILE
     pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
-    return State(problem, setup, dtype, pool, threads - 1, min(TILE, round_up(max(share, 1), LANES)))
+    tile = min(TILE, round_up(max(share, 1), LANES))
+    return State(problem, setup, dtype, pool, threads - 1, tile, kernel, memory)
 
 
 def solve(state: State) -> Solution:
@@ -94,11 +111,11 @@ def _doubles(shapes: list[tuple[int, ...]]) -> list[Array]:
 def take_tiles(state: State, solution: Solution, tiles: deque[int], ticks: NDArray[np.int64] | None = None) -> None:
     """Invert tiles, given by their first pixels, until there are none; `ticks`: see `kernel.invert`."""
     p, outputs = state.problem, Outputs(**vars(solution))
-    scratch = working_memory(state.setup, state.dtype)
+    scratch = state.memory(state.setup, state.dtype)
     while tiles:
         try:
             first = tiles.popleft()
         except IndexError:  # another thread was faster
             return
         last = min(first + state.tile, len(p.dn))
-        invert(state.setup, scratch, p.dn, p.edn, first, last, outputs, ticks)
+        state.kernel(state.setup, scratch, p.dn, p.edn, first, last, outputs, ticks)

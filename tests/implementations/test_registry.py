@@ -50,11 +50,12 @@ def test_every_registered_solver_describes_itself():
         row = Registry().describe(name)
         assert Registry().fault(name) == ""
         assert row["device"] in ("cpu", "gpu", "cluster"), row
-        assert row["accuracy"] in ("exact", "approximate")
+        assert row["accuracy"] in ("exact", "approximate", "other")
+        assert (row["method"] == "demreg") == (row["accuracy"] != "other")
         assert row["available"] or row["reason"]
         cls = Registry().load(name)
         assert cls.name == name
-        assert (cls.bounds is not None) == (cls.accuracy == "approximate")
+        assert (cls.bounds is not None) == (cls.accuracy != "exact")
 
 
 def test_listing_imports_no_heavy_package():
@@ -74,6 +75,7 @@ def test_a_plugin_file_adds_its_solvers():
         "name": "unavailable",
         "device": "cpu",
         "accuracy": "exact",
+        "method": "demreg",
         "external": True,
         "available": False,
         "reason": "no such device",

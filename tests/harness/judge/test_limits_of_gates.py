@@ -19,6 +19,8 @@ SAME = {
     "ratio_edem": (1.0, 1.0),
     "ratio_elogt": (1.0, 1.0),
 }
+ANOTHER = {**{f"reached_{name}": 1.0 for name in gates.CHISQ_STATISTICS}, "negative_share": 0.0, "chisq_p95": 50.0}
+"""What is judged of another method's solution: its chi-squared isn't compared with the baseline's."""
 EXACT = [
     *((f"parity_{output}", 0.99e-9, 1.01e-9) for output in OUTPUTS),
     *((name, 1 + 0.99e-9, 1 + 1.01e-9) for name in gates.CHISQ_STATISTICS),
@@ -39,27 +41,39 @@ APPROXIMATE = [
     ("ratio_elogt", (0.91, 1.09), (0.89, 1.09)),
     ("ratio_elogt", (0.91, 1.09), (0.91, 1.11)),
 ]
-FLAWS = ["own chisq", "own dn_reg", "status", "nonzero", "iterations"]
+OTHER = [
+    *((f"reached_{name}", 0.501, 0.499) for name in gates.CHISQ_STATISTICS),
+    *((f"reached_{name}", 1.999, 2.001) for name in gates.CHISQ_STATISTICS),
+    ("negative_share", 0.099, 0.101),
+    *(case for case in APPROXIMATE if case[0] not in (*gates.CHISQ_STATISTICS, "negative_share")),
+]
+FLAWS = ["own chisq", "own dn_reg", "status", "nonzero", "iterations", "passes"]
 
 
 def reasons(changed, accuracy="exact", baseline=BASELINE):
-    verdict = gates.judge(accuracy, BOUNDS if accuracy == "approximate" else None, SAME | changed, baseline)
+    got = SAME | ANOTHER if accuracy == "other" else SAME
+    verdict = gates.judge(accuracy, None if accuracy == "exact" else BOUNDS, got | changed, baseline)
     assert verdict.gate == ("fail" if verdict.reasons else "pass")
     return verdict.reasons
 
 
 @pytest.mark.parametrize(
     ("accuracy", "figure", "within", "beyond"),
-    [("exact", *case) for case in EXACT] + [("approximate", *case) for case in APPROXIMATE],
+    [("exact", *case) for case in EXACT]
+    + [("approximate", *case) for case in APPROXIMATE]
+    + [("other", *case) for case in OTHER],
 )
 def test_a_limit_is_where_it_is_stated(accuracy, figure, within, beyond):
     assert not reasons({figure: within}, accuracy)
     assert len(reasons({figure: beyond}, accuracy)) == 1
 
 
-@pytest.mark.parametrize("accuracy", ["exact", "approximate"])
+@pytest.mark.parametrize("accuracy", ["exact", "approximate", "other"])
 @pytest.mark.parametrize("flaw", FLAWS)
 def test_a_flaw_in_one_pixel_fails_whoever_has_it(accuracy, flaw):
+    if (accuracy, flaw) == ("other", "passes"):
+        assert not reasons({"flaws": {flaw: 1}}, accuracy), "max_iter is DEMREG's"
+        return
     (reason,) = reasons({"flaws": {flaw: 1}}, accuracy)
     assert " 1 " in reason
 
