@@ -4,15 +4,14 @@
 // number of steps, so that threads do not part. V is not needed: the rest is made of (B B^T + mu)^-1 = P N P^T, where
 // N = (Bu Bu^T + mu)^-1 comes from the differential stationary qd transform with a positive shift: all terms are
 // positive, nothing cancels, no element is divided by. Of singular values only the least and the greatest are found, the
-// ends of the grid. Defined by the host: CHANNELS (F), BINS (T), POINTS of the grid. Steps and names are those of
-// `implementations.maths`.
+// ends of the grid, by Laguerre's iteration. Defined by the host: CHANNELS (F) and RANK, min(F, T). `points`: of the
+// grid, nmu. Steps and names are those of `implementations.maths`.
 //
 // Sources: Elden 1977, BIT 17, 134; Dhillon & Parlett 2004, Linear Algebra Appl. 387, 1.
 
 #ifndef INFINITY  // compiled at run time there is no math.h
 #define INFINITY __longlong_as_double(0x7ff0000000000000LL)
 #endif
-#define RANK (CHANNELS < BINS ? CHANNELS : BINS)
 #if CHANNELS <= 8
 #define UNROLLED _Pragma("unroll")
 #else
@@ -140,7 +139,7 @@ UNROLLED
 }
 
 // The grid from 1e-4 of the least s^2 to the greatest s.
-__device__ void grid(Bidiagonal &of) {
+__device__ void grid(Bidiagonal &of, int points) {
     double low = 0.0, high = 0.0;
 UNROLLED
     for (int k = 0; k < RANK; k++) high += of.diagonal[k] + of.above[k];
@@ -155,12 +154,12 @@ UNROLLED
         if (!(step > 1e-12 * low)) break;
     }
     of.first = fmax(low, 1e-33 * high) * 1e-4;  // less is rounding: channels are linearly dependent
-    of.step = log(sqrt(high) / of.first) / (POINTS - 1);
+    of.step = log(sqrt(high) / of.first) / (points - 1);
 }
 
-__device__ void factorise(Bidiagonal &of, double *d) {
+__device__ void factorise(Bidiagonal &of, double *d, int points) {
     bidiagonal(of, d);
-    grid(of);
+    grid(of, points);
 }
 
 // --- discrepancy --------------------------------------------------------------------------------------------------
@@ -196,20 +195,20 @@ UNROLLED
 __device__ __forceinline__ double mu_of(const Bidiagonal &of, int point) { return of.first * exp(point * of.step); }
 
 // The mu of the grid whose misfit is nearest to the target, the first of equals. The misfit rises with mu.
-__device__ double morozov(const Bidiagonal &of, double target) {
+__device__ double morozov(const Bidiagonal &of, double target, int points) {
     const bool falls = of.step < 0.0;  // along the grid
-    int low = -1, high = POINTS;
+    int low = -1, high = points;
     double below = INFINITY, beyond = INFINITY, z[RANK];
     while (high - low > 1) {
         const int middle = (low + high) / 2;
-        const double mu = mu_of(of, falls ? POINTS - 1 - middle : middle);
+        const double mu = mu_of(of, falls ? points - 1 - middle : middle);
         const double excess = of.unfitted + mu * mu * residual(of, mu, z) - target;
         if (excess < 0.0) low = middle, below = -excess;
         else high = middle, beyond = excess;
     }
     const bool lower = falls ? below < beyond : below <= beyond;
-    const int nearest = high == POINTS || (low >= 0 && lower) ? low : high;
-    return mu_of(of, falls ? POINTS - 1 - nearest : nearest);
+    const int nearest = high == points || (low >= 0 && lower) ? low : high;
+    return mu_of(of, falls ? points - 1 - nearest : nearest);
 }
 
 // --- inverse ------------------------------------------------------------------------------------------------------

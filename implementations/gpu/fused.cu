@@ -2,12 +2,12 @@
 //
 // What goes along the bins is done by the warp's lanes together, pixel after pixel, a lane owning every 32nd temperature
 // bin; what is small, the factorisation and the positivity loop, by a lane for each pixel (`factorise.cu`, which stands
-// before this text). Defined by the host beside that file's: SELF_NORMALISED and L_EMD (0 or 1); REAL, the type that the
-// profiles of the temperature resolution are computed in; GROUP, the most pixels of a warp; and WORK_BYTES, what it takes
-// in shared memory. Tables are as `gpu.fused.stage` makes them: response (F, T); loci (F, T), 1 / response, infinite for
-// channels not chosen; uniform (F, R), R^T of the response under the uniform constraint; width (T), dlogt; scale (T),
-// 1 / dlogt or 1; left, share (SAMPLES), the bin below each sample of a profile and how far past it; position (SAMPLES),
-// half its logt. Steps and names are those of `implementations.maths`.
+// before this text). Defined by the host beside that file's: BINS (T); POINTS of the grid (nmu); SELF_NORMALISED and
+// L_EMD (0 or 1); REAL, the type that the profiles of the temperature resolution are computed in; GROUP, the most pixels
+// of a warp; and WORK_BYTES, what it takes in shared memory. Tables are as `gpu.fused.stage` makes them: response (F, T);
+// loci (F, T), 1 / response, infinite for channels not chosen; uniform (F, R), R^T of the response under the uniform
+// constraint; width (T), dlogt; scale (T), 1 / dlogt or 1; left, share (SAMPLES), the bin below each sample of a profile
+// and how far past it; position (SAMPLES), half its logt. Steps and names are those of `implementations.maths`.
 
 #define LANES 32
 #define ALL 0xffffffffu
@@ -145,7 +145,7 @@ UNROLLED
 UNROLLED
         for (int k = 0; k < RANK; k++) own.basis[f][k] = RANK < CHANNELS || k <= f ? element(f, k) * e : 0.0;
     }
-    factorise(own, d);
+    factorise(own, d, POINTS);
 }
 
 // --- inverse ------------------------------------------------------------------------------------------------------
@@ -277,7 +277,7 @@ __device__ void first_solution(Work &w, const Tables &of, const Pixels &all, int
     Bidiagonal own;
     double c[CHANNELS];
     factorised(w, lane, all.dn + lane * CHANNELS, own, [&](int f, int k) { return of.uniform[f * RANK + k]; });
-    coefficient(own, morozov(own, target), c);
+    coefficient(own, morozov(own, target, POINTS), c);
 UNROLLED
     for (int f = 0; f < CHANNELS; f++) w.coefficient[f][lane] = c[f] * w.inverse_error[f][lane];
 }
@@ -306,7 +306,7 @@ __device__ void solved(Work &w, const Tables &of, const Pixels &all, int lane, c
         return (double)w.packed[RANK < CHANNELS ? f * RANK + k : place(f, k)][lane];
     });
     while (negative && solves < options.max_iter) {
-        mu = morozov(own, target);
+        mu = morozov(own, target, POINTS);
         negative = solution(w, of, lane, own, mu, c);
         target *= options.rgt_fact;
         solves++;

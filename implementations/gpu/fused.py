@@ -176,6 +176,7 @@ def definitions(problem: Problem, precision: str) -> dict[str, object]:
     group, work = group_of(channels, bins, precision)
     return {
         "CHANNELS": channels,
+        "RANK": min(channels, bins),
         "BINS": bins,
         "POINTS": problem.options.nmu,
         "SELF_NORMALISED": int(problem.options.loci_mask(channels) is None),

@@ -118,7 +118,7 @@ static void run(const Body &body) {
 }
 }  // namespace emulator
 
-static void __syncwarp() {
+static inline void __syncwarp() {
     emulator::meet(1);
     emulator::waits[emulator::lane]++;
 }
@@ -128,7 +128,7 @@ static T __shfl_xor_sync(unsigned, T value, int far) {
     return (T)emulator::exchange((double)value, emulator::lane ^ far, 2);
 }
 
-static int __any_sync(unsigned, int value) {
+static inline int __any_sync(unsigned, int value) {
     int any = 0;
     emulator::exchanged[emulator::lane] = value;
     emulator::meet(3);
@@ -137,7 +137,7 @@ static int __any_sync(unsigned, int value) {
     return any;
 }
 
-static unsigned __ballot_sync(unsigned, int value) {
+static inline unsigned __ballot_sync(unsigned, int value) {
     unsigned all = 0;
     emulator::exchanged[emulator::lane] = value;
     emulator::meet(4);

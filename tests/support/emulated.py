@@ -1,4 +1,4 @@
-"""The fused CUDA kernel on the host: its own source, compiled with g++ against `emulator/warp.h`."""
+"""The CUDA kernels on the host: their own sources, compiled with g++ against `emulator/warp.h`."""
 
 import ctypes
 import shutil
@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from implementations.contract import Problem, Solution
 from implementations.gpu import device, fused
 from implementations.gpu.fused import GpuFused
 
-SOURCE = TESTS / "emulator" / "gpu_fused.cpp"
+SOURCE = TESTS / "emulator" / "kernels.cpp"
 COMPILER = shutil.which("g++")
 CPU = Path("/proc/cpuinfo")
 FMA = " fma " in CPU.read_text() if CPU.is_file() else False
@@ -42,13 +44,17 @@ def _library(code: str, flags: tuple[str, ...]) -> ctypes.CDLL:
 
 
 class Emulator:
-    """The part of CuPy that the solver calls: arrays of the host, and the kernel as above."""
+    """An array library of the host as CuPy: with kernels as above."""
 
-    asarray = staticmethod(np.asarray)
-
-    def __init__(self, flags: tuple[str, ...] = (), change: Callable[[str], str] = str):
-        self.flags, self.change = flags, change
+    def __init__(self, flags: tuple[str, ...] = (), change: Callable[[str], str] = str, library: ModuleType = np):
+        self.flags, self.change, self.library = flags, change, library
         self.modules: list[Module] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.library, name)
+
+    def ascontiguousarray(self, array: Any) -> Any:
+        return self.library.asarray(np.ascontiguousarray(_of_numpy(array)))
 
     def RawModule(self, code: str, options: tuple[str, ...]) -> "Module":
         defines = tuple(option for option in options if option.startswith("-D"))
@@ -78,14 +84,22 @@ class Launch:
     def __init__(self, function: Callable[..., None]):
         self.function = function
 
-    def __call__(self, grid: tuple[int], block: tuple[int], arguments: tuple, *, shared_mem: int, stream: object):
-        assert grid[0] * block[0] // 32 * arguments[1] >= arguments[0]
-        assert 0 < shared_mem <= self.max_dynamic_shared_size_bytes
+    def __call__(
+        self, grid: tuple[int], block: tuple[int], arguments: tuple, *, shared_mem: int = 0, stream: object = None
+    ):
+        group = arguments[1] if shared_mem else 32  # pixels of a warp
+        assert grid[0] * block[0] // 32 * group >= arguments[0]
+        assert shared_mem <= self.max_dynamic_shared_size_bytes
         self.function(*map(_by_value, arguments))
+
+
+def _of_numpy(array: Any) -> Any:
+    return getattr(array, "_array", array)  # of a strict library
 
 
 def _by_value(argument: object) -> object:
     """As the device gets it: an array by its address, a NumPy number by its bits."""
+    argument = _of_numpy(argument)
     if isinstance(argument, np.ndarray):
         assert argument.flags.c_contiguous
         return ctypes.c_void_p(argument.ctypes.data)
