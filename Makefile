@@ -65,7 +65,7 @@ peers:
 	$(PEERS)/bin/python -m harness.reports.readme
 	$(PEERS)/bin/python -m harness.reports.peers_table
 
-# On a machine with an NVIDIA device and CuPy: parity, gates, speed, maps, with the Python given; installs nothing.
+# On a machine with an NVIDIA device and CuPy: ARGS="--part correctness", then "--part speed"; installs nothing.
 gpu-check:
 	@$(PYTHON) -m harness.upkeep.gpu_check $(ARGS)
 

@@ -74,7 +74,8 @@ _PARTS = {
     },
     "implementations.maths.factorise": {"reduced thin_svd": "factorisation"},
     "implementations.maths.discrepancy": {"grid misfit project morozov": "grid search"},
-    "implementations.maths.inverse": {"solution": "positivity", "k_dagger": "errors"},
+    "implementations.maths.inverse": {"solution coefficient dem": "positivity", "k_dagger middle rows": "errors"},
+    "implementations.gpu.batched": {"Factors.choose": "grid search", "Factors.middle": "errors"},
     "implementations.maths.uncertainty": {
         "edem counts chisq": "errors",
         "sampling profile_peak elogt": "profile width",
@@ -179,5 +180,8 @@ def _sums_in(folder: Path) -> list[Sums]:
 
 
 def _synchroniser(solver: Solver) -> Callable[[], None] | None:
-    """For a solver on a GPU: waits for its device. Not yet measured on any."""
-    return None if solver.device != "gpu" else importlib.import_module("cupy").cuda.Stream.null.synchronize
+    """For a solver on a GPU: waits for all of its device's streams. Not yet measured on any."""
+    if solver.device != "gpu":
+        return None
+    cuda = importlib.import_module("cupy").cuda
+    return lambda: cuda.Device().synchronize()  # the null stream would wait for none of `gpu.device`'s

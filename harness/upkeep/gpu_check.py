@@ -1,46 +1,36 @@
-"""Everything that needs a device, by one command: parity, gates, speed, maps, and the tests marked `gpu`.
+"""Everything that needs a device, in two calls of under eight minutes each: is it right, and how fast is it.
 
-    make gpu-check PYTHON=python3
+    make gpu-check PYTHON=python3 ARGS="--part correctness --out DIR"
+    make gpu-check PYTHON=python3 ARGS="--part speed --out DIR"
 
-Installs nothing. Planned for some ten minutes on one device (not yet measured), most of them for making a 4096 x 4096
-map on one core. Host memory: counts, errors and the outputs of one solver at a time, about 25 GB; a solver that may not
-hold so much ends as out of memory, and the rest goes on. Writes results/gpu-DEVICE-gates, -sizes, -map and -bins, and
-says beside each aim what was measured.
+Installs nothing. Correctness: the device and its driver, 40 pixels of every solver against the baseline, NVIDIA's
+sanitizer and profiler where they are found, the tests marked `gpu`, gates, copy rates. Speed: 34, 200 and 400 bins, a
+4096 x 4096 map, sizes to a million pixels, the aims. A step is a process of its own; one for which too little time is
+left is not begun. What is known is written after every step: DIR/gpu-PART.json, and DIR/gpu-PART.tar.gz with the runs,
+which unpacks in results/. Host memory for the map: counts, errors and the outputs of one solver at a time, about 25 GB.
+How long a part takes is not yet measured.
 """
 
-import re
-import subprocess
-import sys
+import json
+import tarfile
+import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
-from harness import sweep
-from harness.machine import devices
-from harness.records.files import write_atomically
+from harness.records.files import plain, write_atomically
 from harness.records.run import Run
 from harness.show import terminal
+from harness.upkeep.gpu_steps import MAP, PARTS, QUARTER, STRETCH, Step, take
 from implementations import command_line as cli
-from implementations.places import ROOT
-from implementations.registry import Registry
 
-TESTED = "tests/implementations/gpu/test_gpu.py", "tests/implementations/test_contract.py"
-MAP, STRETCH = 4096 * 4096, 1 << 20
-LARGE = "gpu-batched,gpu-fused,gpu-fused[precision=float32]"
-MAPS = f"--solvers {LARGE} --dataset solar-mix --repeats 3 --max-seconds 60"
-STEPS = {
-    "gates": "--preset gpu",
-    "sizes": f"--solvers numba,{LARGE},gpu-l2 --dataset solar-mix --pixels 1000,10000,100000,1000000 --bins 34 "
-    "--max-seconds 10",
-    "map": f"{MAPS} --pixels {MAP} --bins 34",
-    "bins": f"{MAPS} --pixels {STRETCH} --bins 200",
-}
-"""What each run is asked to measure."""
+PART_S = 470.0
+"""What a part may take."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +39,8 @@ class Aim:
 
     run: str
     solver: str
+    pixels: int
+    bins: int
     figure: str
     """`median_s`: seconds, transfers included, at most `limit`; `kernel`: DEM/s of kernel time, at least `limit`."""
     limit: float
@@ -61,12 +53,17 @@ class Aim:
         """A value with its unit."""
         return terminal.seconds(value) if self.figure == "median_s" else f"{value / 1e6:.3g} million DEM/s (kernel)"
 
+    def name(self) -> str:
+        """In words."""
+        word = "at most" if self.figure == "median_s" else "at least"
+        return f"{self.solver}, {self.pixels:,} pixels x {self.bins} bins: {word} {self.text(self.limit)}"
+
 
 AIMS = (
-    Aim("map", "gpu-batched", "median_s", 12.0),
-    Aim("map", "gpu-fused", "median_s", 3.0),
-    Aim("map", "gpu-fused", "kernel", 20e6),
-    Aim("bins", "gpu-fused", "kernel", 1e6),
+    Aim("map", "gpu-fused", MAP, 34, "median_s", 3.0),
+    Aim("map", "gpu-fused", MAP, 34, "kernel", 20e6),
+    Aim("stretch", "gpu-fused", STRETCH, 200, "kernel", 1e6),
+    Aim("batched", "gpu-batched", QUARTER, 34, "median_s", 12.0 / 4),
 )
 
 
@@ -74,7 +71,7 @@ def measured(run: Run, aim: Aim) -> float | None:
     """The aim's figure from a run's records; None where its solver was not measured there."""
     for record in run.records():
         row = record["row"]
-        if row["solver"] != aim.solver or row["status"] != "ok":
+        if (row["solver"], row["pixels"], row["bins"]) != (aim.solver, aim.pixels, aim.bins) or row["status"] != "ok":
             continue
         if aim.figure == "median_s":
             return float(row["median_s"])
@@ -87,64 +84,66 @@ def measured(run: Run, aim: Aim) -> float | None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = cli.Parser("harness.upkeep.gpu_check", description=__doc__, epilog=cli.EXIT_CODES, allow_abbrev=False)
-    parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="folder of the runs (results)")
+    parser.add_argument("--part", choices=PARTS, default="correctness", help="of the check (correctness)")
+    parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="of what is found (results)")
     given = parser.parse(arguments)
-    facts = Registry().describe("gpu-batched")
-    if not facts["available"]:
-        parser.error(f"nothing to check: {facts['reason']}; expected a machine with an NVIDIA device and CuPy")
-    names = [str(device["name"]) for device in devices.facts()]
-    prefix = given.out / f"gpu-{slug(names[0] if names else 'unnamed')}"
-    taken = [folder for folder in (Path(f"{prefix}-{step}") for step in STEPS) if folder.exists()]
+    prefix = given.out.resolve() / f"gpu-{given.part}"
+    taken = [f"{prefix}{end}" for end in (".json", ".tar.gz") if Path(f"{prefix}{end}").exists()]
     if taken:
-        parser.error(f"{taken[0]} exists, and runs are never overwritten; expected a --out without it")
-    return check(prefix, terminal.console())
+        parser.error(f"{taken[0]} exists, and is never overwritten; expected a --out without it")
+    given.out.mkdir(parents=True, exist_ok=True)
+    return check(PARTS[given.part], prefix, terminal.console())
 
 
-def slug(name: str) -> str:
-    """A device's name in a folder's: "NVIDIA H100 80GB" -> "h100-80gb"."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower().removeprefix("nvidia ")).strip("-")
+def check(steps: Sequence[Step], prefix: Path, console: Console) -> int:
+    """Take the steps, one after the other, into files that begin with `prefix`."""
+    end, ended = time.monotonic() + PART_S, []
+    with tempfile.TemporaryDirectory() as scratch:
+        work = Path(scratch)
+        for step in steps:
+            ended.append(take(step, work, prefix.parent, end - time.monotonic()))
+            show(ended[-1], console)
+            aims = [aim for aim in AIMS if aim.run == step.name]
+            ended[-1]["aims"] = [judged(aim, work, console) for aim in aims]
+            write_atomically(Path(f"{prefix}.json"), json.dumps(plain({"steps": ended}), indent=1) + "\n")
+            keep(work, Path(f"{prefix}.tar.gz"))
+    console.print(f"what was found: {prefix}.json, {prefix}.tar.gz", soft_wrap=True)
+    return exit_code(ended)
 
 
-def check(prefix: Path, console: Console) -> int:
-    """The tests and all steps into folders that begin with `prefix`; the first exit code that is no success."""
-    codes = [gpu_tests(console)]
-    for step, asked in STEPS.items():
-        console.rule(f"{step}: {prefix}-{step}")
-        codes.append(sweep.main([*asked.split(), "--strict", "--out", f"{prefix}-{step}"]))
-        if codes[-1] == cli.INTERRUPTED:
-            break
-    show_aims(prefix, console)
-    return next((code for code in codes if code), cli.OK)
+def show(ended: dict[str, Any], console: Console) -> None:
+    """A line for a step; the last that it said where it failed."""
+    about = ended.get("reason") or f"{ended['seconds']:.0f} s"
+    console.print(f"{ended['ended']}: {ended['step']}, {about}", highlight=False, markup=False, soft_wrap=True)
+    if ended["ended"] not in ("ok", "not run"):
+        console.print("\n".join(f"    {line}" for line in ended["said"][-8:]), highlight=False, markup=False)
 
 
-def gpu_tests(console: Console) -> int:
-    """The tests that are marked `gpu`; the gates of the first run judge the same solvers where pytest is missing."""
-    if find_spec("pytest") is None or not (ROOT / TESTED[0]).is_file():
-        console.print("GPU-marked tests: not run, pytest or the tests are not here; the gates run judges parity")
-        return cli.OK
-    done = subprocess.run([sys.executable, "-m", "pytest", "-m", "gpu", *TESTED], cwd=ROOT, check=False)
-    return cli.OK if done.returncode == 0 else cli.CELL_FAILED
+def judged(aim: Aim, work: Path, console: Console) -> dict[str, Any]:
+    """What was measured beside an aim, printed as soon as it is known."""
+    folder = work / aim.run
+    value = measured(Run.open(folder), aim) if folder.is_dir() else None
+    verdict = "not measured" if value is None else "reached" if aim.reached(value) else "missed"
+    said = "" if value is None else f": {aim.text(value)}"
+    console.print(f"    {verdict}: {aim.name()}{said}", highlight=False, soft_wrap=True)
+    return {"aim": aim.name(), "limit": aim.limit, "measured": value, "verdict": verdict}
 
 
-def show_aims(prefix: Path, console: Console) -> None:
-    """Write and show what was aimed at, and what was measured."""
-    lines = ["solver,pixels,bins,figure,aim,measured,reached"]
-    view = Table("aim", "measured", "", title="Aims on one H200-class device", title_justify="left", box=None)
-    sizes = {"map": (MAP, 34), "bins": (STRETCH, 200)}
-    for aim in AIMS:
-        folder = Path(f"{prefix}-{aim.run}")
-        value = measured(Run.open(folder), aim) if folder.is_dir() else None
-        pixels, bins = sizes[aim.run]
-        word = "at most" if aim.figure == "median_s" else "at least"
-        verdict = "not measured" if value is None else "reached" if aim.reached(value) else "missed"
-        name = f"{aim.solver}, {pixels:,} pixels x {bins} bins: {word} {aim.text(aim.limit)}"
-        view.add_row(name, "–" if value is None else aim.text(value), verdict)
-        lines.append(f"{aim.solver},{pixels},{bins},{aim.figure},{aim.limit:g},{value or ''},{verdict}")
-    path = Path(f"{prefix}-aims.csv")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, "\n".join(lines) + "\n")
-    console.print(view)
-    console.print(f"aims: {path}", soft_wrap=True)
+def keep(work: Path, archive: Path) -> None:
+    """Everything that was measured so far as one file, complete whenever one looks."""
+    partial = archive.with_name(archive.name + ".part")
+    with tarfile.open(partial, "w:gz", compresslevel=3) as packed:
+        for path in sorted(work.iterdir()):
+            packed.add(path, arcname=f"gpu-{path.name}")
+    partial.replace(archive)
+
+
+def exit_code(ended: Sequence[dict[str, Any]]) -> int:
+    """A gate's, where one failed; that of failed steps where any did or none could be run."""
+    codes = {each.get("exit_code") for each in ended if each["ended"] != "not run"}
+    if cli.GATE_FAILED in codes:
+        return cli.BOTH_FAILED if codes - {cli.OK, cli.GATE_FAILED} else cli.GATE_FAILED
+    return cli.OK if codes == {cli.OK} else cli.CELL_FAILED
 
 
 if __name__ == "__main__":

@@ -15,9 +15,10 @@ Source: Hannah & Kontar (2012, 2013), through `implementations.maths`.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,6 +40,8 @@ class Setup(NamedTuple):
     dlogt: Any
     sampling: uncertainty.Sampling
     profile_pixels: int
+    spectrum: Callable[[Any, Any, Any], Any]
+    """Factorises; arguments as `Spectrum.of`, nmu apart."""
 
 
 class Outputs(NamedTuple):
@@ -54,20 +57,51 @@ class Outputs(NamedTuple):
 
 
 class Spectrum(NamedTuple):
-    """The factorised problem of each pixel of a chunk, and its regularisation grid with the misfit on it."""
+    """Each pixel's B = K L^-1 by its thin SVD, and its regularisation grid with the misfit on it.
+
+    Another factorisation may stand in its place: what is asked of one is `at`, `choose` and `middle`.
+    """
 
     u: Any
     s: Any
     projection: Any
     mu: Any
     misfit: Any
-    linv: Any
-    edn: Any
+
+    @classmethod
+    def of(cls, reduced: Any, dn: Any, edn: Any, nmu: int) -> "Spectrum":
+        """From C (P, F, r) of B = C Q^T for unit errors, or (1, F, r), and counts and errors (P, F)."""
+        u, s = factorise.thin_svd(reduced, edn)
+        projection, outside = discrepancy.project(u, dn / edn)
+        mu = discrepancy.grid(s, nmu)
+        return cls(u, s, projection, mu, discrepancy.misfit(mu, s, projection, outside))
 
     def at(self, pixels: Any) -> "Spectrum":
         """The spectra of some pixels, by their numbers."""
         take = array_namespace(pixels).take
         return Spectrum(*(take(array, pixels, axis=0) for array in self))
+
+    def choose(self, target: float) -> tuple[Any, Any]:
+        """The mu (P,) whose misfit is nearest to the target, and (B B^T + mu)^-1 d (P, F)."""
+        mu = discrepancy.morozov(self.mu, self.misfit, array_namespace(self.mu).full_like(self.mu[:, 0], target))
+        return mu, inverse.coefficient(self.u, self.s, self.projection, mu)
+
+    def middle(self, mu: Any) -> Any:
+        """(B B^T + mu)^-1 (P, F, F), on what B reaches."""
+        return inverse.middle(self.u, self.s, mu)
+
+
+class Factorised(NamedTuple):
+    """The factorised problem of each pixel of a chunk: a `Spectrum` or what stands in its place, and its scales."""
+
+    spectrum: Any
+    linv: Any
+    edn: Any
+
+    def at(self, pixels: Any) -> "Factorised":
+        """Those of some pixels, by their numbers."""
+        take = array_namespace(pixels).take
+        return Factorised(self.spectrum.at(pixels), *(take(a, pixels, axis=0) for a in (self.linv, self.edn)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,12 +169,16 @@ class Batched(Solver):
         return solution
 
 
-def setup_of(problem: Problem, xp: Any, profile: int) -> Setup:
-    """What all pixels of a problem share, as arrays of the library `xp`; `profile`: pixels with profiles at a time."""
+def setup_of(problem: Problem, xp: Any, profile: int, spectrum: Callable[[Any, Any, Any], Any] | None = None) -> Setup:
+    """What all pixels of a problem share, as arrays of the library `xp`; `profile`: pixels with profiles at a time.
+
+    `spectrum` factorises in place of the thin SVD.
+    """
     mask = problem.options.loci_mask(problem.sizes[1])
     channels = None if mask is None else xp.asarray(np.flatnonzero(mask))
     rmatrix, logt, dlogt = (xp.asarray(a) for a in (problem.rmatrix, problem.logt, problem.dlogt))
-    return Setup(problem.options, channels, rmatrix, dlogt, uncertainty.sampling(logt), profile)
+    by_svd = partial(Spectrum.of, nmu=problem.options.nmu)
+    return Setup(problem.options, channels, rmatrix, dlogt, uncertainty.sampling(logt), profile, spectrum or by_svd)
 
 
 def profile_pixels(problem: Problem, memory_mb: float) -> int:
@@ -159,9 +197,9 @@ def invert(dn: Any, edn: Any, norm: Any | None, setup: Setup) -> Outputs:
     options, rmatrix = setup.options, setup.rmatrix
     weight = constraint_weight(dn, edn, norm, setup)
     linv = constraint.inverse_diagonal(weight, setup.dlogt, options.l_emd)
-    spectrum = factorised(dn, edn, linv, rmatrix, options.nmu)
-    dem, mu, iterations = nonnegative(spectrum, setup)
-    k_dagger = inverse.k_dagger(spectrum.u, spectrum.s, mu, linv, rmatrix, edn)
+    of = factorised(dn, edn, linv, setup)
+    dem, mu, iterations = nonnegative(of, setup)
+    k_dagger = inverse.rows(of.spectrum.middle(mu), linv, rmatrix, edn)
     dn_reg = uncertainty.counts(dem, rmatrix)
     chisq = uncertainty.chisq(dn, edn, dn_reg)
     edem, elogt = uncertainty.edem(k_dagger), resolution(k_dagger, edn, setup)
@@ -191,32 +229,28 @@ def derived_weight(dn: Any, edn: Any, setup: Setup) -> Any:
         chosen = (array_namespace(dn).take(a, setup.channels, axis=1) for a in (dn, setup.rmatrix))
         return constraint.loci_weight(*chosen)
     linv = constraint.uniform_inverse_diagonal(setup.dlogt)
-    first = factorised(dn, edn, linv, setup.rmatrix, setup.options.nmu)
+    first = factorised(dn, edn, linv, setup)
     return constraint.solution_weight(solution_at(setup.options.reg_tweak, first, setup.rmatrix)[0])
 
 
-def factorised(dn: Any, edn: Any, linv: Any, rmatrix: Any, nmu: int) -> Spectrum:
-    """Thin SVD of K L^-1 and the misfit on the regularisation grid, for the diagonal of L^-1 (P, T) or (1, T)."""
-    u, s = factorise.thin_svd(factorise.reduced(rmatrix, linv), edn)
-    projection, outside = discrepancy.project(u, dn / edn)
-    mu = discrepancy.grid(s, nmu)
-    return Spectrum(u, s, projection, mu, discrepancy.misfit(mu, s, projection, outside), linv, edn)
+def factorised(dn: Any, edn: Any, linv: Any, setup: Setup) -> Factorised:
+    """K L^-1 factorised, for the diagonal of L^-1 (P, T) or (1, T)."""
+    return Factorised(setup.spectrum(factorise.reduced(setup.rmatrix, linv), dn, edn), linv, edn)
 
 
-def solution_at(target: float, of: Spectrum, rmatrix: Any) -> tuple[Any, Any]:
+def solution_at(target: float, of: Factorised, rmatrix: Any) -> tuple[Any, Any]:
     """DEM (P, T) and mu (P,) at a chi-squared target per channel."""
-    xp = array_namespace(of.mu)
-    mu = discrepancy.morozov(of.mu, of.misfit, xp.full_like(of.mu[:, 0], target * of.edn.shape[1]))
-    return inverse.solution(of.u, of.s, of.projection, mu, of.linv, rmatrix, of.edn), mu
+    mu, coefficient = of.spectrum.choose(target * of.edn.shape[1])
+    return inverse.dem(coefficient, of.linv, rmatrix, of.edn), mu
 
 
-def nonnegative(spectrum: Spectrum, setup: Setup) -> tuple[Any, Any, Any]:
+def nonnegative(of: Factorised, setup: Setup) -> tuple[Any, Any, Any]:
     """The positivity loop: DEM (P, T), mu (P,) and passes (P,). Only pixels still negative are solved again."""
-    xp, options = array_namespace(spectrum.mu), setup.options
+    xp, options = array_namespace(of.linv), setup.options
     target = options.reg_tweak
-    dem, mu = solution_at(target, spectrum, setup.rmatrix)
+    dem, mu = solution_at(target, of, setup.rmatrix)
     passes = xp.ones(dem.shape[0], dtype=xp.int32)
-    left, part, latest = xp.arange(dem.shape[0]), spectrum, dem
+    left, part, latest = xp.arange(dem.shape[0]), of, dem
     for number in range(2, options.max_iter + 1):
         negative = xp.nonzero(xp.any(latest < 0, axis=1))[0]  # how many: all that a pass makes the host wait for
         if negative.shape[0] == 0:

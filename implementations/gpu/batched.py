@@ -1,12 +1,13 @@
 """`batched` on the device: the same steps on the same stacked arrays, a chunk as large as the device's memory bears.
 
-What makes it fast: thousands of times the pixels at once, so that each step is one launch over a full device; a
-positivity pass makes the host wait once, for the number of pixels that are still negative, and goes on with those
-alone; transfers run beside the computation (`gpu.pipeline`).
+What makes it fast: thousands of times the pixels at once, so that each step is one launch over a full device; the
+factorisation of a pixel is one thread's, in registers, without an SVD (`factorise.cu`); a positivity pass has the host
+wait once, for the number of pixels that are still negative, and goes on with those alone; transfers run beside the
+computation (`gpu.pipeline`).
 
 Wins: not yet measured. Aim: a 4096 x 4096 map of six channels at 34 bins with all five outputs in under 12 s on one
 H200-class device, transfers included.
-Cost per pixel: that of `batched`. In launches: some 250 a chunk, some 40 more a positivity pass. Where the time goes is
+Cost per pixel: that of `batched`. In launches: some 200 a chunk, some 20 more a positivity pass. Where the time goes is
 not yet measured: every intermediate array passes through the device's memory, which is expected to bound it.
 Memory: on the device, `profile_mb` and per pixel of a chunk two slots and the stacked arrays; on the host, pinned, two
 slots. A map larger than the device is streamed through it.
@@ -16,19 +17,22 @@ dem, edem 1e15 cm-5 K-1; logt log10 K; elogt dex.
 Source: Hannah & Kontar (2012, 2013), through `implementations.cpu.batched`, whose functions these are.
 """
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from implementations.contract import Problem
 from implementations.cpu.batched import invert, pixel_bytes, profile_pixels, setup_of
+from implementations.gpu import device as gpu_device
 from implementations.gpu.pipeline import Arrays, Job
 from implementations.gpu.streamed import Streamed, inversion
+from implementations.maths.namespace import array_namespace
 
-MOST_PIXELS = 1 << 18
-"""Of a chunk: cuSOLVER counts the numbers of its workspace for all matrices of a call in 32 bits (see SVD_BYTES), and a
-call that would need more fails. So many pixels fill a device all the same."""
-SVD_BYTES = 8 * 2048
-"""What its Jacobi SVD is taken to need for a small matrix. Its eigenvalue solver, written alike, takes 1049 numbers
-(github.com/cupy/cupy/issues/7261), and an SVD has two sets of vectors; not yet measured."""
+SOURCES = tuple(Path(__file__).with_name(f"{name}.cu") for name in ("factorise", "batched"))
+THREADS = 128
+"""Of a block."""
 
 
 class GpuBatched(Streamed):
@@ -52,12 +56,72 @@ class GpuBatched(Streamed):
         profile = min(profile_pixels(problem, self.profile_mb), max(1, problem.sizes[0]))
         return inversion(
             problem,
-            share=lambda xp: setup_of(problem, xp, profile),
+            share=lambda xp: setup_of(problem, xp, profile, Factorisation(xp, problem)),
             compute=compute,
-            work_bytes=pixel_bytes(problem) + SVD_BYTES,
+            work_bytes=pixel_bytes(problem) + 16 * state_size(problem),
             fixed_bytes=8 * profile * problem.sizes[2] ** 2,
-            most_pixels=MOST_PIXELS,
         )
+
+
+def state_size(problem: Problem) -> int:
+    """Numbers of a factorised pixel: `Bidiagonal` in factorise.cu, which is refused where it differs."""
+    _, channels, bins = problem.sizes
+    return (channels + 4) * min(channels, bins) + 3
+
+
+def definitions(problem: Problem) -> dict[str, object]:
+    """What the sources leave to the host."""
+    _, channels, bins = problem.sizes
+    return {"CHANNELS": channels, "RANK": min(channels, bins), "STATE": state_size(problem)}
+
+
+class Factorisation:
+    """Stands in the place of `cpu.batched.Spectrum.of`: the bidiagonal form, a pixel a thread."""
+
+    def __init__(self, xp: Any, problem: Problem):
+        self.xp, self.channels, self.state_size = xp, problem.sizes[1], state_size(problem)
+        self.points = np.int32(problem.options.nmu)
+        module = gpu_device.compiled(xp, SOURCES, definitions(problem))
+        self.factorised, self.chosen, self.inverted = map(module.get_function, ("factorised", "chosen", "inverted"))
+
+    def __call__(self, reduced: Any, dn: Any, edn: Any) -> "Factors":
+        """Arguments as `cpu.batched.Spectrum.of`."""
+        state = self.xp.empty((dn.shape[0], self.state_size), dtype=dn.dtype)
+        reduced = self.xp.ascontiguousarray(reduced)
+        shared = np.int32(reduced.shape[0] == 1)
+        self.launch(self.factorised, dn.shape[0], self.points, shared, reduced, dn, edn, state)
+        return Factors(self, state)
+
+    def launch(self, function: Any, pixels: int, *arguments: Any) -> None:
+        """A thread for each pixel, on the current stream."""
+        if pixels:
+            function((-(-pixels // THREADS),), (THREADS,), (np.int64(pixels), *arguments))
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Factorised pixels, as `cpu.batched.Spectrum` has them by an SVD."""
+
+    by: Factorisation
+    state: Any
+
+    def at(self, pixels: Any) -> "Factors":
+        """Some pixels, by their numbers."""
+        return Factors(self.by, array_namespace(pixels).take(self.state, pixels, axis=0))
+
+    def choose(self, target: float) -> tuple[Any, Any]:
+        """As `Spectrum.choose`."""
+        xp, pixels, channels = self.by.xp, self.state.shape[0], self.by.channels
+        mu, coefficient = (xp.empty(shape, dtype=self.state.dtype) for shape in ((pixels,), (pixels, channels)))
+        self.by.launch(self.by.chosen, pixels, self.by.points, self.state, np.float64(target), mu, coefficient)
+        return mu, coefficient
+
+    def middle(self, mu: Any) -> Any:
+        """As `Spectrum.middle`."""
+        pixels, channels = self.state.shape[0], self.by.channels
+        inverse = self.by.xp.empty((pixels, channels, channels), dtype=self.state.dtype)
+        self.by.launch(self.by.inverted, pixels, self.state, mu, inverse)
+        return inverse
 
 
 def compute(shared: Any, inputs: Arrays, outputs: Arrays, stream: Any) -> None:

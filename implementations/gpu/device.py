@@ -7,10 +7,11 @@ keeps a record and puts every operation off for as long as the order allows.
 
 import ctypes
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from importlib.util import find_spec
+from pathlib import Path
 from threading import Lock
 from types import ModuleType
 from typing import Any, Protocol
@@ -148,6 +149,24 @@ class Cupy:
 def runtime() -> Runtime:
     """The devices that strategies compute on."""
     return Cupy()
+
+
+STANDARD = "-std=c++17"
+
+
+def source(paths: Sequence[Path]) -> str:
+    """CUDA sources one after the other as one text, whose messages name the files."""
+    return "\n".join(f'#line 1 "{path.name}"\n{path.read_text(encoding="utf-8")}' for path in paths)
+
+
+def options(definitions: Mapping[str, object]) -> tuple[str, ...]:
+    """What the compiler is given besides."""
+    return (STANDARD, *(f"-D{name}={value}" for name, value in definitions.items()))
+
+
+def compiled(xp: Any, paths: Sequence[Path], definitions: Mapping[str, object]) -> Any:
+    """CUDA sources compiled for the current device of CuPy, `xp`; a module whose kernels go by their names."""
+    return xp.RawModule(code=source(paths), options=options(definitions))
 
 
 def to_host(array: Any) -> NDArray[Any]:

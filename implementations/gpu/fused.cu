@@ -1,21 +1,24 @@
-// The whole inversion of a pixel by one warp: CUDA C++, compiled for one problem's sizes.
+// The whole inversion of a group of pixels by one warp: CUDA C++, compiled for one problem's sizes.
 //
-// A lane owns every 32nd temperature bin; the small matrices of a pixel stand in shared memory. Defined by the host:
-// CHANNELS (F), BINS (T), POINTS of the regularisation grid (nmu), SELF_NORMALISED and L_EMD (0 or 1), and REAL, the type
-// that the profiles of the temperature resolution are computed in. Tables are as `gpu.fused.stage` makes them: response
-// (F, T); loci (F, T), 1 / response, infinite for channels not chosen; uniform (F, R), R^T of the response under the
-// uniform constraint; width (T), dlogt; scale (T), 1 / dlogt or 1; left, share (SAMPLES), the bin below each sample of
-// a profile and how far past it; position (SAMPLES), half its logt. Steps and names are those of `implementations.maths`.
+// What goes along the bins is done by the warp's lanes together, pixel after pixel, a lane owning every 32nd temperature
+// bin; what is small, the factorisation and the positivity loop, by a lane for each pixel (`factorise.cu`, which stands
+// before this text). Defined by the host beside that file's: BINS (T); POINTS of the grid (nmu); SELF_NORMALISED and
+// L_EMD (0 or 1); REAL, the type that the profiles of the temperature resolution are computed in; GROUP, the most pixels
+// of a warp; and WORK_BYTES, what it takes in shared memory. Tables are as `gpu.fused.stage` makes them: response (F, T);
+// loci (F, T), 1 / response, infinite for channels not chosen; uniform (F, R), R^T of the response under the uniform
+// constraint; width (T), dlogt; scale (T), 1 / dlogt or 1; left, share (SAMPLES), the bin below each sample of a profile
+// and how far past it; position (SAMPLES), half its logt. Steps and names are those of `implementations.maths`.
 
-#ifndef INFINITY  // compiled at run time there is no math.h
-#define INFINITY __longlong_as_double(0x7ff0000000000000LL)
-#endif
 #define LANES 32
 #define ALL 0xffffffffu
-#define RANK (CHANNELS < BINS ? CHANNELS : BINS)
 #define SAMPLES 51
 #define OWN ((BINS + LANES - 1) / LANES)
 #define TOGETHER (OWN < 4 ? OWN : 4)  // profiles that a lane computes at a time: more would not fit its registers
+#define TRIANGLE (CHANNELS * (CHANNELS + 1) / 2)
+#define PACKED (RANK * CHANNELS > TRIANGLE && RANK < CHANNELS ? RANK * CHANNELS : TRIANGLE)
+#ifndef SHARED
+#define SHARED(type) type
+#endif
 
 enum Status : signed char { OK = 0, HIT_MAX_ITER = 1, INVALID = 2 };
 
@@ -24,16 +27,17 @@ struct Tables {
     const int *left;
 };
 
-struct Work {  // of one warp, in shared memory
-    double factor[RANK][CHANNELS];  // columns of R^T, later U
-    double energy[RANK], projection[RANK], filtered[RANK];
-    double inverse_error[CHANNELS], whitened[CHANNELS], coefficient[CHANNELS];
-    double middle[CHANNELS][CHANNELS];
-    double misfit[POINTS];
-    double line[BINS];
-    REAL rows[BINS][CHANNELS];  // K-dagger over the errors
-    REAL samples[SAMPLES][CHANNELS];
+struct alignas(16) Work {  // of one warp, in shared memory
+    alignas(16) SHARED(REAL) rows[BINS][CHANNELS];  // K-dagger over the errors
+    alignas(16) SHARED(REAL) samples[SAMPLES][CHANNELS];
+    alignas(16) SHARED(double) packed[PACKED][GROUP];  // R^T of each pixel for unit errors, then (B B^T + mu)^-1
+    SHARED(double) inverse_error[CHANNELS][GROUP], coefficient[CHANNELS][GROUP];
+    SHARED(double) line[BINS];
 };
+static_assert(sizeof(SHARED(double)) != sizeof(double) || sizeof(Work) == WORK_BYTES, "the host takes other bytes");
+
+// Where an element of a pixel's triangle, or of its symmetric matrix, stands.
+__device__ __forceinline__ int place(int f, int k) { return f < k ? k * (k + 1) / 2 + f : f * (f + 1) / 2 + k; }
 
 __device__ __forceinline__ double total(double x) {
     for (int far = LANES / 2; far; far /= 2) x += __shfl_xor_sync(ALL, x, far);
@@ -97,190 +101,100 @@ __device__ void solution_weight(int lane, double *weight) {
 
 // --- factorise ----------------------------------------------------------------------------------------------------
 
-// factor = R^T, of B^T = Q R, by modified Gram-Schmidt over the rows of B = K L^-1.
-__device__ void triangle(Work &w, const Tables &of, int lane, const double *weight) {
+// R^T of B^T = Q R for unit errors, by modified Gram-Schmidt over the rows of B = K L^-1.
+__device__ void triangle(Work &w, const Tables &of, int lane, int p, const double *weight) {
     double b[CHANNELS][OWN];
     for (int o = 0, t = lane; o < OWN; o++, t += LANES) {
         const double root = sqrt(weight[o]);
 #pragma unroll
         for (int f = 0; f < CHANNELS; f++) b[f][o] = t < BINS ? of.response[f * BINS + t] * root : 0.0;
     }
-    if (RANK < CHANNELS) {  // B is the smaller matrix
+    if constexpr (RANK < CHANNELS) {  // B is the smaller matrix
         for (int o = 0, t = lane; o < OWN; o++, t += LANES)
             for (int f = 0; f < CHANNELS; f++)
-                if (t < RANK) w.factor[t][f] = b[f][o] * w.inverse_error[f];
-        __syncwarp();
-        return;
-    }
+                if (t < RANK) w.packed[f * RANK + t][p] = b[f][o];
+    } else {
 #pragma unroll
-    for (int k = 0; k < RANK; k++) {
-        double along[CHANNELS];
+        for (int k = 0; k < CHANNELS; k++) {
+            double along[CHANNELS] = {};
 #pragma unroll
-        for (int f = k; f < CHANNELS; f++) {
-            double sum = 0.0;
-            for (int o = 0; o < OWN; o++) sum += b[k][o] * b[f][o];
-            along[f] = total(sum);
-        }
-        const double unit = along[k] > 0.0 ? 1.0 / sqrt(along[k]) : 0.0;
-#pragma unroll
-        for (int f = 0; f < CHANNELS; f++)
-            if (lane == 0) w.factor[k][f] = f < k ? 0.0 : along[f] * unit * w.inverse_error[f];
-#pragma unroll
-        for (int f = k + 1; f < CHANNELS; f++)
-            for (int o = 0; o < OWN; o++) b[f][o] -= along[f] * unit * unit * b[k][o];
-    }
-    __syncwarp();
-}
-
-// Make two columns orthogonal; whether others feel it at first order.
-__device__ bool rotate(double *p, double *q) {
-    double alpha = 0.0, beta = 0.0, gamma = 0.0;
-    for (int f = 0; f < CHANNELS; f++) alpha += p[f] * p[f], beta += q[f] * q[f], gamma += p[f] * q[f];
-    const double scale = alpha * beta, cosine2 = gamma * gamma;
-    if (!(cosine2 > 1e-30 * scale)) return false;
-    const double delta = beta - alpha, twice = 2.0 * gamma;
-    const double t = (delta < 0.0 ? -twice : twice) / (fabs(delta) + sqrt(delta * delta + twice * twice));
-    const double c = 1.0 / sqrt(1.0 + t * t), s = c * t;
-    for (int f = 0; f < CHANNELS; f++) {
-        const double x = p[f], y = q[f];
-        p[f] = c * x - s * y;
-        q[f] = s * x + c * y;
-    }
-    return cosine2 > 1e-14 * scale || t * t > 1e-14;
-}
-
-// One-sided Jacobi: pairs of a round share no column, so that each has a lane of its own.
-__device__ void orthogonalise(Work &w, int lane) {
-    const int seats = RANK + RANK % 2;
-    for (int sweep = 0; sweep < 30; sweep++) {
-        bool unsettled = false;
-        for (int round = 0; round < seats - 1; round++) {
-            if (lane < seats / 2) {
-                const int a = lane ? (round + lane) % (seats - 1) : seats - 1;
-                const int b = lane ? (round + seats - 1 - lane) % (seats - 1) : round;
-                if (a < RANK && b < RANK) unsettled |= rotate(w.factor[min(a, b)], w.factor[max(a, b)]);
+            for (int f = k; f < CHANNELS; f++) {
+                double sum = 0.0;
+                for (int o = 0; o < OWN; o++) sum += b[k][o] * b[f][o];
+                along[f] = total(sum);
             }
-            __syncwarp();
+            const double unit = along[k] > 0.0 ? 1.0 / sqrt(along[k]) : 0.0;
+#pragma unroll
+            for (int f = k; f < CHANNELS; f++)
+                if (lane == 0) w.packed[place(f, k)][p] = along[f] * unit;
+#pragma unroll
+            for (int f = k + 1; f < CHANNELS; f++)
+                for (int o = 0; o < OWN; o++) b[f][o] -= along[f] * unit * unit * b[k][o];
         }
-        if (!__any_sync(ALL, unsettled)) break;
     }
 }
 
-// factor = R^T becomes U; energy = s^2, projection = U^T d. Returns |d - U U^T d|^2.
-__device__ double thin_svd(Work &w, int lane) {
-    orthogonalise(w, lane);
-    for (int k = lane; k < RANK; k += LANES) {
-        double length2 = 0.0, along = 0.0;
-        for (int f = 0; f < CHANNELS; f++) length2 += w.factor[k][f] * w.factor[k][f];
-        const double unit = length2 > 0.0 ? 1.0 / sqrt(length2) : 0.0;
-        for (int f = 0; f < CHANNELS; f++) along += (w.factor[k][f] *= unit) * w.whitened[f];
-        w.energy[k] = length2;
-        w.projection[k] = along;
+// A pixel's own lane: from R^T for unit errors, which `element` gives.
+template <typename Element>
+__device__ __forceinline__ void factorised(const Work &w, int lane, const double *dn, Bidiagonal &own, Element element) {
+    double d[CHANNELS];
+UNROLLED
+    for (int f = 0; f < CHANNELS; f++) {
+        const double e = w.inverse_error[f][lane];
+        d[f] = dn[f] * e;
+UNROLLED
+        for (int k = 0; k < RANK; k++) own.basis[f][k] = RANK < CHANNELS || k <= f ? element(f, k) * e : 0.0;
     }
-    __syncwarp();
-    double rest2 = 0.0;
-    for (int f = lane; f < CHANNELS; f += LANES) {
-        double rest = w.whitened[f];
-        for (int k = 0; k < RANK; k++) rest -= w.factor[k][f] * w.projection[k];
-        rest2 += rest * rest;
-    }
-    return total(rest2);
-}
-
-// --- discrepancy --------------------------------------------------------------------------------------------------
-
-struct Grid {
-    double first, step;
-    __device__ double mu(int point) const { return first * exp(point * step); }
-};
-
-// The grid from 1e-4 of the least s^2 to the greatest s, and the misfit on it in w.misfit.
-__device__ Grid grid(Work &w, int lane, double unfitted) {
-    double low = INFINITY, high = 0.0;
-    for (int k = 0; k < RANK; k++)
-        if (w.energy[k] > 0.0) low = fmin(low, w.energy[k]), high = fmax(high, w.energy[k]);
-    const Grid g = {low * 1e-4, log(sqrt(high) / (low * 1e-4)) / (POINTS - 1)};
-    for (int point = lane; point < POINTS; point += LANES) {
-        const double mu = g.mu(point);
-        double misfit = unfitted;
-        for (int k = 0; k < RANK; k++) {
-            const double left = mu / (w.energy[k] + mu) * w.projection[k];
-            misfit += left * left;
-        }
-        w.misfit[point] = misfit;
-    }
-    __syncwarp();
-    return g;
-}
-
-// The point whose misfit is nearest to the target, the first of equals.
-__device__ int morozov(const Work &w, int lane, double target) {
-    double best = INFINITY;
-    int at = POINTS;
-    for (int point = lane; point < POINTS; point += LANES) {
-        const double distance = fabs(w.misfit[point] - target);
-        if (distance < best) best = distance, at = point;
-    }
-    for (int far = LANES / 2; far; far /= 2) {
-        const double other = __shfl_xor_sync(ALL, best, far);
-        const int there = __shfl_xor_sync(ALL, at, far);
-        if (other < best || (other == best && there < at)) best = other, at = there;
-    }
-    return at;
+    factorise(own, d, POINTS);
 }
 
 // --- inverse ------------------------------------------------------------------------------------------------------
 
-// dem = W K^T U diag(1 / (s^2 + mu)) U^T d; whether some bin is negative.
-__device__ bool solution(Work &w, const Tables &of, int lane, double mu, const double *weight, double *dem) {
-    for (int k = lane; k < RANK; k += LANES) w.filtered[k] = w.projection[k] / (w.energy[k] + mu);
-    __syncwarp();
-    for (int f = lane; f < CHANNELS; f += LANES) {
-        double sum = 0.0;
-        for (int k = 0; k < RANK; k++) sum += w.factor[k][f] * w.filtered[k];
-        w.coefficient[f] = sum * w.inverse_error[f];
-    }
-    __syncwarp();
+// The coefficients of the responses in the solution at mu, the weight apart; whether they make some bin negative.
+__device__ bool solution(const Work &w, const Tables &of, int lane, const Bidiagonal &own, double mu, double *c) {
+    coefficient(own, mu, c);
+UNROLLED
+    for (int f = 0; f < CHANNELS; f++) c[f] *= w.inverse_error[f][lane];
     bool negative = false;
+    for (int t = 0; t < BINS && !negative; t++) {
+        double sum = 0.0;
+UNROLLED
+        for (int f = 0; f < CHANNELS; f++) sum += of.response[f * BINS + t] * c[f];
+        negative = sum < 0.0;
+    }
+    return negative;
+}
+
+// dem = W K^T c of a pixel, for a weight that may be no lane's own.
+__device__ void dem_of(const Work &w, const Tables &of, int lane, int p, const double *weight, double *dem) {
     for (int o = 0, t = lane; o < OWN; o++, t += LANES) {
         double sum = 0.0;
         for (int f = 0; f < CHANNELS; f++)
-            if (t < BINS) sum += of.response[f * BINS + t] * w.coefficient[f];
+            if (t < BINS) sum += of.response[f * BINS + t] * w.coefficient[f][p];
         dem[o] = sum * weight[o];
-        negative |= dem[o] < 0.0;
     }
-    return __any_sync(ALL, negative);
 }
 
 // --- uncertainty --------------------------------------------------------------------------------------------------
 
 // edem, and the rows of K-dagger over the errors.
-__device__ void edem_and_rows(Work &w, const Tables &of, int lane, double mu, const double *weight, double *edem) {
-    for (int k = lane; k < RANK; k += LANES) w.filtered[k] = 1.0 / (w.energy[k] + mu);
-    __syncwarp();
-    for (int n = lane; n < CHANNELS * CHANNELS; n += LANES) {
-        const int g = n / CHANNELS, f = n % CHANNELS;
-        double sum = 0.0;
-        for (int k = 0; k < RANK; k++) sum += w.factor[k][g] * w.factor[k][f] * w.filtered[k];
-        w.middle[g][f] = sum * w.inverse_error[g];
-    }
-    __syncwarp();
+__device__ void edem_and_rows(Work &w, const Tables &of, int lane, int p, const double *weight, double *edem) {
     for (int o = 0, t = lane; o < OWN; o++, t += LANES) {
         double variance = 0.0;
         for (int f = 0; f < CHANNELS; f++) {
             double sum = 0.0;
             for (int g = 0; g < CHANNELS; g++)
-                if (t < BINS) sum += of.response[g * BINS + t] * w.middle[g][f];
+                if (t < BINS) sum += of.response[g * BINS + t] * w.inverse_error[g][p] * w.packed[place(g, f)][p];
             sum *= weight[o];
             variance += sum * sum;
-            if (t < BINS) w.rows[t][f] = sum * w.inverse_error[f];
+            if (t < BINS) w.rows[t][f] = sum * w.inverse_error[f][p];
         }
         edem[o] = sqrt(variance);
     }
     __syncwarp();
 }
 
-__device__ __forceinline__ REAL profile(const REAL *row, const REAL *response) {
+__device__ __forceinline__ REAL profile(const SHARED(REAL) *row, const REAL *response) {
     REAL sum = 0;
 #pragma unroll
     for (int f = 0; f < CHANNELS; f++) sum += row[f] * response[f];
@@ -325,96 +239,155 @@ __device__ void elogt_of(Work &w, const Tables &of, int lane, double *elogt) {
                 elogt[first + o] = highest[o] < 0 ? of.dlogt[t] : of.position[highest[o]] - of.position[lowest[o]];
         }
     }
+    __syncwarp();
 }
 
-// --- a pixel ------------------------------------------------------------------------------------------------------
+// --- a group of pixels --------------------------------------------------------------------------------------------
 
 __device__ void put(double *row, int lane, const double *own) {
     for (int o = 0, t = lane; o < OWN; o++, t += LANES)
         if (t < BINS) row[t] = own[o];
 }
 
-// dn, edn (P, F); norm (P, T), null without user weights; outputs as `Solution`; tables as `Tables`.
-extern "C" __global__ void invert(
-    long long pixels, const double *dn, const double *edn, const double *norm, double *dem, double *edem, double *elogt,
-    double *chisq, double *dn_reg, int *iterations, signed char *status, const double *response, const double *loci,
-    const double *uniform, const double *width, const double *scale, const double *dlogt, const double *share,
-    const double *position, const int *left, double reg_tweak, double rgt_fact, int max_iter) {
-    extern __shared__ double memory[];
-    const Tables of = {response, loci, uniform, width, scale, dlogt, share, position, left};
-    const int lane = threadIdx.x % LANES;
-    const long long pixel = (long long)blockIdx.x * (blockDim.x / LANES) + threadIdx.x / LANES;
-    if (pixel >= pixels) return;
-    Work &w = reinterpret_cast<Work *>(memory)[threadIdx.x / LANES];
-    dn += pixel * CHANNELS, edn += pixel * CHANNELS, dn_reg += pixel * CHANNELS;
-    dem += pixel * BINS, edem += pixel * BINS, elogt += pixel * BINS;
+struct Pixels {  // of one warp
+    const double *dn, *edn, *norm;
+    double *dem, *edem, *elogt, *chisq, *dn_reg;
+    int *iterations;
+    signed char *status;
+};
 
-    double weight[OWN], row[OWN];
-    bool valid = true;
-    for (int f = 0; f < CHANNELS; f++) valid &= dn[f] > 0.0 && dn[f] < INFINITY && edn[f] > 0.0 && edn[f] < INFINITY;
-    if (!valid) {
-        for (int o = 0; o < OWN; o++) row[o] = 0.0;
-        put(dem, lane, row), put(edem, lane, row), put(elogt, lane, row);
-        for (int f = lane; f < CHANNELS; f += LANES) dn_reg[f] = 0.0;
-        if (lane == 0) chisq[pixel] = 0.0, iterations[pixel] = 0, status[pixel] = INVALID;
-        return;
-    }
-    for (int f = lane; f < CHANNELS; f += LANES) {
-        w.inverse_error[f] = 1.0 / edn[f];
-        w.whitened[f] = dn[f] / edn[f];
-    }
-    __syncwarp();
+struct Options {
+    double reg_tweak, rgt_fact;
+    int max_iter;
+};
 
-    if (!norm || !given_weight(norm + pixel * BINS, of, lane, weight)) {
-        if (SELF_NORMALISED) {
-            for (int n = lane; n < RANK * CHANNELS; n += LANES)
-                w.factor[n % RANK][n / RANK] = of.uniform[n] * w.inverse_error[n / RANK];
-            __syncwarp();
-            const Grid g = grid(w, lane, thin_svd(w, lane));
-            for (int o = 0, t = lane; o < OWN; o++, t += LANES) row[o] = t < BINS ? of.width[t] : 0.0;
-            solution(w, of, lane, g.mu(morozov(w, lane, CHANNELS * reg_tweak)), row, weight);
-            solution_weight(lane, weight);
-        } else {
-            loci_weight(dn, of, lane, weight);
-        }
-        smoothed(w, of, lane, weight);
+// Whether the lane's own pixel can be inverted; its errors.
+__device__ bool opened(Work &w, const Pixels &all, int lane, int count) {
+    bool valid = lane < count;
+    for (int f = 0; f < CHANNELS && lane < count; f++) {
+        const double dn = all.dn[lane * CHANNELS + f], edn = all.edn[lane * CHANNELS + f];
+        valid &= dn > 0.0 && dn < INFINITY && edn > 0.0 && edn < INFINITY;
+        w.inverse_error[f][lane] = 1.0 / edn;
     }
-    triangle(w, of, lane, weight);
-    const Grid g = grid(w, lane, thin_svd(w, lane));
+    return valid;
+}
 
-    double target = CHANNELS * reg_tweak, mu = 0.0;
+// Coefficients of the first solution, under the uniform constraint, for self-normalised weights.
+__device__ void first_solution(Work &w, const Tables &of, const Pixels &all, int lane, double target) {
+    Bidiagonal own;
+    double c[CHANNELS];
+    factorised(w, lane, all.dn + lane * CHANNELS, own, [&](int f, int k) { return of.uniform[f * RANK + k]; });
+    coefficient(own, morozov(own, target, POINTS), c);
+UNROLLED
+    for (int f = 0; f < CHANNELS; f++) w.coefficient[f][lane] = c[f] * w.inverse_error[f][lane];
+}
+
+// The weight of a pixel, L^-2, in each lane that of its bins.
+__device__ void weighted(Work &w, const Tables &of, const Pixels &all, int lane, int p, double *weight) {
+    if (all.norm && given_weight(all.norm + p * BINS, of, lane, weight)) return;
+    if constexpr (SELF_NORMALISED) {
+        double width[OWN];
+        for (int o = 0, t = lane; o < OWN; o++, t += LANES) width[o] = t < BINS ? of.width[t] : 0.0;
+        dem_of(w, of, lane, p, width, weight);
+        solution_weight(lane, weight);
+    } else {
+        loci_weight(all.dn + p * CHANNELS, of, lane, weight);
+    }
+    smoothed(w, of, lane, weight);
+}
+
+// The positivity loop of the lane's own pixel: its coefficients, and (B B^T + mu)^-1 in place of its triangle.
+__device__ void solved(Work &w, const Tables &of, const Pixels &all, int lane, const Options &options) {
+    Bidiagonal own;
+    double c[CHANNELS], target = CHANNELS * options.reg_tweak, mu = 0.0;
     bool negative = true;
     int solves = 0;
-    while (negative && solves < max_iter) {
-        mu = g.mu(morozov(w, lane, target));
-        negative = solution(w, of, lane, mu, weight, row);
-        target *= rgt_fact;
+    factorised(w, lane, all.dn + lane * CHANNELS, own, [&](int f, int k) {
+        return (double)w.packed[RANK < CHANNELS ? f * RANK + k : place(f, k)][lane];
+    });
+    while (negative && solves < options.max_iter) {
+        mu = morozov(own, target, POINTS);
+        negative = solution(w, of, lane, own, mu, c);
+        target *= options.rgt_fact;
         solves++;
     }
-    put(dem, lane, row);
+    all.iterations[lane] = solves;
+    all.status[lane] = negative ? HIT_MAX_ITER : OK;
+    halved(own, mu);
+UNROLLED
+    for (int f = 0; f < CHANNELS; f++) {
+        w.coefficient[f][lane] = c[f];
+UNROLLED
+        for (int g = 0; g <= f; g++) w.packed[place(f, g)][lane] = middle(own, f, g);
+    }
+}
 
-    double residual = 0.0;
+// All outputs of a pixel but its status, from its weight, which stands in `dem`.
+__device__ void finished(Work &w, const Tables &of, const Pixels &all, int lane, int p) {
+    double weight[OWN], row[OWN], residual2 = 0.0;
+    for (int o = 0, t = lane; o < OWN; o++, t += LANES) weight[o] = t < BINS ? all.dem[p * BINS + t] : 0.0;
+    dem_of(w, of, lane, p, weight, row);
+    put(all.dem + p * BINS, lane, row);
     for (int f = 0; f < CHANNELS; f++) {
         double counts = 0.0;
         for (int o = 0, t = lane; o < OWN; o++, t += LANES)
             if (t < BINS) counts += of.response[f * BINS + t] * row[o];
         counts = total(counts);
-        const double off = (dn[f] - counts) * w.inverse_error[f];
-        residual += off * off;
-        if (lane == 0) dn_reg[f] = counts;
+        const double off = (all.dn[p * CHANNELS + f] - counts) * w.inverse_error[f][p];
+        residual2 += off * off;
+        if (lane == 0) all.dn_reg[p * CHANNELS + f] = counts;
     }
-    if (lane == 0) {
-        chisq[pixel] = residual / CHANNELS;
-        iterations[pixel] = solves;
-        status[pixel] = negative ? HIT_MAX_ITER : OK;
-    }
-    edem_and_rows(w, of, lane, mu, weight, row);
-    put(edem, lane, row);
+    if (lane == 0) all.chisq[p] = residual2 / CHANNELS;
+    edem_and_rows(w, of, lane, p, weight, row);
+    put(all.edem + p * BINS, lane, row);
     elogt_of(w, of, lane, row);
-    put(elogt, lane, row);
+    put(all.elogt + p * BINS, lane, row);
 }
 
-// How much shared memory a warp takes, for the host to read: only the compiler knows the padding.
-extern "C" {
-__constant__ int work_bytes = sizeof(Work);
+__device__ void refused(const Pixels &all, int lane, int p) {
+    double nothing[OWN];
+    for (int o = 0; o < OWN; o++) nothing[o] = 0.0;
+    put(all.dem + p * BINS, lane, nothing), put(all.edem + p * BINS, lane, nothing);
+    put(all.elogt + p * BINS, lane, nothing);
+    for (int f = lane; f < CHANNELS; f += LANES) all.dn_reg[p * CHANNELS + f] = 0.0;
+    if (lane == 0) all.chisq[p] = 0.0, all.iterations[p] = 0, all.status[p] = INVALID;
+}
+
+// dn, edn (P, F); norm (P, T), null without user weights; outputs as `Solution`; tables as `Tables`. A warp takes `group`
+// pixels, at most GROUP.
+extern "C" __global__ void invert(
+    long long pixels, int group, const double *dn, const double *edn, const double *norm, double *dem, double *edem,
+    double *elogt, double *chisq, double *dn_reg, int *iterations, signed char *status, const double *response,
+    const double *loci, const double *uniform, const double *width, const double *scale, const double *dlogt,
+    const double *share, const double *position, const int *left, double reg_tweak, double rgt_fact, int max_iter) {
+    extern __shared__ double memory[];
+    const Tables of = {response, loci, uniform, width, scale, dlogt, share, position, left};
+    const Options options = {reg_tweak, rgt_fact, max_iter};
+    const int lane = threadIdx.x % LANES;
+    const long long at = ((long long)blockIdx.x * (blockDim.x / LANES) + threadIdx.x / LANES) * group;
+    if (at >= pixels) return;
+    const int count = pixels - at < group ? (int)(pixels - at) : group;
+    Work &w = reinterpret_cast<Work *>(memory)[threadIdx.x / LANES];
+    const Pixels all = {
+        dn + at * CHANNELS, edn + at * CHANNELS, norm ? norm + at * BINS : norm, dem + at * BINS, edem + at * BINS,
+        elogt + at * BINS, chisq + at, dn_reg + at * CHANNELS, iterations + at, status + at};
+
+    const bool valid = opened(w, all, lane, count);
+    const unsigned good = __ballot_sync(ALL, valid);
+    if (SELF_NORMALISED && valid) first_solution(w, of, all, lane, CHANNELS * reg_tweak);
+    __syncwarp();
+    for (int p = 0; p < count; p++) {
+        if (!(good >> p & 1)) continue;
+        double weight[OWN];
+        weighted(w, of, all, lane, p, weight);
+        put(all.dem + p * BINS, lane, weight);  // until `finished`; a lane reads what it wrote
+        triangle(w, of, lane, p, weight);
+    }
+    __syncwarp();
+    if (valid) solved(w, of, all, lane, options);
+    __syncwarp();
+    for (int p = 0; p < count; p++) {
+        if (good >> p & 1) finished(w, of, all, lane, p);
+        else refused(all, lane, p);
+    }
 }

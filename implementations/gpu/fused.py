@@ -1,19 +1,20 @@
-"""One CUDA kernel for the whole inversion of a pixel, a warp a pixel: counts go up, outputs come home, nothing else.
+"""One CUDA kernel for the whole inversion, a warp a group of pixels: counts go up, outputs come home, nothing else.
 
-What makes it fast: the GSVD is a triangle of F x F (Gram-Schmidt over the bins, which the lanes share) and Jacobi
-rotations of it, pairs of a round abreast; every point of the regularisation grid has a lane, and its misfit serves all
-passes of the positivity loop; the T x T profiles of the resolution are never stored, each lane holds the response of
-its bins in registers and passes over the rows of K-dagger in shared memory. Compiled at run time for the problem's
-numbers of channels, bins and grid points, so that loops over channels unroll.
+What makes it fast: what goes along the bins (weights, the triangle of F x F, the T x T profiles of the resolution) is
+done by a warp's lanes together, a pixel after the other; what is small (the bidiagonal form of the triangle, the search
+on the grid, the positivity loop) by a lane for each pixel, so that all lanes are busy with it. No SVD, no iterations
+but for the grid's two ends. Profiles are never stored, each lane holds the response of its bins in registers and passes
+over the rows of K-dagger in shared memory. Compiled at run time for the problem's numbers of channels, bins and grid
+points, so that loops over channels unroll.
 
 Wins: not yet measured on a device. Aims on one H200-class device: a 4096 x 4096 map of six channels at 34 bins in under
 3 s, transfers included; by kernel time 20 million DEM/s at 34 bins, 1 million at 200. Its arithmetic is checked without
 one: the kernel's source runs on the host, a warp as 32 fibers, and is held to the baseline's outputs
 (tests/implementations/gpu/test_gpu_fused.py).
-Cost per pixel: 2·T^2·F flops for the profiles, 104·T·F for their samples, F^2·T for the triangle, 2·T·F per positivity
-pass; 8·(3·T + 3·F) bytes between host and device. Where the time goes is not yet measured: transfers at 34 bins and the
-profiles at 200 are what is expected.
-Memory: on the device two chunks of inputs and outputs; shared memory per warp some 8·(F·T + 51·F + T + nmu) bytes.
+Cost per pixel: 2·T^2·F flops for the profiles, 104·T·F for their samples, F^2·T for the triangle, some 4·F^3 for the
+bidiagonal form, 2·T·F per positivity pass; 8·(3·T + 3·F) bytes between host and device. Where the time goes is not yet
+measured: transfers at 34 bins and the profiles at 200 are what is expected.
+Memory: on the device two chunks of inputs and outputs; shared memory per warp: `work_bytes`.
 
 `precision=float32` computes the profiles and the search for their half maxima in single precision; what that gains is
 not yet measured. It is approximate in elogt alone, which moves by half a sample, 1% of the temperature range, where a
@@ -22,7 +23,7 @@ baseline's.
 
 Shapes: dn, edn (P, F); rmatrix (T, F); logt, dlogt (T,). Units: dn, edn DN s-1 px-1; rmatrix 1e-15 DN cm5 K s-1 px-1;
 dem, edem 1e15 cm-5 K-1; logt log10 K; elogt dex.
-Source: Hannah & Kontar (2012, A&A 539, A146; 2013, A&A 553, A10); the kernel: `fused.cu`.
+Source: Hannah & Kontar (2012, A&A 539, A146; 2013, A&A 553, A10); the kernel: `fused.cu`, `factorise.cu`.
 """
 
 from pathlib import Path
@@ -32,16 +33,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implementations.contract import Array, Bounds, Problem
+from implementations.gpu import device as gpu_device
 from implementations.gpu.pipeline import Arrays, Job
 from implementations.gpu.streamed import Streamed, inversion
 from implementations.maths import uncertainty
 
-SOURCE = Path(__file__).with_suffix(".cu")
+SOURCES = tuple(Path(__file__).with_name(f"{name}.cu") for name in ("factorise", "fused"))
 LANES = 32
 WARPS = 4
 """Most warps of a block; fewer where their shared memory is more than `SHARED_BYTES`."""
 SHARED_BYTES = 48 * 1024
-"""What a block may take without asking: more only where a single warp needs it."""
+"""What a block may take without asking: more only where a single warp with a single pixel needs it."""
+SPREAD = 2048
+"""Warps below which a large device has idle places: few pixels are dealt to so many rather than by whole groups."""
 REAL = {"float64": "double", "float32": "float"}
 
 
@@ -73,6 +77,7 @@ class Kernel(NamedTuple):
     """The kernel on a device, with the tables and settings that all its launches share."""
 
     function: Any
+    group: int
     warps: int
     shared_bytes: int
     tables: tuple[Any, ...]
@@ -81,22 +86,38 @@ class Kernel(NamedTuple):
     @classmethod
     def compiled(cls, xp: Any, problem: Problem, precision: str) -> "Kernel":
         """Compile the kernel and upload its tables, on the current device of CuPy, `xp`."""
-        options = problem.options
-        module = xp.RawModule(code=SOURCE.read_text(), options=("-std=c++17", *definitions(problem, precision)))
-        work = int(xp.ndarray((), xp.int32, module.get_global("work_bytes")))
+        options, (_, channels, bins) = problem.options, problem.sizes
+        function = gpu_device.compiled(xp, SOURCES, definitions(problem, precision)).get_function("invert")
+        group, work = group_of(channels, bins, precision)
         warps = max(1, min(WARPS, SHARED_BYTES // work))
-        function = module.get_function("invert")
         function.max_dynamic_shared_size_bytes = max(SHARED_BYTES, warps * work)
         tables = tuple(xp.asarray(table) for table in stage(problem))
         settings = (np.float64(options.reg_tweak), np.float64(options.rgt_fact), np.int32(options.max_iter))
-        return cls(function, warps, warps * work, tables, settings)
+        return cls(function, group, warps, warps * work, tables, settings)
+
+
+def work_bytes(channels: int, bins: int, precision: str, group: int) -> int:
+    """What a warp of `group` pixels takes in shared memory: `Work` in fused.cu, which is refused where it differs."""
+    real, triangle = np.dtype(precision).itemsize, channels * (channels + 1) // 2
+    packed = max(triangle, channels * bins) if bins < channels else triangle
+    rows = [-(-n * channels * real // 16) * 16 for n in (bins, uncertainty.SAMPLES)]
+    return -(-(sum(rows) + 8 * (group * (packed + 2 * channels) + bins)) // 16) * 16
+
+
+def group_of(channels: int, bins: int, precision: str) -> tuple[int, int]:
+    """Most pixels of a warp, and its bytes: as many as there are lanes, fewer where that is too much memory."""
+    groups = [LANES >> n for n in range(LANES.bit_length())]
+    sizes = [(group, work_bytes(channels, bins, precision, group)) for group in groups]
+    return next((size for size in sizes if size[1] <= SHARED_BYTES), sizes[-1])
 
 
 def compute(kernel: Kernel, inputs: Arrays, outputs: Arrays, stream: Any) -> None:
     """Launch the kernel for a chunk; a missing `norm` is a null pointer."""
     pixels = inputs["dn"].shape[0]
+    group = max(1, min(kernel.group, pixels // SPREAD))
     arguments = (
         np.int64(pixels),
+        np.int32(group),
         inputs["dn"],
         inputs["edn"],
         inputs.get("norm", np.intp(0)),
@@ -104,7 +125,7 @@ def compute(kernel: Kernel, inputs: Arrays, outputs: Arrays, stream: Any) -> Non
         *kernel.tables,
         *kernel.settings,
     )
-    grid, block = -(-pixels // kernel.warps), kernel.warps * LANES
+    grid, block = -(-pixels // (kernel.warps * group)), kernel.warps * LANES
     kernel.function((grid,), (block,), arguments, shared_mem=kernel.shared_bytes, stream=stream)
 
 
@@ -149,15 +170,18 @@ def stage(problem: Problem) -> Tables:
     )
 
 
-def definitions(problem: Problem, precision: str) -> list[str]:
-    """Compiler options that make the kernel one for this problem."""
+def definitions(problem: Problem, precision: str) -> dict[str, object]:
+    """What the sources leave to the host: they become a kernel for this problem."""
     _, channels, bins = problem.sizes
-    values = {
+    group, work = group_of(channels, bins, precision)
+    return {
         "CHANNELS": channels,
+        "RANK": min(channels, bins),
         "BINS": bins,
         "POINTS": problem.options.nmu,
         "SELF_NORMALISED": int(problem.options.loci_mask(channels) is None),
         "L_EMD": int(problem.options.l_emd),
         "REAL": REAL[precision],
+        "GROUP": group,
+        "WORK_BYTES": work,
     }
-    return [f"-D{name}={value}" for name, value in values.items()]

@@ -14,10 +14,19 @@ def solution(u: Any, s: Any, projection: Any, mu: Any, linv: Any, rmatrix: Any, 
 
     u (P, F, r), s and projection U^T d (P, r), linv (P, T), rmatrix (T, F), edn (P, F).
     """
-    xp = array_namespace(u, rmatrix)
+    return dem(coefficient(u, s, projection, mu), linv, rmatrix, edn)
+
+
+def coefficient(u: Any, s: Any, projection: Any, mu: Any) -> Any:
+    """M d (P, F); arguments as `solution`."""
     filtered = projection / (s * s + mu[:, None])
-    residual = xp.sum(u * filtered[:, None, :], axis=2) / edn
-    return linv * linv * (residual @ xp.permute_dims(rmatrix, (1, 0)))
+    return array_namespace(u).sum(u * filtered[:, None, :], axis=2)
+
+
+def dem(coefficient: Any, linv: Any, rmatrix: Any, edn: Any) -> Any:
+    """DEM (P, T), L^-2 K^T M d, from M d (P, F); arguments as `solution`."""
+    xp = array_namespace(coefficient, rmatrix)
+    return linv * linv * ((coefficient / edn) @ xp.permute_dims(rmatrix, (1, 0)))
 
 
 def k_dagger(u: Any, s: Any, mu: Any, linv: Any, rmatrix: Any, edn: Any) -> Any:
@@ -25,10 +34,19 @@ def k_dagger(u: Any, s: Any, mu: Any, linv: Any, rmatrix: Any, edn: Any) -> Any:
 
     Arguments as `solution`.
     """
-    xp = array_namespace(u, rmatrix)
-    pixels, channels, _ = u.shape
+    return rows(middle(u, s, mu), linv, rmatrix, edn)
+
+
+def middle(u: Any, s: Any, mu: Any) -> Any:
+    """M (P, F, F); arguments as `solution`."""
     filtered = u / (s * s + mu[:, None])[:, None, :]
-    middle = filtered @ xp.permute_dims(u, (0, 2, 1)) / edn[:, None, :]
-    flat = xp.reshape(middle, (pixels * channels, channels))  # one product with rmatrix for all pixels
+    return filtered @ array_namespace(u).permute_dims(u, (0, 2, 1))
+
+
+def rows(middle: Any, linv: Any, rmatrix: Any, edn: Any) -> Any:
+    """K-dagger transposed (P, F, T) from M (P, F, F); arguments as `solution`."""
+    xp = array_namespace(middle, rmatrix)
+    pixels, channels, _ = middle.shape
+    flat = xp.reshape(middle / edn[:, None, :], (pixels * channels, channels))  # one product for all pixels
     rows = xp.reshape(flat @ xp.permute_dims(rmatrix, (1, 0)), (pixels, channels, rmatrix.shape[0]))
     return rows * (linv * linv)[:, None, :]

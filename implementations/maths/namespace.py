@@ -1,7 +1,7 @@
 """The library that an array is of, by the names of the array API standard.
 
-array-api-compat says it. Where that is missing, NumPy 2 has the standard's names itself, and another library (CuPy) is
-given those that the maths uses and that it may lack under them.
+array-api-compat says it. Where that is missing, an array that knows its own namespace (those of NumPy 2 and of the
+strict library) says so itself, and another library (CuPy) is given those names that the maths uses and that it may lack.
 """
 
 from importlib import import_module
@@ -16,13 +16,16 @@ except ImportError:
 
     def array_namespace(*arrays: Any) -> Any:
         """The library of the first array."""
-        if isinstance(arrays[0], np.ndarray | np.generic):
+        first = arrays[0]
+        if isinstance(first, np.generic):
             return np
-        return Standard(import_module(type(arrays[0]).__module__.partition(".")[0]))
+        if hasattr(first, "__array_namespace__"):
+            return first.__array_namespace__()
+        return Standard(import_module(type(first).__module__.partition(".")[0]))
 
 
 class Standard:
-    """A library with NumPy 1's names, such as CuPy, under the standard's too."""
+    """A library with NumPy 1's names, as CuPy has them, under the standard's too where it lacks those."""
 
     def __init__(self, library: Any):
         self._library = library

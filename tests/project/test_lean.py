@@ -15,6 +15,7 @@ from implementations.cpu import batched
 from implementations.cpu.batched import Batched
 from implementations.maths import constraint, discrepancy, factorise, inverse, response, uncertainty
 from implementations.maths.namespace import Standard
+from implementations.places import ROOT
 
 MISSING = (
     "array_api_compat",
@@ -77,6 +78,20 @@ def test_gpu_check_and_reading_records_need_no_more(lean):
     code = f"import sys, {modules}; print([m for m in {MISSING!r} if sys.modules.get(m)])"
     done = subprocess.run([sys.executable, "-c", code], env=lean, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_solvers_of_a_device_and_the_maths_are_tested_without_the_common_namespace(tmp_path):
+    """As on a machine with a device that has no array-api-compat: the strict library's arrays know their own."""
+    (tmp_path / "sitecustomize.py").write_text('import sys\nsys.modules["array_api_compat"] = None\n')
+    tests = ["tests/implementations/maths", "tests/implementations/gpu/test_cupy.py"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-n", "0", "-k", "not parity", *tests],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
 
 
 def old_library():

@@ -1,4 +1,4 @@
-"""The fused CUDA kernel on the host: its own source, compiled with g++ against `emulator/warp.h`."""
+"""The CUDA kernels on the host: their own sources, compiled with g++ against `emulator/warp.h`."""
 
 import ctypes
 import shutil
@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,39 +16,64 @@ from fake_device import FakeDevices
 from folders import TESTS
 
 from implementations.contract import Problem, Solution
-from implementations.gpu import device
-from implementations.gpu.fused import SOURCE as KERNEL
+from implementations.gpu import device, fused
 from implementations.gpu.fused import GpuFused
 
-SOURCE = TESTS / "emulator" / "gpu_fused.cpp"
+SOURCE = TESTS / "emulator" / "kernels.cpp"
 COMPILER = shutil.which("g++")
+CPU = Path("/proc/cpuinfo")
+FMA = " fma " in CPU.read_text() if CPU.is_file() else False
+
+
+FLAGS = ("-O1", "-std=c++17", "-shared", "-fPIC", "-Wall", "-Werror", "-Wno-unknown-pragmas")
+WATCHED = ("-O0", "-DWATCHED")
+"""`Module.race` tells of lanes that touch the same shared memory with no wait between."""
+CONTRACTED = ("-O2", "-mfma", "-ffp-contract=fast")
+"""Multiply-adds rounded once, as a device's compiler makes them."""
 
 
 @lru_cache(maxsize=256)
-def _library(defines: tuple[str, ...]) -> ctypes.CDLL:
+def _library(code: str, flags: tuple[str, ...]) -> ctypes.CDLL:
     assert COMPILER
     with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "kernel.so"
-        flags = ["-O1", "-std=c++17", "-shared", "-fPIC", "-Wall", "-Werror", "-Wno-unknown-pragmas"]
-        subprocess.run([COMPILER, *flags, *defines, "-o", str(target), str(SOURCE)], check=True)
+        kernel, target = Path(folder) / "kernel.cu", Path(folder) / "kernel.so"
+        kernel.write_text(code)
+        defined = [f'-DKERNEL="{kernel}"', "-I", str(SOURCE.parent)]
+        subprocess.run([COMPILER, *FLAGS, *flags, *defined, "-o", str(target), str(SOURCE)], check=True)
         return ctypes.CDLL(str(target))
 
 
 class Emulator:
-    """The part of CuPy that the solver calls: arrays of the host, and the kernel as above."""
+    """An array library of the host as CuPy: with kernels as above."""
 
-    asarray, ndarray, int32 = staticmethod(np.asarray), np.ndarray, np.int32
+    def __init__(self, flags: tuple[str, ...] = (), change: Callable[[str], str] = str, library: ModuleType = np):
+        self.flags, self.change, self.library = flags, change, library
+        self.modules: list[Module] = []
 
-    class RawModule:
-        def __init__(self, code: str, options: tuple[str, ...]):
-            assert code == KERNEL.read_text()
-            self.library = _library(tuple(option for option in options if option.startswith("-D")))
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.library, name)
 
-        def get_global(self, name: str) -> ctypes.c_int:
-            return ctypes.c_int.in_dll(self.library, name)
+    def ascontiguousarray(self, array: Any) -> Any:
+        return self.library.asarray(np.ascontiguousarray(_of_numpy(array)))
 
-        def get_function(self, name: str) -> "Launch":
-            return Launch(getattr(self.library, f"{name}_all"))
+    def RawModule(self, code: str, options: tuple[str, ...]) -> "Module":
+        defines = tuple(option for option in options if option.startswith("-D"))
+        self.modules.append(Module(_library(self.change(code), (*defines, *self.flags))))
+        return self.modules[-1]
+
+
+class Module:
+    """A compiled kernel's library."""
+
+    def __init__(self, library: ctypes.CDLL):
+        self.library = library
+
+    @property
+    def race(self) -> str:
+        return ctypes.c_char_p.in_dll(self.library, "race").value.decode()
+
+    def get_function(self, name: str) -> "Launch":
+        return Launch(getattr(self.library, f"{name}_all"))
 
 
 class Launch:
@@ -57,14 +84,22 @@ class Launch:
     def __init__(self, function: Callable[..., None]):
         self.function = function
 
-    def __call__(self, grid: tuple[int], block: tuple[int], arguments: tuple, *, shared_mem: int, stream: object):
-        assert grid[0] * block[0] // 32 >= arguments[0]
-        assert 0 < shared_mem <= self.max_dynamic_shared_size_bytes
+    def __call__(
+        self, grid: tuple[int], block: tuple[int], arguments: tuple, *, shared_mem: int = 0, stream: object = None
+    ):
+        group = arguments[1] if shared_mem else 32  # pixels of a warp
+        assert grid[0] * block[0] // 32 * group >= arguments[0]
+        assert shared_mem <= self.max_dynamic_shared_size_bytes
         self.function(*map(_by_value, arguments))
+
+
+def _of_numpy(array: Any) -> Any:
+    return getattr(array, "_array", array)  # of a strict library
 
 
 def _by_value(argument: object) -> object:
     """As the device gets it: an array by its address, a NumPy number by its bits."""
+    argument = _of_numpy(argument)
     if isinstance(argument, np.ndarray):
         assert argument.flags.c_contiguous
         return ctypes.c_void_p(argument.ctypes.data)
@@ -72,8 +107,9 @@ def _by_value(argument: object) -> object:
     return kinds[type(argument)](argument.item())
 
 
-def emulated(problem: Problem, precision: str = "float64", **tunables: object) -> Solution:
+def emulated(problem: Problem, precision: str = "float64", xp: Emulator | None = None, **tunables: object) -> Solution:
     """What the solver makes of a problem, its kernel emulated."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(device, "runtime", lambda: FakeDevices(devices=2, order=5, xp=Emulator))
+        patch.setattr(fused, "SPREAD", 1)  # few pixels fill a warp
+        patch.setattr(device, "runtime", lambda: FakeDevices(devices=2, order=5, xp=xp or Emulator()))
         return GpuFused(precision, **tunables).run(problem)

@@ -6,9 +6,11 @@ import sys
 import threading
 import time
 from dataclasses import fields
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from emulated import COMPILER, Emulator
 from solvers import create, rows
 
 from harness.profiling import stages
@@ -196,10 +198,20 @@ def test_the_profile_shows_the_stages(tmp_path):
     assert record["stages_agree"] or "the stages add up to" in done.stdout
 
 
+def test_stages_on_a_device_wait_for_all_of_its_streams(monkeypatch):
+    """CuPy's null stream doesn't wait for streams that don't block it, which the pipeline's are."""
+    waited = []
+    device = SimpleNamespace(synchronize=lambda: waited.append("device"))
+    cupy = SimpleNamespace(cuda=SimpleNamespace(Device=lambda: device))
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    stages._synchroniser(SimpleNamespace(device="gpu"))()
+    assert waited == ["device"]
+    assert stages._synchroniser(SimpleNamespace(device="cpu")) is None
+
+
+@pytest.mark.skipif(not COMPILER, reason="g++ is not installed")
 def test_nvtx_ranges_are_around_the_stages_and_device_events_beside_them(monkeypatch, problem, tmp_path):
     """On a device that is made of host memory, with a CuPy that only has ranges."""
-    from types import SimpleNamespace
-
     from fake_device import FakeDevices
 
     from harness.measure import clock
@@ -221,7 +233,7 @@ def test_nvtx_ranges_are_around_the_stages_and_device_events_beside_them(monkeyp
 
     nvtx = SimpleNamespace(RangePush=push, RangePop=pop)
     monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(cuda=SimpleNamespace(nvtx=nvtx)))
-    monkeypatch.setattr(device, "runtime", lambda: FakeDevices(xp=np))
+    monkeypatch.setattr(device, "runtime", lambda: FakeDevices(xp=Emulator()))
     solver, before = GpuBatched(), baseline.gsvd
     figures = engines._nvtx(lambda facts: clock.timed_run(solver, problem, facts), solver, tmp_path)
     assert said[0] == "run of gpu-batched"

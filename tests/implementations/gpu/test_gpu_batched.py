@@ -1,9 +1,12 @@
 """`gpu-batched` with array libraries of the host standing in for the device's: parity, chunks, and who waits when."""
 
+import subprocess
+
 import array_api_strict
 import numpy as np
 import pytest
 from draws import draws
+from emulated import COMPILER, Emulator
 from fake_device import FakeDevices, allow_assignment_by_numbers
 from hypothesis import given as drawn
 from hypothesis import settings
@@ -12,11 +15,13 @@ from problems import assert_close, problem, with_invalid
 from harness.judge.contract_checks import held_to_the_baseline
 from harness.judge.replay import Tally
 from implementations.contract import OUTPUTS, Problem
-from implementations.cpu.batched import Batched, pixel_bytes
+from implementations.cpu.batched import Batched
 from implementations.gpu import batched
 from implementations.gpu import device as gpu_device
 from implementations.gpu.batched import GpuBatched
+from implementations.maths import factorise
 
+pytestmark = pytest.mark.skipif(not COMPILER, reason="g++ is not installed")
 NAMESPACES = {"numpy": np, "strict": array_api_strict}
 
 
@@ -26,7 +31,8 @@ def device(request, monkeypatch):
     allow_assignment_by_numbers(monkeypatch)
 
     def install(**kwargs):
-        monkeypatch.setattr(gpu_device, "runtime", lambda: FakeDevices(xp=NAMESPACES[request.param], **kwargs))
+        xp = Emulator(library=NAMESPACES[request.param])
+        monkeypatch.setattr(gpu_device, "runtime", lambda: FakeDevices(xp=xp, **kwargs))
 
     install()
     return install
@@ -100,7 +106,7 @@ def test_the_host_waits_once_a_positivity_pass(monkeypatch, gloci):
 
     monkeypatch.setattr(kind, "__getitem__", getitem)
     monkeypatch.setattr(array_api_strict, "nonzero", lambda x: (waits.append("nonzero"), nonzero(x))[1])
-    monkeypatch.setattr(gpu_device, "runtime", lambda: FakeDevices(xp=array_api_strict))
+    monkeypatch.setattr(gpu_device, "runtime", lambda: FakeDevices(xp=Emulator(library=array_api_strict)))
     given = problem(60, gloci=gloci)
     solution = GpuBatched().run(given)
     passes = int(solution.iterations.max())
@@ -114,7 +120,7 @@ def test_what_is_done_is_not_solved_again(device, monkeypatch):
     solved, original = [], batched.solution_at
 
     def counted(target, of, rmatrix):
-        solved.append(of.mu.shape[0])
+        solved.append(of.linv.shape[0])
         return original(target, of, rmatrix)
 
     monkeypatch.setattr(batched, "solution_at", counted)
@@ -132,14 +138,18 @@ def test_its_own_facts_are_handed_over(device):
     assert facts["kernel_s"] > 0
 
 
-def test_a_map_is_cut_to_what_the_devices_svd_takes_at_a_time(monkeypatch):
-    """cuSOLVER's workspace is counted in 32 bits; room is planned for it too."""
-    monkeypatch.setattr(gpu_device, "runtime", lambda: FakeDevices(free_bytes=10**15))
-    monkeypatch.setattr(batched, "MOST_PIXELS", 16)
-    state, given = GpuBatched().prepare(problem(50)), problem(50)
-    assert state.chunk == 16
-    assert state.job.work_bytes >= pixel_bytes(given) + 8 * 1049
-    same(GpuBatched().run(given), Batched().run(given))
+def test_no_svd_is_asked_of_the_device(device, monkeypatch):
+    expected = Batched().run(problem(20))
+    monkeypatch.setattr(factorise, "thin_svd", None)
+    same(GpuBatched().run(problem(20)), expected)
+
+
+@pytest.mark.parametrize("state", [0, 1])
+def test_the_host_and_the_kernels_agree_on_a_factorised_pixel(device, monkeypatch, state):
+    """The kernels don't compile where the host takes other bytes for it."""
+    monkeypatch.setattr(batched, "state_size", lambda problem: state)
+    with pytest.raises(subprocess.CalledProcessError):
+        GpuBatched().run(problem(20))
 
 
 def test_no_room_is_a_memory_error_and_no_crash(device):

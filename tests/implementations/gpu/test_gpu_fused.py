@@ -1,13 +1,12 @@
-"""The CUDA kernel's own source, run by a warp of fibers on the host, and compiled for a device where nvcc is found."""
+"""The CUDA kernel's own source, run by a warp of fibers on the host, a group of pixels each."""
 
-import shutil
 import subprocess
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from draws import draws
-from emulated import COMPILER, emulated
+from emulated import COMPILER, CONTRACTED, FMA, Emulator, emulated
 from folders import TESTS
 from hypothesis import given, settings
 from problems import assert_close, problem, with_invalid
@@ -22,9 +21,7 @@ from implementations.contract import OUTPUTS, Problem, Solution, Status
 from implementations.cpu.batched import Batched
 from implementations.gpu import fused
 
-NVCC = shutil.which("nvcc")
 needs_compiler = pytest.mark.skipif(not COMPILER, reason="g++ is not installed")
-needs_nvcc = pytest.mark.skipif(not NVCC, reason="nvcc is not installed")
 
 
 def parity(draw, tally):
@@ -109,7 +106,7 @@ def test_single_precision_loses_only_resolution():
     moved = np.abs(single.elogt - double.elogt) / (of.logt[-1] - of.logt[0]) * 51 * 2
     assert np.count_nonzero(moved) <= 1e-3 * moved.size  # a sample that was within rounding of the half maximum
     assert moved.max() < 1.5
-    assert "-DREAL=float" in fused.definitions(of, "float32")
+    assert fused.definitions(of, "float32")["REAL"] == "float"
 
 
 @needs_compiler
@@ -155,17 +152,6 @@ def test_a_precision_that_is_none_is_refused():
     assert fused.GpuFused().bounds is None
 
 
-@needs_nvcc
-@pytest.mark.parametrize(
-    ("bins", "channels", "precision"), [(34, 6, "float64"), (200, 6, "float32"), (40, 12, "float64")]
-)
-def test_the_kernel_compiles_for_a_device(tmp_path, bins, channels, precision):
-    defines = fused.definitions(problem(1, bins, channels), precision)
-    flags = ["-arch=sm_90", "-cubin", "-Werror", "all-warnings", "-o", tmp_path / "kernel.cubin"]
-    subprocess.run([NVCC, *flags, *defines, fused.SOURCE], check=True)
-    assert (tmp_path / "kernel.cubin").stat().st_size > 0
-
-
 class Recorded:
     """Stands in for CuPy's kernel: keeps what it is launched with."""
 
@@ -173,24 +159,66 @@ class Recorded:
         self.launch = (grid, block, arguments, shared_mem, stream)
 
 
-def test_a_launch_covers_every_pixel_and_passes_what_the_kernel_takes():
+@pytest.mark.parametrize(("pixels", "group", "blocks"), [(3, 1, 1), (2048 * 5, 5, 512), (10**6, 32, 7813)])
+def test_a_launch_covers_every_pixel_and_passes_what_the_kernel_takes(pixels, group, blocks):
     """Order and types: the kernel trusts them."""
     of: Problem = problem(3, 20)
     tables, function = fused.stage(of), Recorded()
-    kernel = fused.Kernel(function, 4, 1234, tables, (np.float64(1.0), np.float64(1.5), np.int32(10)))
+    kernel = fused.Kernel(function, 32, 4, 1234, tables, (np.float64(1.0), np.float64(1.5), np.int32(10)))
+    inputs = {"dn": np.broadcast_to(of.dn[:1], (pixels, 6)), "edn": of.edn}
     outputs = dict(vars(Solution.empty(of)))
-    fused.compute(kernel, {"dn": of.dn, "edn": of.edn}, outputs, "stream")
+    fused.compute(kernel, inputs, outputs, "stream")
     grid, block, arguments, shared, stream = function.launch
-    assert (grid, block, shared, stream) == ((1,), (128,), 1234, "stream")
-    text = fused.SOURCE.read_text()
+    assert (grid, block, shared, stream) == ((blocks,), (128,), 1234, "stream")
+    assert blocks * 4 * group >= pixels
+    text = fused.SOURCES[-1].read_text()
     taken = text[text.index("__global__ void invert") :].split(")")[0]
     names = [word.strip().split()[-1].lstrip("*") for word in taken.split(",")]
     assert len(names) == len(arguments)
     passed = dict(zip(names, arguments, strict=True))
-    assert passed["pixels"] == 3
+    assert (passed["pixels"], passed["group"]) == (pixels, group)
     assert passed["norm"] == 0
-    for name, array in {**outputs, **tables._asdict(), "dn": of.dn, "edn": of.edn}.items():
+    for name, array in {**outputs, **tables._asdict(), **inputs}.items():
         assert passed[name] is array
     assert (passed["reg_tweak"], passed["rgt_fact"], passed["max_iter"]) == (1.0, 1.5, 10)
     assert all(t.dtype == (np.int32 if n == "left" else np.float64) for n, t in tables._asdict().items())
     assert all(t.flags.c_contiguous for t in tables)
+
+
+@needs_compiler
+@pytest.mark.parametrize("group", [1, 2, 8])
+def test_groups_of_any_size_give_the_same(monkeypatch, group):
+    of, _ = with_invalid(problem(30))
+    whole = emulated(of)
+    monkeypatch.setattr(fused, "group_of", lambda *sizes: (group, fused.work_bytes(*sizes, group)))
+    for name, array in vars(emulated(of)).items():
+        np.testing.assert_array_equal(getattr(whole, name), array)
+
+
+def test_many_channels_make_groups_smaller_and_never_none():
+    assert fused.group_of(6, 34, "float64")[0] == 32
+    assert fused.group_of(24, 40, "float64")[0] < 32
+    assert fused.group_of(300, 40, "float64")[0] == 1
+    for sizes in ((6, 34, "float64"), (12, 5, "float32"), (24, 40, "float64")):
+        assert fused.group_of(*sizes)[1] <= fused.SHARED_BYTES
+
+
+@needs_compiler
+def test_the_host_and_the_kernel_agree_on_shared_memory(monkeypatch):
+    """The kernel doesn't compile where the host takes other bytes for it."""
+    monkeypatch.setattr(fused, "work_bytes", lambda *_: 12345)
+    with pytest.raises(subprocess.CalledProcessError):
+        emulated(problem(1, 15))
+
+
+@needs_compiler
+@pytest.mark.skipif(not FMA, reason="this processor has no fused multiply-add")
+@pytest.mark.parametrize(("bins", "channels", "gloci"), [(34, 6, 0), (14, 6, 1), (20, 9, 0)])
+def test_multiply_adds_that_round_once_change_nothing(bins, channels, gloci):
+    """A device's compiler contracts products and sums."""
+    of = problem(30, bins, channels, gloci=gloci)
+    got, reference = emulated(of, xp=Emulator(CONTRACTED)), Baseline().run(of)
+    for output in OUTPUTS:
+        assert_close(getattr(got, output), getattr(reference, output))
+    np.testing.assert_array_equal(got.iterations, reference.iterations)
+    assert not np.array_equal(got.dem, emulated(of).dem)
