@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.judge import contract_checks
-from harness.machine.facts import available_memory_mb
+from harness.machine import confinement
 from harness.measure import cell as measure_cell
 from harness.measure import record_row
 from harness.measure.plan import Plan, threads_of
@@ -75,7 +75,7 @@ def _off(spec: str, table: registry.Registry) -> Iterator[str]:
         (cell,) = plan.cells()
         workload.write(plan.specification(cell.dataset), 1, cell.bins, cell.seed, folder, np.arange(0))
         threads = threads_of(spec, plan.threads)
-        limit_mb = int(available_memory_mb() * measure_cell.MEMORY_SHARE)
+        limit_mb = int(confinement.memory_mb() * measure_cell.MEMORY_SHARE)
         with Supervisor(folder, spec, table.words(spec), threads, limit_mb) as worker:
             worker.reply(LONGEST_S)
             yield from worker.ask(LONGEST_S, do="watch", how=contract_checks.__name__)["off"]

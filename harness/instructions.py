@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from rich.table import Table
 
-from harness.machine import counted_work
+from harness.machine import confinement, counted_work
 from harness.machine import facts as machine_facts
 from harness.measure.supervisor import Supervisor
 from harness.show import terminal
@@ -71,7 +71,7 @@ def executed(spec: str, problem: Problem) -> int:
         workload.save(problem, folder)
         tool = ("valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder / OUT}")
         for under in ((), tool):  # first without: a kernel compiled under valgrind takes minutes
-            memory = machine_facts.available_memory_mb()
+            memory = confinement.memory_mb()
             with Supervisor(folder, spec, [], 1, memory, under=under, variables=AVX2) as worker:
                 worker.reply(WAIT_S)
                 worker.ask(WAIT_S, do="warmup")

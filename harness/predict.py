@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.table import Table
 
-from harness.machine import facts
+from harness.machine import confinement, facts
 from harness.machine.counted_work import Shape
 from harness.measure.supervisor import Supervisor
 from harness.profiling import stages
@@ -88,7 +88,7 @@ def _cell(stack: ExitStack, pixels: int, bins: int, seed: int | None) -> Size:
     iterations = Registry().create(SOLVER).run(problem).iterations
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     workload.save(problem, folder)
-    worker = stack.enter_context(Supervisor(folder, SOLVER, [], 1, facts.available_memory_mb()))
+    worker = stack.enter_context(Supervisor(folder, SOLVER, [], 1, confinement.memory_mb()))
     worker.reply(WAIT_S)
     worker.ask(WAIT_S, do="warmup")
     return Size(pixels, Shape.of(problem, iterations), worker, [])

@@ -20,7 +20,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from harness.machine import facts
+from harness.machine import confinement, facts
 from harness.measure.cell import MEMORY_SHARE
 from harness.measure.plan import threads_of
 from harness.measure.supervisor import Supervisor, WorkerEnded
@@ -110,7 +110,7 @@ def _check(given: argparse.Namespace) -> Cell:
 
 def measure(given: argparse.Namespace, cell: Cell, out: Path) -> dict[str, Any]:
     """Start the solver's process, warm it up, and let it be watched. Raises WorkerEnded when it fails."""
-    limit_mb, table = int(facts.available_memory_mb() * MEMORY_SHARE), registry.Registry(given.plugins or ())
+    limit_mb, table = int(confinement.memory_mb() * MEMORY_SHARE), registry.Registry(given.plugins or ())
     with tempfile.TemporaryDirectory() as folder:
         problem = Path(folder)
         workload.write(workload.load(cell.dataset), cell.pixels, cell.bins, cell.seed, problem, np.arange(0))

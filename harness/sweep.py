@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.figures import gallery
-from harness.machine import facts, limits
+from harness.machine import facts, limits, load
 from harness.measure.plan import OWN_MAP, PRESETS, Plan, preset
 from harness.measure.sweep import Sweep
 from harness.records import fingerprint
@@ -168,6 +168,7 @@ def _provenance(plan: Plan, named: Sequence[str], table: registry.Registry) -> d
         "machine": facts.machine(),
         "devices": facts.devices.facts(),
         "software": facts.software(),
+        "load": load.now(),
         "workloads": {name: plan.specification(name).fingerprint for name in plan.datasets},
         "plugin_sources": {spec: fingerprint.of_solver(spec, table) for spec in external},
         "grid": plan.to_json(),

@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 
 from harness.machine import devices
+from harness.machine.confinement import confinement, cores
 from implementations.places import INSTALLED, ROOT
 
 NAME = "demreg-bench"
@@ -32,9 +33,6 @@ RECORDED_PACKAGES = (
 
 
 CPU_NUMBERS = ("vendor_id", "cpu family", "model", "stepping")
-CGROUPS, OWN_GROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
-CGROUP_FILES = ("cpu.max", "memory.max", "cpu.cfs_quota_us", "memory.limit_in_bytes")
-"""Limits on a control group, in version 2 and in version 1."""
 CONFINED = {"affinity": "cores", "cgroup": "limits of its control group"}
 """What a process may use of a machine, in words."""
 
@@ -44,30 +42,6 @@ def _cpu_info() -> dict[str, str]:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().partition("\n\n")[0].splitlines() if info.is_file() else []
     return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-
-
-def confinement() -> dict[str, str]:
-    """What this process may use of the machine: its cores, its control groups' limits."""
-    process = psutil.Process()
-    cores = sorted(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else []
-    return {"affinity": ",".join(map(str, cores)), "cgroup": _group_limits() or "none"}
-
-
-def _group_limits() -> str:
-    """What this process's control groups, and those around them, may use at most; "" where nothing is set."""
-    said = set()
-    for line in OWN_GROUP.read_text().splitlines() if OWN_GROUP.is_file() else ():
-        _, controllers, path = line.split(":", 2)
-        own = CGROUPS / controllers / path.strip("/")
-        for folder in (own, *own.parents):
-            files = [folder / name for name in CGROUP_FILES if CGROUPS in (folder, *folder.parents)]
-            said |= {f"{file.name} {file.read_text().strip()}" for file in files if file.is_file()}
-    return ", ".join(sorted(text for text in said if _limits(text.split()[1])))
-
-
-def _limits(value: str) -> bool:
-    """Whether a control group's value is a limit: "max", -1 and a number beyond all memory are none."""
-    return value.isdecimal() and int(value) < 2**60
 
 
 def same(there: dict[str, Any], here: dict[str, Any]) -> bool:
@@ -100,13 +74,15 @@ def machine() -> dict[str, Any]:
         facts["devices"] = gpus
     digest = hashlib.sha256(repr(sorted(facts.items())).encode()).hexdigest()
     numbers = " ".join(info[key] for key in CPU_NUMBERS if key in info)
-    return {"id": digest[:10], **facts, "cpu_numbers": numbers, **confinement()}
+    return {"id": digest[:10], **facts, "cpu_numbers": numbers, "usable_cores": cores(), **confinement()}
 
 
 def machine_label(facts: dict[str, Any]) -> str:
     """One line that names a machine beside every absolute time."""
     gpus = "".join(f", {name}" for name in facts.get("devices", ()))
-    return f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_gb']} GB{gpus}, {facts['system']}"
+    usable = facts.get("usable_cores", facts["cores"])
+    part = f"{usable:g} of " if usable < facts["cores"] else ""
+    return f"{facts['cpu']}, {part}{facts['cores']} cores, {facts['memory_gb']} GB{gpus}, {facts['system']}"
 
 
 def software() -> dict[str, str]:
@@ -146,8 +122,3 @@ def commit() -> str:
         return git("rev-parse", "--short=12", "HEAD") + "+" * bool(git("status", "--porcelain", "--untracked-files=no"))
     except OSError:
         return ""
-
-
-def available_memory_mb() -> int:
-    """Memory that processes can still take."""
-    return int(psutil.virtual_memory().available / 2**20)

@@ -14,7 +14,8 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-import psutil
+
+from harness.machine import confinement
 
 ROUNDS = 101
 WINDOW_S = 0.002
@@ -29,8 +30,7 @@ Task = Callable[[], Any]
 
 def cores() -> int:
     """Cores that this process may use."""
-    process = psutil.Process()
-    return len(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else psutil.cpu_count() or 1
+    return max(int(confinement.cores()), 1)
 
 
 def rates(make: Callable[[], Task], amount: float, pool: ThreadPoolExecutor, count: int) -> dict[str, Any]:

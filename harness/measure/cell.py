@@ -19,8 +19,7 @@ import numpy as np
 
 from harness.judge import quality
 from harness.judge.summary import Summary
-from harness.machine import devices
-from harness.machine.facts import available_memory_mb
+from harness.machine import confinement, devices
 from harness.measure.contender import Contender
 from harness.measure.handover import Original
 from harness.measure.plan import Plan, threads_of
@@ -111,7 +110,7 @@ def measure_contenders(
     baseline is. What goes wrong in a solver is in its contender, and nowhere else.
     """
     start, table = time.perf_counter(), registry.Registry(plan.plugins)
-    limit_mb = int(os.environ.get(LIMIT_VARIABLE) or available_memory_mb() * MEMORY_SHARE)
+    limit_mb = int(os.environ.get(LIMIT_VARIABLE) or confinement.memory_mb() * MEMORY_SHARE)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=scratch)))
         listener.say("generating the problem")

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.machine.usage import Meter
 from implementations.contract import Problem, Solution, Solver
 
 SHORTEST_TURN_S = 0.05
@@ -65,16 +66,23 @@ def keeping(problem: Problem) -> Kept:
 
 
 def timed_run(
-    solver: Solver, problem: Problem, facts: list[dict[str, float]] | None = None, kept: Kept | None = None
+    solver: Solver,
+    problem: Problem,
+    facts: list[dict[str, float]] | None = None,
+    kept: Kept | None = None,
+    meter: Meter | None = None,
 ) -> tuple[Phases, Solution]:
     """One complete run. Solvers return from each phase only when its work is done, so the host's clock sees it all.
 
     Python's cyclic collector is held off meanwhile, since whose turn it strikes in is chance. What a solver measured
-    itself, by a device's clock say, is added to `facts`. TypeError or ValueError for a solution that isn't one.
+    itself, by a device's clock say, is added to `facts`, and what the process used to the `meter`. TypeError or
+    ValueError for a solution that isn't one.
     """
     collecting = gc.isenabled()
     gc.disable()
     try:
+        if meter is not None:
+            meter.begin()
         start = perf_counter()
         state = solver.prepare(problem)
         staged = perf_counter()
@@ -82,6 +90,8 @@ def timed_run(
         solved = perf_counter()
         home = solver.collect(state, solution)
         end = perf_counter()
+        if meter is not None:
+            meter.end()
     finally:
         if collecting:
             gc.enable()
@@ -124,20 +134,21 @@ class Claim(NamedTuple):
         return self.passed - self.claimed - SLACK * self.passed - SLACK_S - GAP_S * self.runs
 
 
-def misfit(turns: Sequence[Claim], over: bool) -> str:
-    """Why the seconds that a worker claims for its turns can't be, "" if they can.
+def misfit(turns: Sequence[Claim], over: bool, of: str = "") -> str:
+    """Why the seconds that a worker claims for its turns can't be, "" if they can; of wall time, or `of` what is named.
 
     No more is claimed than passed, and what passed is claimed, but for the slack, in a quarter of the turns at least: a
     busy machine comes between. A few turns are judged when they are `over`, or when more than a second is missing.
     """
-    impossible = [turn for turn in turns if not 0 <= turn.claimed <= turn.passed]
+    spare = SLACK_S if of else 0.0  # what processes that have ended used is known to the kernel's tick
+    impossible = [turn for turn in turns if not 0 <= turn.claimed <= turn.passed + spare]
     suspects = impossible or sorted(turns, key=lambda turn: turn.missing)[(len(turns) - 1) // 4 :][:1]
     for turn in suspects:
         known = over or len(turns) >= CLEAR_TURNS or turn.missing >= CLEAR_S
         if turn in impossible or (known and turn.missing > 0):
             return (
-                f"its times can't be: it claims {turn.claimed:.6g} s for a turn that took {turn.passed:.6g} s by the "
-                "harness's clock"
+                f"its times can't be: it claims {turn.claimed:.6g} s{' of ' * bool(of)}{of} for a turn that took "
+                f"{turn.passed:.6g} s by the harness's clock"
             )
     return ""
 

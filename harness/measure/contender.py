@@ -12,6 +12,8 @@ import numpy as np
 
 from harness.judge import intervals
 from harness.judge.summary import Summary
+from harness.machine import load
+from harness.machine.usage import Used
 from harness.measure import clock
 from harness.measure.clock import Claim, Phases
 from harness.measure.handover import FIRST, Original
@@ -52,6 +54,12 @@ class Contender:
     """Round -> the timed runs of that turn."""
     facts: dict[int, list[dict[str, float]]] = field(default_factory=dict)
     """Round (0: the first run) -> what the solver itself measured of each run; nothing for most."""
+    used: dict[int, list[Used]] = field(default_factory=dict)
+    """Round (0: the first run) -> what each run used; nothing where the system, or an older worker, doesn't say."""
+    spent: dict[int | str, Claim] = field(default_factory=dict)
+    """Round -> CPU seconds that the worker says its runs used, and those that all its processes used meanwhile."""
+    machine: dict[int, tuple[float, float, float]] = field(default_factory=dict)
+    """Round -> seconds of that turn, and those of all cores meanwhile: at work for others, and stolen by the host."""
     throttled: dict[int, list[str]] = field(default_factory=dict)
     """Round -> why a device ran below its clock meanwhile."""
     repeats: int = 0
@@ -87,7 +95,7 @@ class Contender:
         if answer is None:
             return
         self.first, self.oneoff_s = Phases(*answer["phases"]), float(answer["oneoff_s"])
-        self.facts[FIRST] = answer.get("facts", [])
+        self.facts[FIRST], self.used[FIRST] = answer.get("facts", []), _used(answer)
         # Taken now: what is handed over needs memory in the worker that is not the solver's.
         self.peak_rss_mb = max(answer["peak_rss_mb"], self.worker.peak_tree_mb if self.worker else 0.0)
         self._keep(FIRST)
@@ -104,33 +112,40 @@ class Contender:
             self.repeats, short = 1, self.first is not None and self.first.total < SURELY_LONG_S
             if short and self._turn("calibration"):
                 claim = self.claims.popitem()[1]
+                self.spent.clear()
                 self.repeats = clock.repeats_for(max(claim.claimed, claim.passed / 10))  # however short it says it was
-        runs = self._turn(number)
-        if runs is not None:
-            self.turns[number], self.facts[number] = runs
+        answer = self._turn(number)
+        if answer is not None:
+            self.turns[number] = [Phases(*s) for s in answer["samples"]]
+            self.facts[number], self.used[number] = answer.get("facts", []), _used(answer)
             if judged and self.hello.get("stages"):
                 self._keep(number)
 
-    def _turn(self, number: int | str) -> tuple[list[Phases], list[dict[str, float]]] | None:
+    def _turn(self, number: int | str) -> dict[str, Any] | None:
         """Stage problems that nobody has seen, then run; what the worker says must fit this process's clock."""
         how: dict[str, Any] = {"repeats": self.repeats}  # of an older commit's worker, which stages none
         if self.hello.get("stages"):
             seeds, keep = self.original.turn(number, self.spec, self.repeats)
             self._contained(lambda w: w.ask(self.timeout_s, do="stage", seeds=seeds, keep=keep))
             how = {}
-        began = time.perf_counter()
+        before, began = load.busy(), time.perf_counter()
         answer = self._contained(lambda w: w.ask(self.timeout_s, do="run", **how), lambda a: a["samples"], self.repeats)
-        if answer is None:
+        if answer is None or self.worker is None:
             return None
-        passed, samples = time.perf_counter() - began, [Phases(*s) for s in answer["samples"]]
-        self.peak_rss_mb = max(self.peak_rss_mb, self.worker.peak_tree_mb if self.worker else 0.0)
-        self.claims[number] = Claim(sum(run.total for run in samples), passed, len(samples))
+        passed, after = time.perf_counter() - began, load.busy()
+        self.peak_rss_mb = max(self.peak_rss_mb, self.worker.peak_tree_mb)
+        self.claims[number] = Claim(float(np.sum(answer["samples"])), passed, self.repeats)
+        if used := _used(answer):
+            self.spent[number] = Claim(sum(run.cpu for run in used), self.worker.cpu_s, self.repeats)
+        if isinstance(number, int):
+            others = max(after.work - before.work - self.worker.cpu_s, 0.0)
+            self.machine[number] = (passed, others, after.stolen - before.stolen)
         self.check_clock(over=False)
-        return None if self.ended else (samples, answer.get("facts", []))
+        return None if self.ended else answer
 
     def check_clock(self, over: bool) -> None:
         """End it when the times that it claims can't be; with all that is known once its turns are over."""
-        reason = clock.misfit(list(self.claims.values()), over)
+        reason = clock.misfit(list(self.claims.values()), over) or clock.misfit(list(self.spent.values()), over, "CPU")
         if reason and not self.ended:
             self.fail(reason)
 
@@ -213,14 +228,20 @@ def _of_warm_up(answer: dict[str, Any]) -> list[list[float]]:
     return [answer["phases"], [answer["oneoff_s"], answer["peak_rss_mb"], 0.0]]
 
 
+def _used(answer: dict[str, Any]) -> list[Used]:
+    return [Used(*run) for run in answer.get("used", ())]
+
+
 def _plausible(answer: dict[str, Any], times: Times, runs: int) -> bool:
-    """Whether a reply holds seconds of three phases for each run, and facts that are a few numbers by name."""
+    """Whether a reply holds seconds of three phases for each run, what it used, and facts that are a few numbers."""
     try:
+        used = np.array(answer.get("used") or np.zeros((0, len(Used._fields))), dtype=np.float64)
         seconds = np.array(times(answer), dtype=np.float64)
         facts = [each for run in answer.get("facts", []) for each in run.items()]
         np.array([number for _, number in facts], dtype=np.float64)
     except (AttributeError, KeyError, TypeError, ValueError):
         return False
     few = len(facts) <= MOST_FACTS * runs and all(len(name) <= MOST_FACTS for name, _ in facts)
-    sound = np.isfinite(seconds).all() and (seconds >= 0).all()
+    sound = all(np.isfinite(each).all() and (each >= 0).all() for each in (seconds, used))
+    sound &= used.shape[1:] == (len(Used._fields),) and len(used) in (0, runs, runs - 1)
     return few and seconds.shape == (runs, len(Phases._fields)) and bool(sound)

@@ -62,9 +62,9 @@ def held_mb(root: int) -> float:
     return sum(_rss_mb(pid) for pid in below(root))
 
 
-def cpu_s(root: int) -> float:
-    """CPU seconds that `root` and all that descends from it have used, those that have ended included."""
-    return sum(_cpu_s(pid) for pid in (root, *below(root)))
+def cpu_s(root: int, own: bool = True) -> float:
+    """CPU seconds that `root`, if `own`, and all that descends from it have used, those that have ended included."""
+    return sum(_cpu_s(pid) for pid in ((root,) * own + tuple(below(root))))
 
 
 def running(root: int) -> bool:

@@ -1,10 +1,10 @@
 """What a sweep is asked to do: the grid, the limits, the presets; checked before anything starts."""
 
-import os
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from harness.machine import confinement
 from harness.records.schema import Cell, solver_slug
 from harness.workloads import problem as workload
 from harness.workloads.specification import Specification
@@ -153,7 +153,7 @@ PRESETS = {
     "quick": Plan(),
     "report": Plan(pixels=(200, 1000, 2000, 5000), bins=(200, 400), repeats=5, max_seconds=180.0),
     "scaling": Plan(pixels=(1, 10, 100, 1000, 10000), bins=(20, 34, 100, 200), max_seconds=60.0),
-    "cluster": cluster(os.cpu_count() or 1),
+    "cluster": cluster(max(int(confinement.cores()), 1)),
     "contention": contention(),
     "gpu": Plan(pixels=(200,), bins=(34, 200), solvers=("baseline", "numba", "numba-float32", *GPU_SOLVERS)),
 }

@@ -75,7 +75,7 @@ class Supervisor:
     ):
         """`under`: words of a tool that the worker is run under; `variables`: of its environment beside the usual."""
         self.spec, self.threads, self.limit_mb = spec, threads, limit_mb
-        self.peak_tree_mb = 0.0
+        self.peak_tree_mb = self.cpu_s = 0.0
         self._token = secrets.token_hex(16) if signs(checkout) else ""
         self._mark = secrets.token_hex(16)
         self._received = bytearray()
@@ -113,8 +113,10 @@ class Supervisor:
         """Send a command and return the reply. Memory counts towards the peak in what the solver itself does."""
         self.check_rest()
         self._rest.end()
+        before = family.cpu_s(self._keeper.pid)
         self._send(json.dumps(command))
         answer = self.reply(timeout, LOOKS[command["do"] != "warmup"], command["do"] in SOLVES)
+        self.cpu_s = family.cpu_s(self._keeper.pid) - before
         if reason := self._rest.begin():
             raise self._ended("failed", reason)
         return answer

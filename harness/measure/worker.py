@@ -52,7 +52,8 @@ class Bench:
 
     def __init__(self, folder: Path, spec: str, threads: int, plugins: list[str]):
         start = perf_counter()
-        from harness.measure import clock
+        from harness.machine.usage import Meter
+        from harness.measure import clock, family
         from harness.workloads import problem as workload
         from harness.workloads import variant
         from implementations import registry
@@ -62,6 +63,7 @@ class Bench:
         self.kept: Any = None
         self.kept_run = -1
         self.problem = workload.read(folder)
+        self.meter = Meter(threads, lambda: family.cpu_s(os.getpid(), own=False))
         imported = perf_counter()
         self.solver = registry.Registry(plugins).create(spec, threads)
         self.harness_s, self.import_s = imported - start, perf_counter() - imported
@@ -78,9 +80,10 @@ class Bench:
         facts: list[dict[str, float]] = []
         few, _ = self.clock.timed_run(self.solver, self.problem.take(slice(0, FEW)))
         self.kept = self.clock.keeping(self.problem)
-        phases, _ = self.clock.timed_run(self.solver, self.problem, facts, self.kept)
+        phases, _ = self.clock.timed_run(self.solver, self.problem, facts, self.kept, self.meter)
         peak = self.clock.peak_rss_mb()
-        return {"oneoff_s": self.import_s + few.total, "phases": phases, "peak_rss_mb": peak, "facts": facts}
+        times = {"oneoff_s": self.import_s + few.total, "phases": phases}
+        return times | {"peak_rss_mb": peak, "facts": facts, "used": self._used()}
 
     def save(self, file: str) -> dict[str, Any]:
         """Hand over the solution that was kept of the last turn, or the warm-up."""
@@ -104,9 +107,14 @@ class Bench:
         gc.disable()
         for number, problem in enumerate(problems):
             kept = self.kept if number == self.kept_run else None
-            samples.append(self.clock.timed_run(self.solver, problem, facts, kept)[0])
+            samples.append(self.clock.timed_run(self.solver, problem, facts, kept, self.meter)[0])
         gc.enable()
-        return {"samples": samples, "facts": facts}
+        return {"samples": samples, "facts": facts, "used": self._used()}
+
+    def _used(self) -> list[Any]:
+        """What each run used since this was last asked; nothing where the system doesn't say."""
+        used, self.meter.used = self.meter.used, []
+        return used
 
     def watch(self, how: str, **options: Any) -> dict[str, Any]:
         """What the module `how` sees of runs that its function `watch` makes."""

@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from harness.machine import counted_work, facts, limits
+from harness.machine import confinement, counted_work, limits
 from harness.measure.cell import MEMORY_SHARE
 from harness.measure.supervisor import Supervisor
 from harness.profiling import threads as profiling_threads
@@ -43,7 +43,7 @@ def measure(given: argparse.Namespace, cell: Cell, counts: Sequence[int]) -> dic
 def _figures(
     given: argparse.Namespace, problem: Path, spec: str, pinned: int, plugins: Sequence[str]
 ) -> dict[str, Any]:
-    limit_mb = int(facts.available_memory_mb() * MEMORY_SHARE)
+    limit_mb = int(confinement.memory_mb() * MEMORY_SHARE)
     with Supervisor(problem, spec, plugins, pinned, limit_mb) as worker:
         worker.reply(given.max_seconds)
         worker.ask(given.max_seconds, do="warmup")

@@ -1,6 +1,7 @@
 """Replies that are no times of runs end their row; a problem's files are known to be as they were."""
 
 import os
+import re
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ RUN = [0.1, 0.2, 0.3]
 
 class Replies:
     peak_tree_mb = 12.0
+    cpu_s = 1.0
 
     def __init__(self, **reply):
         self.reply, self.over = reply, False
@@ -47,6 +49,10 @@ def turn(**reply):
         {"samples": [RUN, RUN], "facts": [{"held": "much"}]},
         {"samples": [RUN, RUN], "facts": [dict.fromkeys(map(str, range(100)), 1.0)]},
         {"samples": [RUN, RUN], "facts": [{"x" * 1000: 1.0}]},
+        {"samples": [RUN, RUN], "used": [[1e-9, 0.0, 0], [1e-9, 0.0, 0]]},
+        {"samples": [RUN, RUN], "used": [[1e-9, -1.0, 0, 0]] * 2},
+        {"samples": [RUN, RUN], "used": [[1e-9, 0.0, 0, 0]] * 7},
+        {"samples": [RUN, RUN], "used": 3},
     ],
 )
 def test_a_reply_of_something_else_ends_its_row(reply):
@@ -63,6 +69,19 @@ def test_times_of_the_runs_are_kept():
     assert contender.ended is None
     assert np.array_equal(contender.turns[1], [run, run])
     assert contender.peak_rss_mb == 12.0
+
+
+@pytest.mark.parametrize(("cpu", "caught"), [(0.4, False), (0.0, True), (7.0, True)])
+def test_cpu_time_that_its_processes_did_not_use_is_not_believed(cpu, caught):
+    """Its processes used 1 s in that turn, by the parent's look at them."""
+    run = [1e-9, 2e-9, 3e-9]
+    contender = turn(samples=[run, run], used=[[cpu, 0.0, 0, 0], [0.5, 0.0, 1, 2]])
+    contender.check_clock(over=True)
+    assert bool(contender.ended) == caught
+    assert not caught or re.match(
+        r"its times can't be: it claims .* of CPU for a turn that took 1 s", contender.ended.reason
+    )
+    assert caught or contender.used[1][1] == (0.5, 0.0, 1, 2)
 
 
 def test_more_than_what_passed_is_not_believed():

@@ -78,7 +78,10 @@ class InProcess:
         self.bench.solver = solver
 
     def ask(self, timeout, do, **options):
-        return json.loads(json.dumps(getattr(self.bench, do)(**options)))
+        before = time.process_time()
+        answer = json.loads(json.dumps(getattr(self.bench, do)(**options)))
+        self.cpu_s = time.process_time() - before
+        return answer
 
     def end(self):
         gc.unfreeze()
