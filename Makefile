@@ -13,7 +13,7 @@ NEWER ?= $(shell for p in python3.12 "$$HOME"/.pyenv/versions/3.12.*/bin/python3
 PEERS := $(VENV)-peers
 LOWEST := $(VENV)-lowest
 
-.PHONY: sweep test test-newer test-long test-lowest mutations data peers gpu-check selfcheck readme reference profile instructions heldout cluster full-frame history regression clean
+.PHONY: sweep test test-newer test-long test-lowest mutations data peers gpu-check selfcheck readme reference profile methods instructions heldout cluster full-frame history regression clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/python -m harness.sweep $(ARGS)
@@ -58,10 +58,10 @@ peers:
 	rm -rf results/reference-peers results/reference-peers-disc
 	$(PEERS)/bin/python -m harness.sweep --dataset aia-image,aia,aia-image.flare-before,aia-image.flare-peak \
 		--pixels 2000 --bins 34 --max-seconds 60 --out results/reference-peers --solvers \
-		'baseline,numba,numba-float32,l2,demregpy,utu,emtoolkit,demregpy[mask=false],utu[mask=false],emtoolkit[mask=false]' \
+		'baseline,numba,numba-float32,l2,plowman,demregpy,utu,emtoolkit,demregpy[mask=false],utu[mask=false],emtoolkit[mask=false]' \
 		|| test $$? -eq 3
 	$(PEERS)/bin/python -m harness.sweep --dataset aia-image --pixels 1048576 --bins 34 --threads 2 --max-seconds 60 \
-		--solvers numba,numba-float32,l2,utu --out results/reference-peers-disc
+		--solvers numba,numba-float32,l2,plowman,utu --out results/reference-peers-disc
 	$(PEERS)/bin/python -m harness.reports.readme
 	$(PEERS)/bin/python -m harness.reports.peers_table
 
@@ -94,6 +94,14 @@ profile: $(VENV)/.installed
 	$(BIN)/python -m harness.profile baseline --pixels 40 --bins 200 --out results/reference-profile
 	$(BIN)/python -m harness.profile numba --pixels 10000 --bins 200 --out results/reference-profile-numba
 	$(BIN)/python -m harness.predict --json > results/reference-profile-numba/predict.json
+
+# Fit, error bars and misfit of both methods, for docs/methods.md: a minute on any busy machine, rates being make peers'.
+methods:
+	@test -n "$(NEWER)" || { echo "make methods needs Python 3.12 or newer, as utu does: none is found (set NEWER=...)"; exit 1; }
+	@$(MAKE) --no-print-directory $(PEERS)/.installed
+	$(PEERS)/bin/python -m harness.upkeep.misfit --out results/reference-methods/misfit.json
+	$(PEERS)/bin/python -m harness.upkeep.coverage --out results/reference-methods/coverage.json --draw plots/coverage.svg
+	$(PEERS)/bin/python -m harness.reports.readme
 
 # Instructions that solvers execute beside the operations that are counted, by callgrind; minutes, on any busy machine.
 instructions: $(VENV)/.installed

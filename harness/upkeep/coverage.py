@@ -23,7 +23,7 @@ from implementations.contract import Array, Problem, Solver
 from implementations.registry import Registry
 from implementations.solver_spec import split
 
-DATASETS = "aia,gaussian-response,solar-mix,lines-10,lines-20,lines-30"
+DATASETS = "aia,gaussian-response,solar-mix,random-response,lines-10,lines-20,lines-30"
 ALIKE, MANY = ("plowman", "utu"), 1000
 """Two implementations of one method, and on how many pixels they are compared."""
 NOMINAL = 0.6827

@@ -118,17 +118,19 @@ def elogt_of_lane(setup, w, lane):
     """The resolution of one lane, from its profiles E K."""
     sizes, profiles, greatest = setup.sizes, w.profiles, 0.0
     f_all, t_all, padded = setup.channels, setup.bins, sizes.padded
-    for t in range(t_all):
-        reach = 0.0
+    for t in range(0, padded, LANES):
+        reach = splat(0.0)
         for f in range(f_all):
-            k = read(setup.response, f * padded + t) * read(w.inverse_error, f * LANES + lane)
-            write(profiles.gz, f * padded + t, k)
-            write(profiles.wz, f * padded + t, read(w.sensitivity, (f * t_all + t) * LANES + lane))
-            reach += k * k
+            k = load(setup.response, f * padded + t) * broadcast(w.inverse_error, f * LANES + lane)
+            store(profiles.gz, f * padded + t, k)
+            reach = fma(k, k, reach)
+        store(profiles.reach, t, sqrt(reach) * splat(SLACK))
+    for t in range(t_all):
         bound = read(w.log, t * LANES + lane) * SLACK
-        write(profiles.reach, t, reach**0.5 * SLACK)
         write(profiles.bound, t, bound)
         greatest = max(bound, greatest)
+        for f in range(f_all):
+            write(profiles.wz, f * padded + t, read(w.sensitivity, (f * t_all + t) * LANES + lane))
     if setup.sorts:
         order_rows(t_all, profiles, greatest)
     profile_samples(sizes, setup.samples, profiles)
