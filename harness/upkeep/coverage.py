@@ -93,7 +93,7 @@ def of(solver: Solver, problem: Problem, truth: Array, draws: int, seed: int) ->
         chisq=float(np.median(chisq)),
         chisq_p95=float(np.percentile(chisq, 95)),
         dem_error=float(np.median((np.linalg.norm(dem - truth[:, None], axis=2) / size[:, None])[got])),
-        negative=float((dem < 0).any(axis=2)[got].mean()),
+        negative=float(np.any(dem < 0, axis=2)[got].mean()),
     )
 
 
@@ -101,7 +101,7 @@ def narrow_lines(channels: int, pixels: int, bins: int) -> tuple[Problem, Array]
     """As a spectrometer such as EIS has it: lines of 0.1 dex over 1.6 dex, counts known to 10%, DEMs of two
     Gaussians."""
     rng, width = np.random.default_rng(7), 1.6 / bins
-    logt = 5.5 + width * (np.arange(bins) + 0.5)
+    logt = 5.5 + width * (np.arange(bins, dtype=np.float64) + 0.5)
     kelvin = 10.0**logt * np.log(10.0**width)
     centres = np.linspace(5.6, 7.0, channels)
     rmatrix = 1e-8 * np.exp(-((logt[:, None] - centres) ** 2) / (2 * 0.1**2)) * kelvin[:, None]
@@ -144,7 +144,7 @@ def measured(solvers: Sequence[str], datasets: Sequence[str], pixels: int, bins:
 def agreement(problem: Problem, ours: Solver, theirs: Solver) -> dict[str, float]:
     """How far two solvers' DEMs are apart, as the root of summed squares over one's, where both reach their target."""
     target, (one, other) = problem.options.reg_tweak, (solver.run(problem) for solver in (ours, theirs))
-    both = (np.abs([one.chisq, other.chisq] - np.float64(target)) <= 0.1 * target).all(axis=0)
+    both = (np.abs(np.stack([one.chisq, other.chisq]) - target) <= 0.1 * target).all(axis=0)
     apart = np.linalg.norm(one.dem - other.dem, axis=1)[both] / np.linalg.norm(other.dem, axis=1)[both]
     median, p95 = np.percentile(apart, [50, 95]) if both.any() else (np.nan, np.nan)
     return {"both": float(both.mean()), "apart_median": float(median), "apart_p95": float(p95)}
