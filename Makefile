@@ -131,7 +131,7 @@ full-frame: $(VENV)/.installed-dev
 # The README's tables, and the page and figures in plots/, from the committed runs.
 readme: $(VENV)/.installed
 	$(BIN)/python -m harness.reports.readme
-	$(BIN)/python -m harness.report --out plots results/reference results/reference-loci results/reference-threads
+	$(BIN)/python -m harness.report --out plots results/reference-peers results/reference results/reference-loci results/reference-threads
 
 # For a pull request: make regression BASE=<commit>; exit codes: 8 slower, 16 gate violated, 32 failed, or their sum.
 # make itself ends with 2 and says the code; python -m harness.regression <commit> hands it on.

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from zlib import crc32
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -10,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.records.run import Run
+from implementations.registry import IN_REPO, PEERS
 
 STYLE: dict[Any, Any] = {
     "figure.constrained_layout.use": True,
@@ -26,9 +28,14 @@ STYLE: dict[Any, Any] = {
 }
 
 
-MARKERS = "osD^vP*X<>hp"
+HUES = ("#7D7D7D", "#3585C9", "#D55E00", "#00926E", "#C2578F", "#A67C00", "#8E6BD1", "#0A8FA3")
+"""Told apart by colour-blind eyes with the markers, and legible on white and on the page's dark ground alike."""
+MARKERS = "osD^vP*X<>h"
+KNOWN = (*IN_REPO, *PEERS)
 
 
+TELLING = ("aia", "solar-mix", "gaussian-response")
+"""Workloads whose truth the counts can tell, the most telling first; with random responses they can't."""
 COLUMNS = 3
 """Panels beside one another."""
 
@@ -45,20 +52,27 @@ class Measured:
     """By run: the machine's limits."""
 
     @property
-    def styles(self) -> dict[str, tuple[Any, str]]:
-        """Colour and marker of every solver, the same in all figures."""
-        colours = plt.get_cmap("tab10").colors  # type: ignore[attr-defined]
-        names = list(dict.fromkeys(self.table.solver))
-        return {name: (colours[i % 10], MARKERS[i % len(MARKERS)]) for i, name in enumerate(names)}
-
-    @property
     def largest(self) -> pd.DataFrame:
         """Every panel's rows of its largest map."""
         return self.table[self.table.pixels == self.table.groupby("panel").pixels.transform("max")]
 
+    @property
+    def telling(self) -> pd.DataFrame:
+        """Of the largest maps those whose truth the counts can tell; without any, those whose truth is known."""
+        known = self.largest[self.largest.truth_dem_error.notna()]
+        told = known[known.dataset.isin(TELLING)]
+        return told if len(told) else known
+
     def of(self, row: Any) -> dict[str, Any]:
         """What the record of a row keeps to be drawn; empty for records from before it was kept."""
         return self.shown.get((row.run, row.dataset, row.pixels, row.bins, row.solver), {})
+
+
+def style_of(solver: str) -> tuple[str, str]:
+    """A solver's colour and marker, the same in every figure of every run; its variants have its colour."""
+    name, _, tunables = solver.partition("[")
+    place = KNOWN.index(name) if name in KNOWN else len(KNOWN) + crc32(name.encode())
+    return HUES[place % len(HUES)], MARKERS[(place + crc32(tunables.encode()) * bool(tunables)) % len(MARKERS)]
 
 
 def measured(runs: Sequence[Run]) -> Measured:
@@ -80,11 +94,11 @@ def measured(runs: Sequence[Run]) -> Measured:
     return Measured(table, shown, limits)
 
 
-def panels(names: Sequence[str], height: float = 3.4, **kwargs: Any) -> tuple[Figure, list[Axes]]:
+def panels(names: Sequence[str], height: float = 3.4, width: float = 3.4, **kwargs: Any) -> tuple[Figure, list[Axes]]:
     """A titled axes for each name, `COLUMNS` beside one another."""
     rows, across = -(-len(names) // COLUMNS), min(len(names), COLUMNS)
     figure, grid = plt.subplots(
-        rows, across, squeeze=False, figsize=(1.9 + 3.4 * across, 0.5 + height * rows), **kwargs
+        rows, across, squeeze=False, figsize=(1.9 + width * across, 0.5 + height * rows), **kwargs
     )
     axes = list(grid.flat)
     for name, one in zip(names, axes, strict=False):

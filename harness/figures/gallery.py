@@ -13,7 +13,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from harness.figures import machine, quality, speed
+from harness.figures import headline, machine, quality, speed
 from harness.figures.common import STYLE, Measured, measured
 from harness.records.files import replacing
 from harness.records.run import Run
@@ -31,14 +31,22 @@ class Picture(NamedTuple):
         """Of its files and anchors: the function's."""
         return self.draw.__name__
 
+    def of(self, data: Measured) -> Figure | str:
+        """The figure, or why there is none: what one can't draw of a run must not cost the others."""
+        try:
+            return self.draw(data)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            plt.close()
+            return f"can't be drawn of these records: {type(error).__name__}: {error}"
+
 
 FIGURES = (
     Picture(
-        speed.speed_against_quality,
+        headline.speed_against_quality,
         "Speed against quality",
-        "DEMs per second against the median error of the DEM, at each panel's largest map. Right is faster, down is "
-        "nearer to the truth; a hollow marker is a solver whose gate did not pass. Ringed: another method than DEMREG, "
-        "held to the fit and the truth and not to the baseline.",
+        "DEMs per second and core against the median error of the DEM, at the largest map of the workload whose truth "
+        "the counts tell best. Hollow: a solver that failed a gate on some workload of the run. Ringed: another method "
+        "than DEMREG, held to the fit and the truth and not to the baseline.",
     ),
     Picture(
         speed.runtime_against_pixels,
@@ -98,7 +106,7 @@ def draw_all(data: Measured, entries: Sequence[Picture] = FIGURES) -> Iterator[t
     """Those figures that there is something to draw for. Close each when it is used."""
     for entry in entries:
         with mpl.rc_context(STYLE):
-            figure = entry.draw(data)
+            figure = entry.of(data)
             if isinstance(figure, Figure):
                 yield entry, figure
 

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.figures.common import MARKERS
+from harness.figures.common import style_of
 from harness.records.history import METRICS, History
 
 LOGARITHMIC = ("time_solve", "track_time_to_baseline", "track_oneoff", "track_worst_parity")
@@ -70,11 +70,10 @@ def _only(table: pd.DataFrame, values: dict[str, object]) -> pd.DataFrame:
 
 def _panel(axes: Axes, points: pd.DataFrame, steps: pd.DataFrame, commits: list[str], solvers: list[str]) -> None:
     place = {commit: i for i, commit in enumerate(commits)}
-    colours = plt.get_cmap("tab10").colors  # type: ignore[attr-defined]
-    for i, solver in enumerate(solvers):
+    for solver in solvers:
         line = points[points.solver == solver]
-        x, colour = line.commit.map(place), colours[i % 10]
-        axes.plot(x, line.value, MARKERS[i % len(MARKERS)] + "-", color=colour, ms=3.5, lw=1, label=solver)
+        x, (colour, marker) = line.commit.map(place), style_of(solver)
+        axes.plot(x, line.value, marker + "-", color=colour, ms=3.5, lw=1, label=solver)
         axes.fill_between(x, line.low.fillna(line.value), line.high.fillna(line.value), color=colour, alpha=0.15, lw=0)
     for step in steps.itertuples():
         colour, marker = (WORSE, "^") if step.worse else (BETTER, "v")

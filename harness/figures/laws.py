@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -11,7 +10,7 @@ from harness.advice.breakeven import Leg
 from harness.advice.candidates import Laws
 from harness.advice.evidence import Evidence
 from harness.advice.growth_law import LEVEL, Law
-from harness.figures.common import STYLE, panels
+from harness.figures.common import STYLE, panels, style_of
 
 FEWEST_PIXELS, MOST_PIXELS = 1.0, 4096.0**2
 CAPTION = f"""Lines are the fitted laws, bands their {LEVEL:.0%} intervals, dots the times they were fitted to. Dotted
@@ -27,19 +26,18 @@ def predicted_times(evidence: Evidence, dataset: str, legs: Sequence[Leg]) -> Fi
         return "No solver was measured at two map sizes or more: there is no law to draw."
     bins = sorted(laws.rows.bins.unique())
     pixels = np.geomspace(FEWEST_PIXELS, MOST_PIXELS, 100)
-    colours = plt.get_cmap("tab10").colors  # type: ignore[attr-defined]
     with mpl.rc_context(STYLE):
         figure, axes = panels([f"{dataset}, {count} bins" for count in bins], 4.0, sharey=True)
         for axis, count in zip(axes, bins, strict=True):
-            for number, ((solver, threads), law) in enumerate(fitted.items()):
+            for (solver, threads), law in fitted.items():
                 if law.refusal(count):
                     continue
-                guess, colour = law.predict(pixels, count), colours[number % len(colours)]
+                guess, name = law.predict(pixels, count), _name(solver, threads)
+                colour, marker = style_of(name)
                 axis.fill_between(pixels, guess.low, guess.high, color=colour, alpha=0.12, lw=0)
-                name = solver if threads == 1 else f"{solver}, {threads} threads"
                 axis.plot(pixels, guess.value, color=colour, lw=1.4, label=name)
                 here = law.measured.bins == count
-                axis.plot(law.measured.pixels[here], law.measured.values[here], "o", color=colour, ms=4)
+                axis.plot(law.measured.pixels[here], law.measured.values[here], marker, color=colour, ms=4)
             for leg in legs:
                 if leg.bins == count and leg.needs == "exact" and leg.from_pixels > FEWEST_PIXELS:
                     axis.axvline(leg.from_pixels, ls=":", color="0.4", lw=1)
@@ -49,3 +47,7 @@ def predicted_times(evidence: Evidence, dataset: str, legs: Sequence[Leg]) -> Fi
         labels = dict(zip(*reversed(axes[0].get_legend_handles_labels()), strict=True))
         figure.legend(labels.values(), labels.keys(), loc="outside right center")
     return figure
+
+
+def _name(solver: str, threads: int) -> str:
+    return solver if threads == 1 else f"{solver}[threads={threads}]"

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from harness.figures.common import Measured, by_solver, legend, panels, pixel_axis
+from harness.figures.common import Measured, by_solver, legend, panels, pixel_axis, style_of
 from harness.machine import limits as machine_limits
 
 PHASES = {
@@ -29,7 +29,7 @@ def peak_memory(data: Measured) -> Figure | str:
     figure, axes = panels([str(name) for name, _ in groups], 3.0, sharey=True)
     for one, (_, rows) in zip(axes, groups, strict=True):
         for name, points in rows.groupby("solver", sort=False):
-            colour, marker = data.styles[str(name)]
+            colour, marker = style_of(str(name))
             one.plot(points.pixels, points.peak_rss_mb, marker + "-", color=colour, ms=5, lw=1.2, label=str(name))
         pixel_axis(one, rows.pixels)
         one.set_ylim(0, 1.1 * known.peak_rss_mb.max())
@@ -114,7 +114,7 @@ def roofline(data: Measured) -> Figure | str:
     for one, (_, group) in zip(axes, groups, strict=True):
         _roofs(one, group, data)
         for row in group.itertuples():
-            colour, marker = data.styles[row.solver]
+            colour, marker = style_of(row.solver)
             one.plot(
                 row.strategy_flops / row.strategy_bytes,
                 row.strategy_flops * row.pixels_per_s / 1e9,

@@ -8,9 +8,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.figures.common import Measured, by_solver, legend, panels
+from harness.figures.common import Measured, by_solver, legend, panels, style_of
 from harness.judge.excerpt import unpack
 
+SCALE, TINY, DECADES = 1e15, 1e10, 3e3
+"""A DEM's unit in cm-5 K-1, the faintest maximum that is drawn, and how far below its maximum a DEM is."""
 MOST_BARS = 24
 """Error bars drawn of one DEM; of many bins every n-th."""
 
@@ -24,7 +26,7 @@ def chisq_distribution(data: Measured) -> Figure | str:
     figure, axes = panels([str(name) for name, _ in groups], 0.9 + 0.32 * len(solvers), sharey=True)
     for one, (_, group) in zip(axes, groups, strict=True):
         for row in group.itertuples():
-            place, colour = solvers.index(row.solver), data.styles[row.solver][0]
+            place, colour = solvers.index(row.solver), style_of(row.solver)[0]
             q = unpack(data.of(row)["chisq_percentiles"])
             one.plot([q[5], q[95]], [place] * 2, color=colour, lw=1.2)
             one.barh(place, q[75] - q[25], 0.55, q[25], color=colour, alpha=0.35, edgecolor=colour)
@@ -40,7 +42,7 @@ def dem_recovery(data: Measured) -> Figure | str:
     """True and recovered DEMs: a row of a faint, a middling and a bright pixel for each panel."""
     groups = [
         (str(name), rows)
-        for name, rows in data.largest.groupby("panel", sort=False)
+        for name, rows in (data.telling if len(data.telling) else data.largest).groupby("panel", sort=False)
         if any(data.of(row).get("pixels") for row in rows.itertuples())
     ]
     if not groups:
@@ -52,8 +54,8 @@ def dem_recovery(data: Measured) -> Figure | str:
     for line, (name, rows) in zip(grid, groups, strict=True):
         drawn = [(row, data.of(row)) for row in _distinct(rows)]
         for one, number in zip(line, range(across), strict=True):
-            _recovery(one, drawn, number, data)
-        line[0].set_ylabel(f"{name}\nDEM, 1e15 cm⁻⁵ K⁻¹", fontsize=9)
+            _recovery(one, drawn, number)
+        line[0].set_ylabel(f"{name}\nDEM, cm⁻⁵ K⁻¹", fontsize=9)
     for one in grid[-1]:
         one.set_xlabel("log₁₀ T / K")
     legend(figure, list(grid.flat))
@@ -68,17 +70,19 @@ def _distinct(rows: pd.DataFrame) -> list[Any]:
     return [*others.itertuples(), *same.head(1).itertuples()]
 
 
-def _recovery(axes: Axes, drawn: list[tuple[Any, dict[str, Any]]], number: int, data: Measured) -> None:
+def _recovery(axes: Axes, drawn: list[tuple[Any, dict[str, Any]]], number: int) -> None:
+    best = TINY
     for row, shown in drawn:
         if number >= len(shown.get("pixels", ())):
             continue
         logt, example = unpack(shown["logt"]), shown["pixels"][number]
         dem, edem, elogt, truth = (unpack(example[name]) for name in ("dem", "edem", "elogt", "truth"))
+        dem, edem, truth = (SCALE * values for values in (dem, edem, truth))
         if row is drawn[0][0]:
             axes.set_title(f"pixel {example['pixel']:,}", fontsize=9)
             if np.isfinite(truth).any():
                 axes.fill_between(logt, truth, step="mid", color="grey", alpha=0.35, lw=0, label="truth")
-        colour, marker = data.styles[row.solver]
+        colour, marker = style_of(row.solver)
         bars = slice(None, None, -(-len(logt) // MOST_BARS))
         axes.plot(logt, dem, color=colour, lw=1.1 if len(logt) <= 2 * MOST_BARS else 0.5)
         axes.errorbar(
@@ -93,13 +97,14 @@ def _recovery(axes: Axes, drawn: list[tuple[Any, dict[str, Any]]], number: int, 
             elinewidth=0.6,
             label=f"{row.solver} and all exact" if row.accuracy == "exact" and row.gate == "pass" else row.solver,
         )
-        top = max(np.nanmax(dem + edem), np.nanmax(np.nan_to_num(truth)), axes.get_ylim()[1] / 1.05)
-        axes.set_ylim(min(0.0, 1.1 * dem.min()), 1.05 * top)
+        best = max(best, np.nanmax(dem), np.nanmax(np.nan_to_num(truth)))
+    axes.set_yscale("log", nonpositive="clip")
+    axes.set_ylim(best / DECADES, 3 * best)  # bins at or below zero lie under the axis
 
 
 def truth(data: Measured) -> Figure | str:
     """Error, distance of the peak and coverage, a row for each solver, a mark for each panel."""
-    known = data.largest[data.largest.truth_dem_error.notna()]
+    known = data.telling
     if known.empty:
         return "no workload of these runs has a known truth"
     solvers, names = list(dict.fromkeys(known.solver)), list(dict.fromkeys(known.panel))

@@ -68,7 +68,7 @@ def figure(name: str, data: Measured) -> None:
     """Show a figure of the gallery with its caption, or why there is nothing to draw."""
     entry = next(entry for entry in gallery.FIGURES if entry.name == name)
     with mpl.rc_context(common.STYLE):
-        picture(entry.draw(data), f"*{entry.title}.* {entry.caption}")
+        picture(entry.of(data), f"*{entry.title}.* {entry.caption}")
 
 
 def picture(drawn: Figure | str, caption: str) -> None:

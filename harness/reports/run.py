@@ -128,7 +128,7 @@ def sections(runs: Sequence[Run]) -> list[Section]:
     table = pd.concat(tables, ignore_index=True)
     data = common.measured(runs)
     pictures = [
-        show_html.picture(entry.name, entry.title, entry.caption, partial(entry.draw, data), common.STYLE)
+        show_html.picture(entry.name, entry.title, entry.caption, partial(entry.of, data), common.STYLE)
         for entry in gallery.FIGURES
     ]
     missing = reasons(table)

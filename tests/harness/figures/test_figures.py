@@ -10,7 +10,7 @@ import pytest
 import records
 from matplotlib.figure import Figure
 
-from harness.figures import common, gallery, machine, quality, speed
+from harness.figures import common, gallery, headline, machine, quality
 from harness.judge import excerpt, intervals
 from harness.records.run import Run
 
@@ -63,7 +63,7 @@ def made(tmp_path_factory):
 def test_every_figure_draws_every_panel(entry, made):
     figure = entry.draw(common.measured([made]))
     assert isinstance(figure, Figure), figure
-    assert sum(bool(axes.get_title()) for axes in figure.axes) >= 2
+    assert sum(bool(axes.get_title()) for axes in figure.axes) >= 2 - (entry is gallery.FIGURES[0])
     assert all(axes.has_data() for axes in figure.axes)
 
 
@@ -90,9 +90,10 @@ def test_runs_of_the_same_workload_have_panels_of_their_own(tmp_path):
 def test_the_points_are_the_tables(made):
     data = common.measured([made])
     row = data.largest.iloc[0]
-    figure = speed.speed_against_quality(data)
+    figure = headline.speed_against_quality(data)
     points = {tuple(np.ravel(line.get_xydata())) for line in figure.axes[0].lines}
     assert (row.pixels_per_s, row.truth_dem_error) in points
+    assert figure.get_suptitle() == "fast: 30 times the baseline, same answer, with error bars"
     efficiency = machine.parallel_efficiency(data).axes[0].lines[0].get_ydata()
     fast = data.table[(data.table.panel == row.panel) & data.table.solver.str.startswith("fast")]
     one, two = (fast[(fast.threads == n) & (fast.pixels == fast.pixels.min())].median_s.iloc[0] for n in (1, 2))
@@ -101,9 +102,35 @@ def test_the_points_are_the_tables(made):
 
 def test_a_gate_that_did_not_pass_is_hollow_and_named(tmp_path):
     run = records.write_run(tmp_path / "r", LAWS, fast={"gate": "fail", "gate_reasons": "dem"})
-    axes = speed.speed_against_quality(common.measured([run])).axes[0]
-    hollow = {line.get_label(): line.get_markerfacecolor() == "none" for line in axes.lines}
-    assert hollow == {"baseline": False, "fast (gate: fail)": True}
+    figure = headline.speed_against_quality(common.measured([run]))
+    hollow = {line.get_label(): line.get_markerfacecolor() == "none" for line in figure.axes[0].lines}
+    assert hollow == {"baseline": False, "fast": True}
+    assert "hollow: a gate failed" in figure.axes[0].get_title()
+    assert "times the baseline" not in figure.get_suptitle(), "nobody passed"
+
+
+def test_a_solver_looks_the_same_wherever_it_is_drawn_and_like_no_other():
+    assert len({common.style_of(name) for name in common.KNOWN}) == len(common.KNOWN)
+    assert common.style_of("numba[threads=2]")[0] == common.style_of("numba")[0]
+    assert common.style_of("numba[threads=2]") != common.style_of("numba")
+    assert common.style_of("mine") == common.style_of("mine")
+
+
+def test_a_workload_whose_truth_can_be_told_goes_first(tmp_path):
+    runs = [
+        records.write_run(tmp_path / name, LAWS, baseline={"dataset": name}, fast={"dataset": name})
+        for name in ("random-response", "aia")
+    ]
+    title = headline.speed_against_quality(common.measured(runs)).axes[0].get_title()
+    assert title.startswith("aia, ")
+
+
+def test_a_figure_that_cannot_be_drawn_costs_no_other(made):
+    def broken(data):
+        raise ValueError("Axis limits cannot be NaN or Inf")
+
+    said = gallery.Picture(broken, "", "").of(common.measured([made]))
+    assert said == "can't be drawn of these records: ValueError: Axis limits cannot be NaN or Inf"
 
 
 def test_exact_solvers_that_agree_are_drawn_once_and_others_apart(made):

@@ -1,0 +1,117 @@
+"""The first figure: what a solver's speed buys, on the workload of a run that says most."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+
+from harness.figures.common import TELLING, Measured, panels, style_of
+from harness.show.terminal import ratio
+
+NEAR = 0.045
+"""Names of points nearer than this, in parts of the axes, stand above one another."""
+
+
+def speed_against_quality(data: Measured) -> Figure | str:
+    """DEM per second and core against the DEM's error, every solver a point with its name."""
+    rows = _rows(data)
+    if rows.empty:
+        return "no workload of these runs has a known truth"
+    figure, (axes,) = panels([_below(rows)], 4.6, width=7.6)
+    figure.suptitle(_title(rows), fontsize=13, fontweight="bold")
+    axes.set_title(axes.get_title(), fontsize=8.5, alpha=0.8)
+    for row in rows.itertuples():
+        colour, marker = style_of(row.solver)
+        fill = "none" if row.failed else colour
+        axes.plot(
+            row.rate,
+            row.truth_dem_error,
+            marker,
+            color=colour,
+            ms=10,
+            mew=1.6,
+            ls="",
+            mfc=fill,
+            alpha=0.9,
+            label=row.solver,
+        )
+        if row.method != "demreg":
+            axes.plot(row.rate, row.truth_dem_error, "o", color=colour, ms=18, mew=1, mfc="none")
+    axes.set(xscale="log", xlabel="DEM / s and core: faster to the right")
+    axes.set_ylabel("median error of the DEM: lower is nearer to the truth")
+    axes.set_xlim(rows.rate.min() / 2.2, rows.rate.max() * 3.5)
+    spread = max(np.ptp(rows.truth_dem_error), 0.2 * rows.truth_dem_error.max())
+    axes.set_ylim(max(0, rows.truth_dem_error.min() - 0.35 * spread), rows.truth_dem_error.max() + 0.45 * spread)
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    _name(axes, rows)
+    return figure
+
+
+def _rows(data: Measured) -> pd.DataFrame:
+    """The largest map's rows of the most telling workload, with valid pixels per second and core.
+
+    `failed`: a gate wasn't passed on any workload of these runs.
+    """
+    known = data.telling
+    if known.empty:
+        return known
+    order = known.dataset.map(lambda name: TELLING.index(name) if name in TELLING else len(TELLING))
+    known = known.assign(order=order).sort_values(["order", "bins"], kind="stable")
+    rows = known[known.panel == known.panel.iloc[0]]
+    failed = set(data.table[data.table.gate == "fail"].solver)
+    valid = rows.pixels - rows.invalid_pixels.astype(float).fillna(0.0)
+    rate = valid / rows.median_s / rows.threads
+    rows = rows.assign(rate=rate, failed=rows.solver.isin(failed), base=rows.solver.str.partition("[")[0])
+    bare = rows[rows.solver == rows.base].base
+    return rows[(rows.solver == rows.base) | ~rows.base.isin(bare)]  # variants only where the plain one wasn't run
+
+
+def _title(rows: pd.DataFrame) -> str:
+    """The finding: the fastest solver that computes all the baseline does, and passes everywhere."""
+    same = rows[(rows.accuracy == "exact") & ~rows.failed & rows.speedup.notna() & (rows.solver != "baseline")]
+    whole = same[same.leaves_out.fillna("") == ""]
+    if whole.empty:
+        return f"{rows.dataset.iloc[0]}: speed against the DEM's error"
+    best = whole.loc[whole.rate.idxmax()]
+    return f"{best.solver}: {ratio(best.speedup).removesuffix('x')} times the baseline, same answer, with error bars"
+
+
+def _name(axes: Axes, rows: pd.DataFrame) -> None:
+    """Every point's name beside it; where points lie close, one above another with a line to each."""
+    corners = np.array([axes.get_xlim(), axes.get_ylim()]).T
+    place, (low, high) = map(axes.transScale.transform, (rows[["rate", "truth_dem_error"]].to_numpy(float), corners))
+    taken: list[tuple[float, float]] = []
+    points = zip(((place - low) / (high - low)).tolist(), rows.itertuples(), strict=True)
+    for (x, y), row in sorted(points, key=lambda point: -point[0][0]):
+        level = sum(abs(y - there) < NEAR and abs(x - beside) < 4 * NEAR for beside, there in taken)
+        taken.append((x, y))
+        colour = style_of(row.solver)[0]
+        leader = {"arrowstyle": "-", "lw": 0.6, "color": colour, "shrinkB": 5}
+        axes.annotate(
+            _label(row),
+            (row.rate, row.truth_dem_error),
+            (11, 22 * level),
+            textcoords="offset points",
+            va="center",
+            color=colour,
+            fontsize=9,
+            arrowprops=leader if level else None,
+        )
+
+
+def _label(row: Any) -> str:
+    """The solver, with what sets it apart."""
+    said = [f"method {row.method}"] * (row.method not in ("demreg", row.solver)) + ["peer"] * bool(row.external)
+    said += ["no error bars"] * ("edem" in str(row.leaves_out).split())
+    return "\n".join([str(row.solver), ", ".join(said)] if said else [str(row.solver)])
+
+
+def _below(rows: pd.DataFrame) -> str:
+    """What was measured, and what marks mean."""
+    row = rows.iloc[0]
+    hollow = "; hollow: a gate failed on some workload" if rows.failed.any() else ""
+    ringed = "; ringed: another method than DEMREG" if (rows.method != "demreg").any() else ""
+    return f"{row.dataset}, {row.pixels:,} pixels x {row.bins} bins, {row.threads} thread(s){hollow}{ringed}"
