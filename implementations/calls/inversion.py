@@ -144,7 +144,7 @@ def _rescaling(run: Callable[[Problem], Solution]) -> Callable[[Problem], Soluti
 
 def _raises(solver: Solver) -> bool:
     """Whether its iterations are DEMREG's solves, each of which aims at a higher chi-squared."""
-    return getattr(solver, "method", "demreg") == "demreg"
+    return solver.method == "demreg"
 
 
 def _warn(solution: Solution, options: Options | None, every: bool) -> None:
