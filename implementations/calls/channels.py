@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from implementations.calls.arguments import as_array
+from implementations.calls.arguments import COUNTS, NO_UNIT, as_array
 from implementations.contract import Array, Problem, Solution, Status, whole_number
 
 FINEST = 1e12
@@ -55,7 +55,7 @@ def handling(systematic: ArrayLike, saturated: ArrayLike | None, fewest: int | N
     relative = _per_channel("systematic", systematic, channels)
     if not (np.isfinite(relative) & (relative >= 0)).all():
         raise ValueError(f"systematic must be relative errors >= 0, got {systematic!r}")
-    limits = np.full(channels, np.inf) if saturated is None else _per_channel("saturated", saturated, channels)
+    limits = np.full(channels, np.inf) if saturated is None else _per_channel("saturated", saturated, channels, COUNTS)
     if not (limits > 0).all():
         raise ValueError(f"saturated must be counts > 0, got {saturated!r}")
     if fewest is not None:
@@ -63,8 +63,8 @@ def handling(systematic: ArrayLike, saturated: ArrayLike | None, fewest: int | N
     return Handling(relative, limits, channels if fewest is None else fewest)
 
 
-def _per_channel(name: str, values: ArrayLike, channels: int) -> Array:
-    array = as_array(values, name)
+def _per_channel(name: str, values: ArrayLike, channels: int, units: tuple[str, ...] = NO_UNIT) -> Array:
+    array = as_array(values, name, units)
     if array.shape not in ((), (channels,)):
         raise ValueError(f"{name} has shape {array.shape}, expected one number or ({channels},)")
     return np.broadcast_to(array, (channels,))

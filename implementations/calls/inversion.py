@@ -42,6 +42,8 @@ class Inversion:
 
     def of(self, dn: Any, edn: Any, norm: Any, progress: bool) -> Any:
         """The outputs of those pixels; dask arrays of dask arrays."""
+        if not isinstance(self.solver, str):
+            raise ValueError(f"solver must be a name, as 'numba', got {self.solver!r}")
         if not arguments.is_lazy(dn, edn):
             return self(dn, edn, norm, progress)
         from implementations.cluster import arrays as cluster_arrays

@@ -47,6 +47,10 @@ def test_saturated_counts_are_no_measurements():
     assert np.isnan(missing).sum() == 2
     same(got, call(missing))
     same(call(saturated=1e9), call())
+    units = pytest.importorskip("astropy.units")
+    rate = units.DN / units.s
+    with_units = call(DN * rate, EDN * rate, saturated=60 * limit * units.DN / units.min)
+    same(with_units[0].value, call(saturated=limit)[0])
 
 
 def missing_some():
