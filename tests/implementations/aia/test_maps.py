@@ -401,7 +401,13 @@ def test_sunpy_and_ndcube_open_the_cube(one):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_cubes_have_world_values_on_every_axis(table, tmp_path, suffix):
     pytest.importorskip(suffix[1:] if suffix != ".fits" else "astropy")
-    paths = [path for minute in (0, 2, 4) for path in write_set(tmp_path, minute=minute, seed=minute)]
+    paths = [
+        path
+        for minute in (0, 2, 4)
+        for path in write_set(
+            tmp_path, minute=minute, change=lambda c, v, h, m=minute: h.update(CRVAL1=300.0 + 1.5 * m)
+        )
+    ]
     series, alone = run(paths, tmp_path / f"series{suffix}"), run(paths[:6], tmp_path / f"alone{suffix}")
     cube = cubes.cube(alone)
     (logt,) = cube.axis_world_coords_values(0)
@@ -413,6 +419,8 @@ def test_cubes_have_world_values_on_every_axis(table, tmp_path, suffix):
     assert many.array_axis_physical_types[0] == ("time",)
     np.testing.assert_allclose(many.axis_world_coords_values(0)[0].to_value("s"), [0, 120, 240])
     np.testing.assert_allclose(many.axis_world_coords_values(1)[0].value, logt.value)
+    assert [time[:19] for time in many.meta["times"]] == [f"2014-01-01T00:0{minute}:02" for minute in (0, 2, 4)]
+    assert many.meta["pointing"]["CRVAL1"] == [300.0, 303.0, 306.0]
     assert [c.value.tolist() for c in cubes.cube(alone, "em_bands").axis_world_coords_values(0)] == [[1, 2, 3]]
     with pytest.raises(ValueError, match="has no temprature, expected one of chisq, constrained, dem, "):
         cubes.cube(alone, "temprature")
