@@ -99,11 +99,19 @@ def _measured(problem: Problem) -> Flags:
 
 
 def _all_within(problem: Problem, top: Array) -> bool:
-    """Whether no pixel can be beyond the scales: three passes, which cost a hundredth of an inversion."""
+    """Whether no pixel can be beyond the scales: by the extremes of all channels, else by those of each."""
     with np.errstate(invalid="ignore", over="ignore"):
-        least, most = (extreme.reduce(problem.edn, axis=0) for extreme in (np.fmin, np.fmax))
-        lowest, highest = np.min(top / most), np.max(top / least)
-        finest = np.max(np.fmax.reduce(problem.dn, axis=0) / least)
+        if _within(top.min() / problem.edn.max(), top.max() / problem.edn.min(), problem.dn.max() / problem.edn.min()):
+            return True
+        least, most, brightest = (
+            extreme.reduce(values, axis=0)
+            for extreme, values in ((np.fmin, problem.edn), (np.fmax, problem.edn), (np.fmax, problem.dn))
+        )
+        return _within(np.min(top / most), np.max(top / least), np.max(brightest / least))
+
+
+def _within(lowest: float, highest: float, finest: float) -> bool:
+    """Whether scales from lowest to highest, and counts of at most so many errors, are fine; NaN isn't."""
     return bool(lowest >= SCALES[0] and highest <= min(SCALES[1], SPREAD * lowest) and finest <= FINEST)
 
 
