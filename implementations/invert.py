@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -27,7 +28,7 @@ from implementations import command_line as cli
 from implementations.aia import degradation, files, formats, frames, images, instrument, maps, opening, products
 from implementations.aia.figures import place
 from implementations.calls import arguments
-from implementations.contract import Array, Options, Solver
+from implementations.contract import Array, Options, Problem, Solution, Solver
 from implementations.maths import response
 from implementations.pixel import draw_pixel
 from implementations.registry import Registry
@@ -50,6 +51,7 @@ def _parser() -> cli.Parser:
     add("--logt", type=float, nargs=2, default=LOGT_RANGE, metavar=("LOW", "HIGH"), help="log10 K; 5.7 7.4 by default")
     add("--bands", type=float, nargs="+", metavar="EDGE", help="of emission measure maps, log10 K (three equal ones)")
     add("--gloci", action="store_true", help="shape the constraint by the EM loci")
+    add("--systematic", type=float, default=0.0, metavar="SHARE", help="error of calibration, 0.2 of the counts (0)")
     add("--response", type=Path, help="temperature response: IDL save file (demregpy's), .npz, .csv or .ecsv")
     add("--register", action="store_true", help="bring the channels of a set to the grid of 171")
     add(
@@ -127,13 +129,15 @@ def _invert_images(given: argparse.Namespace) -> int:
     history = (
         f"demreg-bench {version('demreg-bench')}, {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}, solver {given.solver}",
         f"{options}",
-        f"response {response_file.name}; errors: photon and read noise of one detector pixel",
+        f"response {response_file.name}; errors: photon and read noise of one detector pixel"
+        + (f", systematic {given.systematic:g} of the counts" if given.systematic else ""),
         *job.history,
     )
     start = time.perf_counter()
     with _progress(sum(math.prod(images[0].shape) for images in sets)) as done:
         most = maps.STRIP if solver.device == "gpu" else maps.PIECE
-        inversion = maps.Inversion(solver.run, table, edges, options, bands, most, done)
+        run = _with_systematic(solver.run, given.systematic) if given.systematic else solver.run
+        inversion = maps.Inversion(run, table, edges, options, bands, most, done)
         with formats.writing(job.description(inversion, history), write_to) as writer:
             maps.invert(job.openings, inversion, writer, threads)
     for remark in job.afterwards(inversion.seen):
@@ -154,6 +158,8 @@ def _checked(given: argparse.Namespace) -> Path:
         raise ValueError(
             f"--bins must be from 3 to 1000 and --logt rise within 3 to 10, got {given.bins}, {low:g} {high:g}"
         )
+    if not 0 <= given.systematic < math.inf:
+        raise ValueError(f"--systematic must be a share of the counts >= 0, got {given.systematic:g}")
     if given.pixel and given.out.suffix in PICTURES:
         formats.check_folder(given.out)
     else:
@@ -200,10 +206,21 @@ def _progress(pixels: int) -> Iterator[Callable[[int], None]]:
             yield lambda done: progress.advance(bar, done)
 
 
+def _with_systematic(run: Callable[[Problem], Solution], share: float) -> Callable[[Problem], Solution]:
+    """`run`, of counts whose errors have a share of the counts added in quadrature."""
+    return lambda problem: run(replace(problem, edn=np.hypot(problem.edn, share * problem.dn)))
+
+
 def _draw_pixel(given: argparse.Namespace, job: opening.Job, table: tuple[Array, Array], edges: Array) -> None:
     """Draw the pixel asked for, of each time; beside the maps, or as the only output."""
     out = given.out if given.out.suffix in PICTURES else given.out.with_name(f"{given.out.stem}_pixel.png")
-    settings = {"solver": given.solver, "gloci": int(given.gloci), "nmu": Options().nmu, "draws": DRAWS}
+    settings = {
+        "solver": given.solver,
+        "gloci": int(given.gloci),
+        "nmu": Options().nmu,
+        "draws": DRAWS,
+        "systematic": given.systematic,
+    }
     for number, (one, opened) in enumerate(zip(job.sets, job.openings, strict=True)):
         frame = one[frames.REFERENCE]
         x, y, where = place.found(given.pixel, frame.header, frame.shape)

@@ -23,14 +23,15 @@ ERRORS = {"dem": "edem"}
 def cube(path: str | Path, name: str = "dem") -> Any:
     """One output of a file that `implementations.invert` wrote (.fits, .zarr or .asdf), as an NDCube.
 
-    Axes (T, ny, nx), with the time before them for a series; `extra_coords` has the temperature in K, and the exact
-    times of a series; `meta` what else the header says. ValueError when there is no such output.
+    Axes (T, ny, nx), with the time before them for a series; `extra_coords` has the temperature in K; `meta`
+    what else the header says, the exact "times", and as "pointing" the WCS keywords of each. ValueError when there is
+    no such output.
     """
     from astropy import units
     from astropy.nddata import StdDevUncertainty
     from ndcube import NDCube
 
-    planes = _planes(Path(path))
+    planes, (times, pointing) = _planes(Path(path))
     if name not in planes:
         raise ValueError(f"{path} has no {name}, expected one of {', '.join(sorted(planes))}")
     values, header = planes[name]()
@@ -44,7 +45,7 @@ def cube(path: str | Path, name: str = "dem") -> Any:
         unit=units.Unit(header["BUNIT"]),
         uncertainty=error,
         mask=np.broadcast_to(invalid, values.shape),
-        meta=dict(header),
+        meta={**header, "times": list(times), "pointing": pointing},
     )
     if "LOGT" in _axes(header):
         first, step = header["CRVAL3"], header["CDELT3"]
@@ -72,8 +73,11 @@ def _wcs_class() -> Any:
     return MapWCS
 
 
-def _planes(path: Path) -> dict[str, Any]:
-    """Name -> what gives the array and its header."""
+Found = tuple[dict[str, Any], tuple[Any, dict[str, list[Any]]]]
+"""Name -> what gives the array and its header; the times, and the keywords of the pointing at each."""
+
+
+def _planes(path: Path) -> Found:
     readers = {".fits": _of_fits, ".zarr": _of_zarr, ".asdf": _of_asdf}
     if path.suffix not in readers:
         raise ValueError(f"{path} must end in one of {', '.join(readers)}")
@@ -88,7 +92,7 @@ def _header(text: str) -> Any:
     return fits.Header.fromstring(text, sep="\n")
 
 
-def _of_fits(path: Path) -> dict[str, Any]:
+def _of_fits(path: Path) -> Found:
     from astropy.io import fits
 
     def reader(index: int) -> Any:
@@ -97,18 +101,20 @@ def _of_fits(path: Path) -> dict[str, Any]:
 
     with fits.open(path) as file:
         found = {hdu.name.lower(): index for index, hdu in enumerate(file) if hdu.is_image}
-    return {name: lambda index=index: reader(index) for name, index in found.items()}
+        table = {name: file["TIMES"].data[name].tolist() for name in file["TIMES"].data.names}
+    return {name: lambda index=index: reader(index) for name, index in found.items()}, (table.pop("time"), table)
 
 
-def _of_zarr(path: Path) -> dict[str, Any]:
+def _of_zarr(path: Path) -> Found:
     import zarr
 
     group = zarr.open_group(str(path), mode="r")
     found = {name: array for name, array in group.arrays() if "header" in array.attrs}
-    return {name: lambda array=array: (array[...], _header(array.attrs["header"])) for name, array in found.items()}
+    planes = {name: lambda array=array: (array[...], _header(array.attrs["header"])) for name, array in found.items()}
+    return planes, (group.attrs["times"], group.attrs["pointing"])
 
 
-def _of_asdf(path: Path) -> dict[str, Any]:
+def _of_asdf(path: Path) -> Found:
     import asdf
 
     def reader(name: str) -> Any:
@@ -117,4 +123,5 @@ def _of_asdf(path: Path) -> dict[str, Any]:
 
     with asdf.open(path) as tree:
         found = [name for name, entry in tree.tree.items() if isinstance(entry, dict) and "header" in entry]
-    return {name: lambda name=name: reader(name) for name in found}
+        said = list(tree["times"]), {name: list(values) for name, values in tree["pointing"].items()}
+    return {name: lambda name=name: reader(name) for name in found}, said

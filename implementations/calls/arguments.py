@@ -45,10 +45,26 @@ def as_array(values: Any, name: str, units: tuple[str, ...] = NO_UNIT) -> Any:
     if has_unit(values):
         values = _converted(values, name, units)
     if isinstance(values, np.ma.MaskedArray):
-        return np.ma.filled(values.astype(np.float64), np.nan)
+        return np.ma.filled(_numbers(values, name, units), np.nan)
     if hasattr(values, "unmasked"):  # astropy's Masked
-        return np.where(values.mask, np.nan, np.asarray(values.unmasked, dtype=np.float64))
-    return np.asarray(values, dtype=np.float64)
+        return np.where(values.mask, np.nan, _numbers(values.unmasked, name, units))
+    return _numbers(values, name, units)
+
+
+def _numbers(values: Any, name: str, units: tuple[str, ...]) -> Any:
+    """An array, masked or not, as float64; ValueError when it is none of real numbers, or of flags where units are."""
+    try:
+        given = np.asanyarray(values)
+        if given.dtype.kind in "OUS":
+            given = given.astype(np.float64)
+    except (TypeError, ValueError):
+        given = None
+    if given is None or given.dtype.kind not in ("uif" if units != NO_UNIT else "uifb"):
+        of = f" of {given.dtype}" if given is not None else ""
+        raise ValueError(f"{name} is a {type(values).__name__}{of}, expected an array of real numbers")
+    if isinstance(given, np.ma.MaskedArray):
+        return given.astype(np.float64)
+    return np.asarray(given, dtype=np.float64)
 
 
 def has_unit(values: Any) -> bool:
@@ -186,4 +202,11 @@ def constants(rmatrix: ArrayLike, logt: ArrayLike, dlogt: ArrayLike, options: Op
     """What all pixels share, as a problem without pixels."""
     nothing = np.empty((0, channels))
     matrix, centres = as_array(rmatrix, "rmatrix", MATRIX), as_array(logt, "logt", LOG_T)
-    return as_problem(nothing, nothing, matrix, centres, as_array(dlogt, "dlogt", WIDTHS), options, None)
+    widths = as_array(dlogt, "dlogt", WIDTHS)
+    for name, values, low, high in (("logt", centres, COLDEST, HOTTEST), ("dlogt", widths, 0, HOTTEST - COLDEST)):
+        if values.size and (values.min() < low or values.max() > high):
+            unit = "log10 K" if name == "logt" else "dex"
+            raise ValueError(
+                f"{name} must be {unit}, {low:g} to {high:g}, got {values.min():g} to {values.max():g}; no kelvin"
+            )
+    return as_problem(nothing, nothing, matrix, centres, widths, options, None)

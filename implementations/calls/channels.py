@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from implementations.calls.arguments import as_array
+from implementations.calls.arguments import COUNTS, NO_UNIT, as_array
 from implementations.contract import Array, Problem, Solution, Status, whole_number
 
 FINEST = 1e12
@@ -55,7 +55,7 @@ def handling(systematic: ArrayLike, saturated: ArrayLike | None, fewest: int | N
     relative = _per_channel("systematic", systematic, channels)
     if not (np.isfinite(relative) & (relative >= 0)).all():
         raise ValueError(f"systematic must be relative errors >= 0, got {systematic!r}")
-    limits = np.full(channels, np.inf) if saturated is None else _per_channel("saturated", saturated, channels)
+    limits = np.full(channels, np.inf) if saturated is None else _per_channel("saturated", saturated, channels, COUNTS)
     if not (limits > 0).all():
         raise ValueError(f"saturated must be counts > 0, got {saturated!r}")
     if fewest is not None:
@@ -63,8 +63,8 @@ def handling(systematic: ArrayLike, saturated: ArrayLike | None, fewest: int | N
     return Handling(relative, limits, channels if fewest is None else fewest)
 
 
-def _per_channel(name: str, values: ArrayLike, channels: int) -> Array:
-    array = as_array(values, name)
+def _per_channel(name: str, values: ArrayLike, channels: int, units: tuple[str, ...] = NO_UNIT) -> Array:
+    array = as_array(values, name, units)
     if array.shape not in ((), (channels,)):
         raise ValueError(f"{name} has shape {array.shape}, expected one number or ({channels},)")
     return np.broadcast_to(array, (channels,))
@@ -99,11 +99,19 @@ def _measured(problem: Problem) -> Flags:
 
 
 def _all_within(problem: Problem, top: Array) -> bool:
-    """Whether no pixel can be beyond the scales: three passes, which cost a hundredth of an inversion."""
+    """Whether no pixel can be beyond the scales: by the extremes of all channels, else by those of each."""
     with np.errstate(invalid="ignore", over="ignore"):
-        least, most = (extreme.reduce(problem.edn, axis=0) for extreme in (np.fmin, np.fmax))
-        lowest, highest = np.min(top / most), np.max(top / least)
-        finest = np.max(np.fmax.reduce(problem.dn, axis=0) / least)
+        if _within(top.min() / problem.edn.max(), top.max() / problem.edn.min(), problem.dn.max() / problem.edn.min()):
+            return True
+        least, most, brightest = (
+            extreme.reduce(values, axis=0)
+            for extreme, values in ((np.fmin, problem.edn), (np.fmax, problem.edn), (np.fmax, problem.dn))
+        )
+        return _within(np.min(top / most), np.max(top / least), np.max(brightest / least))
+
+
+def _within(lowest: float, highest: float, finest: float) -> bool:
+    """Whether scales from lowest to highest, and counts of at most so many errors, are fine; NaN isn't."""
     return bool(lowest >= SCALES[0] and highest <= min(SCALES[1], SPREAD * lowest) and finest <= FINEST)
 
 

@@ -42,6 +42,8 @@ class Inversion:
 
     def of(self, dn: Any, edn: Any, norm: Any, progress: bool) -> Any:
         """The outputs of those pixels; dask arrays of dask arrays."""
+        if not isinstance(self.solver, str):
+            raise ValueError(f"solver must be a name, as 'numba', got {self.solver!r}")
         if not arguments.is_lazy(dn, edn):
             return self(dn, edn, norm, progress)
         from implementations.cluster import arrays as cluster_arrays
@@ -144,7 +146,7 @@ def _rescaling(run: Callable[[Problem], Solution]) -> Callable[[Problem], Soluti
 
 def _raises(solver: Solver) -> bool:
     """Whether its iterations are DEMREG's solves, each of which aims at a higher chi-squared."""
-    return getattr(solver, "method", "demreg") == "demreg"
+    return solver.method == "demreg"
 
 
 def _warn(solution: Solution, options: Options | None, every: bool) -> None:

@@ -14,7 +14,7 @@ from aia_files import TABLE, write_set
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from implementations import invert
+from implementations import dn2dem, invert
 from implementations.aia import cubes, files, formats, grid, images, instrument, maps, products
 from implementations.contract import Problem
 from implementations.maths import response
@@ -84,6 +84,17 @@ def test_the_products_are_of_the_maps(table, tmp_path):
         assert file["EM_BANDS"].data.shape == (2, 12, 17)
         assert [file[name].header["BUNIT"] for name in ("EM_BANDS", "TEMPERATURE")] == ["cm-5", "K"]
         np.testing.assert_allclose(bins[0], instrument.response_at(TABLE, bins[1], bins[2]), rtol=1e-12)
+
+
+def test_a_systematic_error_is_added_to_the_noise(table, tmp_path):
+    paths = write_set(tmp_path)
+    out = run(paths, tmp_path / "dem.fits", "--systematic", "0.2")
+    image = images.read_set(paths)
+    edges = np.logspace(5.7, 7.4, BINS + 1)
+    expected = dn2dem(image.dn, image.edn, TABLE[1], TABLE[0], edges, systematic=0.2)
+    with fits.open(out) as file:
+        np.testing.assert_allclose(np.moveaxis(file["DEM"].data, 0, -1), expected[0], rtol=1e-5)
+        assert "systematic 0.2 of the counts" in " ".join(file[0].header["HISTORY"])
 
 
 def test_units_place_and_provenance(one):
@@ -331,6 +342,7 @@ def test_degradation_is_applied_or_noted_in_the_file(table, tmp_path, capsys):
         (["-o", "dem.fits", "--solver", "nunba"], "unknown solver 'nunba'; nearest known: numba"),
         (["-o", "dem.fits", "--bins", "2"], "--bins must be from 3 to 1000"),
         (["-o", "dem.fits", "--logt", "7", "6"], "--logt rise within 3 to 10"),
+        (["-o", "dem.fits", "--systematic", "-1"], "--systematic must be a share of the counts >= 0, got -1"),
         (
             ["-o", "dem.fits", "--bands", "7", "6"],
             "bands must be rising edges within the bins, log T 5.7 to 7.4, got 7 6",
@@ -389,7 +401,13 @@ def test_sunpy_and_ndcube_open_the_cube(one):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_cubes_have_world_values_on_every_axis(table, tmp_path, suffix):
     pytest.importorskip(suffix[1:] if suffix != ".fits" else "astropy")
-    paths = [path for minute in (0, 2, 4) for path in write_set(tmp_path, minute=minute, seed=minute)]
+    paths = [
+        path
+        for minute in (0, 2, 4)
+        for path in write_set(
+            tmp_path, minute=minute, change=lambda c, v, h, m=minute: h.update(CRVAL1=300.0 + 1.5 * m)
+        )
+    ]
     series, alone = run(paths, tmp_path / f"series{suffix}"), run(paths[:6], tmp_path / f"alone{suffix}")
     cube = cubes.cube(alone)
     (logt,) = cube.axis_world_coords_values(0)
@@ -401,6 +419,8 @@ def test_cubes_have_world_values_on_every_axis(table, tmp_path, suffix):
     assert many.array_axis_physical_types[0] == ("time",)
     np.testing.assert_allclose(many.axis_world_coords_values(0)[0].to_value("s"), [0, 120, 240])
     np.testing.assert_allclose(many.axis_world_coords_values(1)[0].value, logt.value)
+    assert [time[:19] for time in many.meta["times"]] == [f"2014-01-01T00:0{minute}:02" for minute in (0, 2, 4)]
+    assert many.meta["pointing"]["CRVAL1"] == [300.0, 303.0, 306.0]
     assert [c.value.tolist() for c in cubes.cube(alone, "em_bands").axis_world_coords_values(0)] == [[1, 2, 3]]
     with pytest.raises(ValueError, match="has no temprature, expected one of chisq, constrained, dem, "):
         cubes.cube(alone, "temprature")

@@ -121,10 +121,44 @@ def test_bins_of_unequal_width_have_their_true_centres(edges):
         ({"tresp": np.array(5.0)}, "tresp and tresp_logt have shapes ()"),
         ({"temps": np.array(1e6)}, "temps has shape ()"),
         ({"dem_norm0": np.array(1.0)}, "dem_norm0 has shape ()"),
+        ({"gloci": "loci"}, "gloci is a str, expected an array of real numbers"),
+        ({"solver": None}, "solver must be a name, as 'numba', got None"),
     ],
 )
 def test_settings_that_mean_nothing(changes, message):
     refused(message, **changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("dn_in", FILE["self dn"] + 1j, "dn_in is a ndarray of complex128"),
+        ("edn_in", FILE["self edn"] > 0, "edn_in is a ndarray of bool"),
+        ("dn_in", [["a"] * 6] * 5, "dn_in is a list"),
+        ("dn_in", [[1, 2], [3]], "dn_in is a list"),
+        ("dn_in", {"a": 1}, "dn_in is a dict"),
+        ("tresp", np.ma.array(FILE["tresp"] + 1j), "tresp is a MaskedArray of complex128"),
+        ("temps", FILE["temps even"] > 0, "temps is a ndarray of bool"),
+    ],
+)
+def test_what_is_no_array_of_real_numbers(name, value, said):
+    refused(f"{said}, expected an array of real numbers", **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("logt", lambda p: 10**p.logt, "logt must be log10 K, 3 to 10, got 5"),
+        ("logt", lambda p: 10**p.logt / 1e6, "logt must be log10 K, 3 to 10, got 0.5"),
+        ("dlogt", lambda p: 10**p.logt * np.log(10) * p.dlogt, "dlogt must be dex, 0 to 7, got "),
+    ],
+    ids=["K", "MK", "widths in K"],
+)
+def test_bins_of_demmap_that_are_no_logarithms(name, change, said):
+    p = golden_cases.problem("self")
+    given = {"logt": p.logt, "dlogt": p.dlogt}
+    with pytest.raises(ValueError, match=re.escape(said)):
+        demmap(p.dn, p.edn, p.rmatrix, **{**given, name: change(p)}, glc=np.zeros(6))
 
 
 LOCAL = [

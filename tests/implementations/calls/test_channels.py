@@ -47,6 +47,10 @@ def test_saturated_counts_are_no_measurements():
     assert np.isnan(missing).sum() == 2
     same(got, call(missing))
     same(call(saturated=1e9), call())
+    units = pytest.importorskip("astropy.units")
+    rate = units.DN / units.s
+    with_units = call(DN * rate, EDN * rate, saturated=60 * limit * units.DN / units.min)
+    same(with_units[0].value, call(saturated=limit)[0])
 
 
 def missing_some():
@@ -156,9 +160,22 @@ def test_narrow_lines_that_no_dem_fits_are_said_to_be(count):
         assert np.median(dn2dem(*lines(count), non_pos=True)[3]) < 1.5, "a DEM with negative bins fits them"
 
 
-def test_the_way_out_is_named_where_it_is_registered(monkeypatch):
-    monkeypatch.setattr("implementations.calls.inversion.POSITIVE", "vectorized")
-    with pytest.warns(UserWarning, match="; solver='vectorized' fits them with positive DEMs"):
+@pytest.mark.parametrize("count", [10, 20, 30])
+def test_the_way_out_that_the_warning_names_is_one(count):
+    with pytest.warns(UserWarning, match="; solver='plowman' fits them with positive DEMs"):
+        dn2dem(*lines(count))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        got = dn2dem(*lines(count), solver="plowman", full=True)
+    assert (got.dem > 0).all()
+    assert np.median(got.chisq) < 1.1
+    assert np.median((got.dn_reg / lines(count)[0]).mean(axis=1)) > 0.85
+    assert set(got.target) == {1.0}, "its iterations raise no target"
+
+
+def test_a_way_out_that_is_not_registered_is_not_named(monkeypatch):
+    monkeypatch.setattr("implementations.calls.inversion.POSITIVE", "nobody")
+    with pytest.warns(UserWarning, match="full=True has it$"):
         dn2dem(*lines(20))
 
 
