@@ -16,8 +16,8 @@ class Result(NamedTuple):
         Solves that the positivity loop took (...), or problems that another method linearised; 0 where invalid.
     target
         Chi-squared per channel aimed at in the last of them (...), reg_tweak·rgt_fact^(iterations - 1), or reg_tweak
-        by another method, which never raises it; 0 where invalid, NaN from a solver that doesn't say its iterations. Far above reg_tweak the counts of the DEM need not
-        be near the observed ones.
+        by another method, which never raises it; 0 where invalid, NaN from a solver that doesn't say its iterations.
+        Far above reg_tweak the counts of the DEM need not be near the observed ones.
     channels
         Which channels the pixel was inverted with (..., F), none where invalid.
     """
