@@ -66,7 +66,7 @@ def dn2dem(
         Edges of the T >= 3 temperature bins, (T+1,), K.
     solver
         Name of a registered solver, or `name[key=value,...]`; dask arrays bring workers of their own, so none that
-        starts any.
+        starts any. "plowman" is another method, whose DEMs have no negative bins (docs/methods.md).
     reg_tweak, max_iter, rgt_fact
         Chi-squared per channel aimed at; most solves while some bin is negative, up to 1000; factor on the aim at each
         of them, > 1.

@@ -106,15 +106,19 @@ def say_left_out(console: Console, texts: list[dict[str, str]], shown: Iterable[
         console.print(Text(line, "dim"))
 
 
+def _by_method(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """A cell's rows by method, DEMREG's first."""
+    return sorted(((str(name), own) for name, own in rows.groupby("method")), key=lambda pair: pair[0] != "demreg")
+
+
 def show_table(console: Console, table: pd.DataFrame) -> None:
     """The measured rows, a block per cell, other methods apart, all in the same columns; below, rows that failed."""
     measured = table[table.status == "ok"]
     texts = {index: cells_of(row) for index, row in measured.iterrows()}
     widths = fitting(console.width, list(texts.values())) if texts else {}
-    others = measured.method != "demreg"
-    keys = [measured.dataset, measured.bins, measured.pixels, others, measured.method]
-    for (dataset, bins, pixels, other, method), rows in measured.groupby(keys, sort=False):
-        apart = f", method {method}: another DEM, held to the fit and the truth" if other else ""
+    cells = measured.groupby(["dataset", "bins", "pixels"], sort=False)
+    for (dataset, bins, pixels), method, rows in ((name, *of) for name, cell in cells for of in _by_method(cell)):
+        apart = f", method {method}: another DEM, held to the fit and the truth" if method != "demreg" else ""
         console.print(Text(f"{dataset}, {pixels:,} pixels x {bins} bins{apart}", "bold"))
         view = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
         for name, width in widths.items():

@@ -13,11 +13,11 @@ class Result(NamedTuple):
     status
         A `Status` each (...): 0 inverted, 1 negative bins are left after max_iter solves, 2 invalid.
     iterations
-        Solves that the positivity loop took (...), 0 where invalid.
+        Solves that the positivity loop took (...), or problems that another method linearised; 0 where invalid.
     target
-        Chi-squared per channel aimed at in the last of them (...), reg_tweak·rgt_fact^(iterations - 1), 0 where
-        invalid, NaN from a solver that doesn't say its iterations. Far above reg_tweak the counts of the DEM need not
-        be near the observed ones.
+        Chi-squared per channel aimed at in the last of them (...), reg_tweak·rgt_fact^(iterations - 1), or reg_tweak
+        by another method, which never raises it; 0 where invalid, NaN from a solver that doesn't say its iterations.
+        Far above reg_tweak the counts of the DEM need not be near the observed ones.
     channels
         Which channels the pixel was inverted with (..., F), none where invalid.
     """

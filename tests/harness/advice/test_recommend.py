@@ -81,6 +81,14 @@ def test_approximate_solvers_say_what_is_given_up_and_errors_can_be_asked_for(tm
     assert "error bars differ" in next(c["refused"] for c in got["candidates"] if c["solver"] == "quick")
 
 
+def test_another_method_is_never_recommended_for_its_speed(tmp_path, capsys):
+    other = {"accuracy": "other", "method": "plowman"}
+    folder = write_run(tmp_path / "run", {"baseline": slow, "quick": fast}, quick=other).folder
+    got = answer(capsys, folder, *ASK)
+    assert got["recommended"]["solver"] == "baseline"
+    assert "another method (plowman)" in next(c["refused"] for c in got["candidates"] if c["solver"] == "quick")
+
+
 def test_an_exact_solver_wins_where_times_cannot_be_told_apart(tmp_path):
     laws = {"baseline": slow, "quick": fast, "rough": lambda p, b: 0.97 * fast(p, b)}
     run = write_run(tmp_path / "run", laws, noise=0.05, rough=OFF)

@@ -60,6 +60,14 @@ def shown(table, width):
     return out.getvalue()
 
 
+def test_another_method_stands_apart(tmp_path):
+    other = {"accuracy": "other", "method": "plowman"}
+    run = write_run(tmp_path / "run", {"plowman": fast, "baseline": slow}, (200,), (34,), plowman=other)
+    lines = [line.split()[0] for line in shown(run.table(), 100).splitlines() if line.strip()]
+    assert [word for word in lines if word in ("baseline", "plowman")] == ["baseline", "plowman"]
+    assert "200 pixels x 34 bins, method plowman: another DEM" in shown(run.table(), 100)
+
+
 def head(text):
     return next(line for line in text.splitlines() if line.startswith("solver"))
 

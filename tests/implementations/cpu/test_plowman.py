@@ -157,6 +157,21 @@ def test_dn2dem_takes_it():
     assert np.linalg.norm(found[0] - dem) < 0.3 * np.linalg.norm(dem)
 
 
+def test_dn2dem_says_what_was_aimed_at_and_inverts_emission_measures_alike():
+    of = mixed(12, 30)
+    edges = 10.0 ** np.append(of.logt - of.dlogt / 2, of.logt[-1] + of.dlogt[-1] / 2)
+    width = 10**of.logt * np.log(10**of.dlogt)
+    tresp = of.rmatrix / width[:, None] / 1e15
+    call = {"tresp": tresp, "tresp_logt": of.logt, "temps": edges, "warn": False, "full": True}
+    for solver in ("plowman", "dask[inner=plowman,threads=1]"):
+        one = dn2dem(of.dn, of.edn, **call, solver=solver, emd_ret=True)
+        assert ((one.target == 1) == of.valid()).all()
+        assert one.iterations.max() > 3
+    other = dn2dem(of.dn, of.edn, **call, solver="plowman", emd_int=True, emd_ret=True)
+    for output in ("dem", "edem", "chisq", "dn_reg"):
+        np.testing.assert_allclose(getattr(other, output), getattr(one, output), rtol=1e-8)
+
+
 @pytest.mark.parametrize("given", [{"threads": 0}, {"delta": 0}, {"delta": float("nan")}])
 def test_a_bad_tunable_is_one_line(given):
     with pytest.raises(ValueError, match=f"{next(iter(given))} must be"):
