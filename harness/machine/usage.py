@@ -73,6 +73,11 @@ class Meter:
 
 
 def _queued_of(thread: str) -> float:
-    with contextlib.suppress(OSError), open(f"/proc/self/task/{thread}/{SCHEDULE}", "rb") as file:
+    return queued(f"self/task/{thread}")
+
+
+def queued(process: int | str) -> float:
+    """Seconds that a process's first thread was runnable without a core, up to now; 0 where the system doesn't say."""
+    with contextlib.suppress(OSError, IndexError), open(f"/proc/{process}/{SCHEDULE}", "rb") as file:
         return int(file.read().split()[1]) * 1e-9
     return 0.0
