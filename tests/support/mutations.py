@@ -140,7 +140,11 @@ MUTATIONS = [
             "an interval's ends are exchanged",
         ),
         ("np.asarray(numerator) / np", "np.sort(numerator) / np", "turns of different rounds are paired"),
-        ("(value, value - down, value + up)", "(value, value - 0.1 * down, value + up)", "intervals are too narrow below"),
+        (
+            "(value, value - down, value + up)",
+            "(value, value - 0.1 * down, value + up)",
+            "intervals are too narrow below",
+        ),
         ("LEVEL = 0.99", "LEVEL = 0.8", "intervals miss more often than is said"),
         ("FEWEST = 3", "FEWEST = 2", "two samples make an interval"),
         ("/ (2 * self.value)", "/ (20 * self.value)", "measuring ends ten times too early"),
