@@ -53,7 +53,7 @@ class Meter:
             switches = resource.getrusage(resource.RUSAGE_SELF)
             then = self._before
             counts = switches.ru_nvcsw - then[1], switches.ru_nivcsw - then[2]
-            self.used.append(Used(max(cpu - then[3], 0.0), max(queued - then[0], 0.0), *counts))
+            self.used.append(Used(round(max(cpu - then[3], 0.0), 9), round(max(queued - then[0], 0.0), 9), *counts))
 
     def _cpu(self) -> float:
         """CPU seconds of this process, of children that it has waited for, and of all that live below it."""
