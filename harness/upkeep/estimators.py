@@ -148,17 +148,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def tables(kept: dict[str, Any]) -> str:
     """The page's tables."""
     rows = pd.DataFrame(kept["rows"])
-    ratios = [intervals.paired_ratio(np.exp(logs), np.ones(len(logs))) for logs in rows.logs]
-    rows["value"], rows["low"], rows["high"] = zip(*ratios, strict=True)
+    rows = _judged(rows[rows.logs.map(len) >= intervals.FEWEST])
     lines = [
         [str(burning), mode, name, *_figures(same)]
         for (burning, mode, name), same in rows.groupby(["burners", "mode", "estimator"], sort=False)
     ]
+    curve = _curve(rows[(rows.estimator == CHOSEN[0]) & (rows["mode"] == CHOSEN[1])])
     head = ("burners", "how they take turns", "what stands for a turn", "equal ones differ by", "false alarms", *SEEN)
     label = facts.machine_label(kept["machine"])
-    return (
-        f"{markdown.table(head, lines, 3)}\n\n{label}; commit {kept['commit']}; {kept['seconds']:g} s of rounds a cell."
-    )
+    origin = f"{label}; commit {kept['commit']}; {kept['seconds']:g} s of rounds a cell."
+    title = f"After so many rounds ({CHOSEN[0]}, {CHOSEN[1]}):"
+    return f"{markdown.table(head, lines, 3)}\n\n{title}\n\n{curve}\n\n{origin}"
+
+
+CHOSEN = ("CPU, median", "turns of 50 ms")
+ROUNDS = (6, 12, 25, 50)
+
+
+def _judged(rows: pd.DataFrame) -> pd.DataFrame:
+    """With each pair's ratio and its interval."""
+    ratios = [intervals.paired_ratio(np.exp(logs), np.ones(len(logs))) for logs in rows.logs]
+    return rows.assign(**{name: [getattr(each, name) for each in ratios] for name in intervals.Estimate._fields})
+
+
+def _curve(rows: pd.DataFrame) -> str:
+    """How narrow the interval is after some rounds, and what is seen then: where the default of `--rel-ci` is from."""
+    lines = []
+    for burning, same in rows.groupby("burners"):
+        for count in ROUNDS:
+            enough = same[same.logs.map(len) >= count]
+            if len(enough):
+                part = _judged(enough.assign(logs=[logs[:count] for logs in enough.logs]))
+                half = np.median((part.high - part.low) / (2 * part.value))
+                lines.append([str(burning), str(count), f"{half:.2%}", *_figures(part)[1:]])
+    return markdown.table(("burners", "rounds", "half width", "false alarms", *SEEN), lines, 0)
 
 
 SEEN = ("2% seen", "5% seen", "5% reads as")
