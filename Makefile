@@ -69,8 +69,9 @@ peers:
 gpu-check:
 	@$(PYTHON) -m harness.upkeep.gpu_check $(ARGS)
 
+# Ten minutes; ARGS=--full: hours, and goes on where it ended.
 selfcheck: $(VENV)/.installed
-	$(BIN)/python -m harness.selfcheck
+	$(BIN)/python -m harness.selfcheck $(ARGS)
 
 # The runs that the README's table is made from: an hour on one core, the machine otherwise idle. The baseline's one run on
 # 5000 pixels x 400 bins takes a quarter of it, longer than a solver is otherwise waited for.

@@ -22,6 +22,8 @@ COMMANDS = {
     "recommend": "harness.recommend",
     "report": "harness.report",
     "compare": "harness.compare",
+    "selfcheck": "harness.selfcheck",
+    "soak": "harness.soak",
     "gpu-check": "harness.upkeep.gpu_check",
     "mapfile": "harness.upkeep.mapfile",
     "fullframe": "harness.upkeep.full_frame",

@@ -1,40 +1,48 @@
 """Compare two commits of this repository in one run: is any solver slower, any gate violated, any cell failing?
 
 `python -m harness.regression BASE [HEAD]` unpacks both and lets their solvers take turns, in an order drawn anew for
-each round, so that drift of the machine hits both alike. All are judged by the base's baseline. A solver that looks
-slower is measured a second time in fresh processes, and only what that run says counts. A commit from before every run
-had a problem of its own is timed on one problem, and judged by its first solution.
+each round, so that drift of the machine hits both alike. All are judged by the base's baseline. A solver whose time
+looks changed is measured a second time in fresh processes, and only what that run says counts. A commit from before
+every run had a problem of its own is timed on one problem, and judged by its first solution.
 """
 
 import argparse
-import itertools
+import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from harness.judge import intervals
-from harness.judge.comparison import FAILED, GATE_VIOLATED, NO_ESTIMATE, SLOWER, Comparison, Row
+from harness.judge.comparison import (
+    FAILED,
+    GATE_VIOLATED,
+    SLOWER,
+    TOLERANCE,
+    TOLERANCE_HELP,
+    Comparison,
+    Row,
+    tolerances,
+)
 from harness.machine import facts
-from harness.measure import cell as measure_cell
-from harness.measure import record_row
-from harness.measure.checkout import Checkout, check_out
-from harness.measure.contender import Contender
+from harness.measure.checkout import check_out
 from harness.measure.plan import Plan
+from harness.records.files import plain
 from harness.records.schema import Cell
-from harness.show import terminal
+from harness.reports.two_commits import Match
+from harness.show import markdown, terminal
 from harness.workloads import problem as workload
 from implementations import command_line as cli
+from implementations import solver_spec
 
 EXIT_CODES = f"""exit codes: 0 none of these; {SLOWER} slower; {GATE_VIOLATED} a gate violated; {FAILED} a cell failed;
 their sum when several are so; 2 the call can't be carried out as given; 130 interrupted. What the base has already is
 shown, and not counted."""
-FEWEST_ROUNDS = 10
-"""Before these, nothing is clear."""
-DROPPED = ("peak MB", "DEM err", "base", "head", "gate")
+DROPPED = ("by", "peak MB", "DEM err", "base", "head", "gate")
 """The columns that a narrow terminal goes without, the first of them first."""
 STYLES = {SLOWER: "yellow", GATE_VIOLATED: "bold red", FAILED: "bold red"}
 
@@ -44,7 +52,7 @@ def _parser() -> cli.Parser:
     add = parser.add_argument
     add("base", metavar="BASE", help="the commit to compare with")
     add("head", metavar="HEAD", nargs="?", default="HEAD", help="the commit under question (HEAD)")
-    add("--solvers", type=cli.words, help="names, by commas (all that either commit has)")
+    add("--solvers", type=lambda s: tuple(solver_spec.split(s)), help="names, by commas (all that either commit has)")
     add("--dataset", default="random-response", help="specification in datasets/ (random-response)")
     add("--pixels", type=cli.whole_numbers, default=(200,), help="map sizes, by commas (200)")
     add("--bins", type=cli.whole_numbers, default=(34, 100), help="numbers of temperature bins, by commas (34,100)")
@@ -54,7 +62,10 @@ def _parser() -> cli.Parser:
         default=60.0,
         help="time budget of a cell's rounds, which end when all is clear (60)",
     )
-    add("--tolerance", type=float, default=0.05, help="how much slower is no regression (0.05)")
+    add("--tolerance", action="append", default=[], metavar=TOLERANCE, help=TOLERANCE_HELP)
+    add("--changed", action="store_true", help="only the rows that changed")
+    add("--markdown", action="store_true", help="as Markdown, for a comment on a pull request")
+    add("--json", action="store_true", help="as JSON")
     return parser
 
 
@@ -62,107 +73,76 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = _parser()
     given = parser.parse(arguments)
+    told = given.json or given.markdown
     console = terminal.console()
+    found: list[tuple[Cell, Comparison]] = []
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            match = Match(given, Path(scratch))
+            match = _match(given, Path(scratch))
         except ValueError as error:
             parser.error(" ".join(str(error).split()))
-        console.print(f"base: {match.base.label}", f"head: {match.head.label}", sep="\n")
+        heads = [f"base: {match.base.label}", f"head: {match.head.label}"]
         if given.head == "HEAD" and facts.commit().endswith("+"):
-            console.print("(what isn't committed is not compared)")
-        code = 0
+            heads.append("(what isn't committed is not compared)")
+        if not told:
+            console.print(*heads, sep="\n")
         try:
             for cell in match.plan.cells():
                 comparisons = match.compare(cell)
-                _show(console, cell, comparisons)
-                for comparison in comparisons:
-                    code |= comparison.code
+                found += [
+                    (cell, comparison) for comparison in comparisons if not (given.changed and _settled(comparison))
+                ]
+                if not told:
+                    _show(console, cell, [comparison for where, comparison in found if where == cell])
         except KeyboardInterrupt:
             return cli.INTERRUPTED
-    console.print(f"machine: {facts.machine_label(facts.machine())}", soft_wrap=True)
-    console.print(_conclusion(code))
+    code = 0
+    for _, comparison in found:
+        code |= comparison.code
+    heads.append(f"machine: {facts.machine_label(facts.machine())}")
+    if given.json:
+        print(json.dumps(plain({"heads": heads, "code": code, "rows": [_data(*each) for each in found]}), indent=1))
+    elif given.markdown:
+        print(_markdown(heads, found, _conclusion(code).plain))
+    else:
+        console.print(heads[-1], soft_wrap=True)
+        console.print(_conclusion(code))
     return code
 
 
-class Match:
-    """Two commits and what they are compared on. Raises ValueError, in one line, when they can't be."""
-
-    def __init__(self, given: argparse.Namespace, scratch: Path):
-        if not 0 <= given.tolerance < 1:
-            raise ValueError(f"--tolerance must be at least 0 and below 1, got {given.tolerance:g}")
-        self.scratch, self.tolerance = scratch, given.tolerance
-        self.plan = Plan((given.dataset,), given.pixels, given.bins, max_seconds=given.max_seconds)
-        workload.load(given.dataset)
-        for pixels, bins in ((p, b) for p in given.pixels for b in given.bins):
-            workload.check_sizes(pixels, bins)
-        self.base, self.head = check_out(given.base, scratch / "base"), check_out(given.head, scratch / "head")
-        self.known = {checkout: checkout.solvers() for checkout in (self.base, self.head)}
-        every = list(dict.fromkeys([*self.known[self.base], *self.known[self.head]]))
-        unknown = [name for name in given.solvers or () if name not in every]
-        if unknown:
-            raise ValueError(f"neither commit has a solver '{unknown[0]}'; known: {', '.join(every)}")
-        self.solvers = list(given.solvers or every)
-
-    def compare(self, cell: Cell) -> list[Comparison]:
-        """Every solver in one cell; those that look slower, measured anew."""
-        first = self._measure(cell, self.solvers)
-        suspects = [comparison.solver for comparison in first if comparison.slower]
-        again = {comparison.solver: comparison for comparison in self._measure(cell, suspects)} if suspects else {}
-        return [again.get(comparison.solver, comparison) for comparison in first]
-
-    def _measure(self, cell: Cell, solvers: list[str]) -> list[Comparison]:
-        contenders = {
-            (checkout, name): Contender(name, self.plan.threads, self.plan.max_seconds, checkout.folder)
-            for checkout in (self.base, self.head)  # the base's baseline first: all are judged by it
-            for name in solvers
-            if name in self.known[checkout] and self.known[checkout][name]["available"]
-        }
-        found = {}
-        if contenders:
-            every = list(contenders.values())
-            result = measure_cell.measure_contenders(
-                cell, every, self.plan, self.scratch, measure_cell.Nobody(), self._satisfy
-            )
-            found = {key: record_row.row_of(contender, result) for key, contender in contenders.items()}
-
-        def row(checkout: Checkout, name: str) -> Row | None:
-            if name not in self.known[checkout]:
-                return None
-            reason = str(self.known[checkout][name]["reason"])
-            return found.get((checkout, name)) or record_row.skipped(reason, self.plan.threads)
-
-        return [
-            Comparison(
-                name,
-                row(self.base, name),
-                row(self.head, name),
-                _ratio(contenders.get((self.base, name)), contenders.get((self.head, name))),
-                self.tolerance,
-            )
-            for name in solvers
-        ]
-
-    def _satisfy(self, contenders: list[Contender]) -> None:
-        """Let those pairs rest of which it is clear whether they are slower than tolerated."""
-        for base, head in itertools.combinations(contenders, 2):
-            if base.spec == head.spec and len(head.turns) >= FEWEST_ROUNDS:
-                ratio, limit = _ratio(base, head), 1 + self.tolerance
-                base.satisfied = head.satisfied = ratio.low > limit or ratio.high < limit
-        for contender in contenders:  # one that has no partner, or lost it, has nothing to wait for
-            partners = [other for other in contenders if other.spec == contender.spec and not other.ended]
-            contender.satisfied |= len(partners) < 2
+def _match(given: argparse.Namespace, scratch: Path) -> Match:
+    """What is asked for. ValueError, in one line, when it can't be carried out."""
+    tolerance = tolerances(given.tolerance)
+    plan = Plan((given.dataset,), given.pixels, given.bins, max_seconds=given.max_seconds)
+    workload.load(given.dataset)
+    for pixels, bins in ((p, b) for p in given.pixels for b in given.bins):
+        workload.check_sizes(pixels, bins)
+    base, head = check_out(given.base, scratch / "base"), check_out(given.head, scratch / "head")
+    return Match(base, head, plan, tolerance, scratch, given.solvers or ())
 
 
-def _ratio(base: Contender | None, head: Contender | None) -> intervals.Estimate:
-    """Head's time over base's; no estimate where either has none."""
-    if base is None or head is None or base.ended or head.ended or not base.turns or not head.turns:
-        return NO_ESTIMATE
-    return base.speedup(head)
+def _settled(comparison: Comparison) -> bool:
+    return comparison.words in ("same", "skipped", "failed before, too")
+
+
+def _data(cell: Cell, c: Comparison) -> dict[str, Any]:
+    """One comparison as data."""
+    named = {"dataset": cell.dataset, "pixels": cell.pixels, "bins": cell.bins, "seed": cell.seed, "solver": c.solver}
+    figures = {"verdict": c.words, "code": c.code, "clock": c.clock, "ratio": c.ratio._asdict(), "reason": c.reason}
+    return named | figures | {"tolerance": c.tolerance, "base": c.base, "head": c.head}
+
+
+def _markdown(heads: list[str], found: list[tuple[Cell, Comparison]], conclusion: str) -> str:
+    """What a comment on a pull request may hold."""
+    texts = [{"pixels x bins": f"{cell.pixels} x {cell.bins}", **_texts(c)} for cell, c in found]
+    table = markdown.table(list(texts[0]), [list(text.values()) for text in texts]) if texts else ""
+    return markdown.cut(["\n\n".join(heads), table, conclusion])
 
 
 def _show(console: Console, cell: Cell, comparisons: list[Comparison]) -> None:
     """A row per solver; below, why."""
+    if not comparisons:
+        return
     texts = [_texts(c) for c in comparisons]
     widths = terminal.fitting(console.width, texts, DROPPED)
     title = f"{cell.dataset}, {cell.pixels} pixels x {cell.bins} bins"
@@ -187,6 +167,7 @@ def _texts(c: Comparison) -> dict[str, str]:
         "base": _time(c.base),
         "head": _time(c.head),
         "head/base": _interval(c.ratio),
+        "by": c.clock or "–",
         "peak MB": _change(c, "peak_rss_mb", ".0f"),
         "DEM err": _change(c, "truth_dem_error", ".3f"),
         "gate": terminal.GATE_MARK[c.head["gate"]] if c.head else "–",

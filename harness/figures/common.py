@@ -86,10 +86,10 @@ def measured(runs: Sequence[Run]) -> Measured:
     table["panel"] = place.where(~shared, place + "\n" + table.run)
     shown = {}
     for run in runs:
-        for record in run.records():
+        for record in run.drawn():
             row = record["row"]
             key = (row["run"], row["dataset"], row["pixels"], row["bins"], row["solver"])
-            shown[key] = record.get("shown") or {}
+            shown[key] = record["shown"]
     limits = {run.provenance["run"]: run.provenance.get("limits") or {} for run in runs}
     return Measured(table, shown, limits)
 

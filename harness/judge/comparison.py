@@ -1,5 +1,7 @@
 """What one cell of a solver says of a change: slower, gate violated, failed, each apart, or none of them."""
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +11,30 @@ SLOWER, GATE_VIOLATED, FAILED = 8, 16, 32
 """Exit codes, summed when several are found: apart from those of a wrong call (2) and a program's own error (1)."""
 NO_ESTIMATE = Estimate(float("nan"), float("nan"), float("nan"))
 Row = dict[str, Any]
+Tolerance = Callable[[Row], float]
+TOLERANCE = "[SOLVER[@PIXELSxBINS]=]SHARE"
+TOLERANCE_HELP = "how much slower or worse is no regression (0.05); again for a solver, or one of its cells"
+
+
+def tolerances(words: Sequence[str]) -> Tolerance:
+    """The tolerance of a row. ValueError, in one line, when a word isn't SHARE, SOLVER=SHARE or SOLVER@PxB=SHARE."""
+    known: dict[str, float] = {"": 0.05}
+    for word in words:
+        name, _, share = word.rpartition("=")
+        try:
+            known[name] = float(share)
+        except ValueError:
+            known[name] = math.nan
+        if not 0 <= known[name] < 1:
+            raise ValueError(
+                f"--tolerance must be a share from 0 to below 1, or SOLVER[@PIXELSxBINS]=SHARE, got {word}"
+            )
+
+    def of(row: Row) -> float:
+        names = f"{row['solver']}@{row['pixels']}x{row['bins']}", row["solver"], ""
+        return next(known[name] for name in names if name in known)
+
+    return of
 
 
 @dataclass(frozen=True)
@@ -21,6 +47,10 @@ class Comparison:
     ratio: Estimate
     """Head's time over base's, paired by round."""
     tolerance: float
+    clock: str = ""
+    """What the ratio stands on, where it is known."""
+    doubt: str = ""
+    """Why nothing can be said of times, where nothing can."""
 
     @property
     def code(self) -> int:
@@ -40,7 +70,12 @@ class Comparison:
     @property
     def slower(self) -> bool:
         """The whole interval lies beyond the tolerance."""
-        return self.ratio.low > 1 + self.tolerance
+        return self.ratio.low > 1 + self.tolerance and not self.doubt
+
+    @property
+    def changed(self) -> bool:
+        """It is slower or faster, whether that is tolerated or not: the interval doesn't hold 1."""
+        return not (self.doubt or self.ratio.low <= 1 <= self.ratio.high or self.ratio.low != self.ratio.low)
 
     @property
     def words(self) -> str:
@@ -61,11 +96,14 @@ class Comparison:
         return self._words_of_time() + (" (gate violated before, too)" if _gate(self.head) == "fail" else "")
 
     def _words_of_time(self) -> str:
-        if self.ratio.high < 1 / (1 + self.tolerance):
-            return "faster"
+        if self.doubt:
+            return f"undecided: {self.doubt}"
         if self.ratio.low != self.ratio.low:
             return "undecided: too few rounds"
-        return "same" if self.ratio.high <= 1 + self.tolerance else "undecided"
+        if self.changed:
+            return "slower" if self.ratio.value > 1 else "faster"
+        within = 1 / (1 + self.tolerance) <= self.ratio.low and self.ratio.high <= 1 + self.tolerance
+        return "same" if within else "undecided"
 
     @property
     def reason(self) -> str:

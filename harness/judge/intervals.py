@@ -13,6 +13,7 @@ LEVEL = 0.99
 `python -m harness.selfcheck` shows what this level attains."""
 FEWEST = 3
 """Fewest samples that an interval is given for."""
+Array = NDArray[np.float64]
 RESAMPLES = 1999
 BETWEEN_PROCESSES = 0.01
 """Two processes that run the same code differ by about this (memory layout, mostly), however often each is timed: what
@@ -33,7 +34,7 @@ class Estimate(NamedTuple):
         return float(width) if np.isfinite(width) else np.inf
 
 
-def median(samples: Sequence[float] | NDArray[np.float64], seed: int = 0) -> Estimate:
+def median(samples: Sequence[float] | Array, seed: int = 0) -> Estimate:
     """The median of `samples` and its bootstrap interval."""
     values = np.asarray(samples, dtype=float)
     middle = float(np.median(values))
@@ -54,13 +55,19 @@ def median(samples: Sequence[float] | NDArray[np.float64], seed: int = 0) -> Est
     return Estimate(middle, float(low), float(high))
 
 
-def paired_ratio(numerator: Sequence[float], denominator: Sequence[float]) -> Estimate:
+def paired_ratio(numerator: Sequence[float] | Array, denominator: Sequence[float] | Array) -> Estimate:
     """Median of numerator/denominator, paired by round, with its bootstrap interval.
 
     Pairing cancels what slows a whole round down; the logarithm makes "twice as fast" and "half as fast" symmetric.
     """
-    value, low, high = np.exp(median(np.log(np.asarray(numerator) / np.asarray(denominator))))
-    return Estimate(float(value), float(low) / (1 + BETWEEN_PROCESSES), float(high) * (1 + BETWEEN_PROCESSES))
+    return widened(median(np.log(np.asarray(numerator) / np.asarray(denominator))), BETWEEN_PROCESSES)
+
+
+def widened(logs: Estimate, share: float) -> Estimate:
+    """A ratio, given its logarithm, when what the samples don't show may shift it by that share: the two are apart."""
+    value, low, high = logs
+    down, up = np.hypot(value - low, np.log1p(share)), np.hypot(high - value, np.log1p(share))
+    return Estimate(*(float(np.exp(x)) for x in (value, value - down, value + up)))
 
 
 def exponent(sizes: Sequence[float], values: Sequence[float]) -> Estimate:

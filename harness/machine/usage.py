@@ -53,7 +53,7 @@ class Meter:
             switches = resource.getrusage(resource.RUSAGE_SELF)
             then = self._before
             counts = switches.ru_nvcsw - then[1], switches.ru_nivcsw - then[2]
-            self.used.append(Used(max(cpu - then[3], 0.0), max(queued - then[0], 0.0), *counts))
+            self.used.append(Used(round(max(cpu - then[3], 0.0), 9), round(max(queued - then[0], 0.0), 9), *counts))
 
     def _cpu(self) -> float:
         """CPU seconds of this process, of children that it has waited for, and of all that live below it."""
@@ -73,6 +73,11 @@ class Meter:
 
 
 def _queued_of(thread: str) -> float:
-    with contextlib.suppress(OSError), open(f"/proc/self/task/{thread}/{SCHEDULE}", "rb") as file:
+    return queued(f"self/task/{thread}")
+
+
+def queued(process: int | str) -> float:
+    """Seconds that a process's first thread was runnable without a core, up to now; 0 where the system doesn't say."""
+    with contextlib.suppress(OSError, IndexError), open(f"/proc/{process}/{SCHEDULE}", "rb") as file:
         return int(file.read().split()[1]) * 1e-9
     return 0.0

@@ -30,7 +30,7 @@ from implementations import registry, solver_spec
 from implementations.contract import Array, Problem
 
 REFERENCE = "baseline"
-FEWEST_ROUNDS, MOST_ROUNDS = 5, 1000
+FEWEST_ROUNDS, MOST_ROUNDS = 12, 1000
 """Rounds of a cell whose number isn't asked for."""
 MEMORY_SHARE = 0.8
 """Share of the memory available at a cell's start that one worker may hold."""
@@ -52,11 +52,9 @@ class Listener(Protocol):
 class Nobody:
     """Listens to nothing."""
 
-    def say(self, what: str) -> None:
-        """See `Listener`."""
+    def say(self, what: str) -> None: ...  # noqa: D102 (see `Listener`)
 
-    def warmed(self, solver: str, run_s: float) -> None:
-        """See `Listener`."""
+    def warmed(self, solver: str, run_s: float) -> None: ...  # noqa: D102
 
 
 @dataclass
@@ -124,7 +122,7 @@ def measure_contenders(
         for contender in contenders:
             stack.callback(contender.stop)
             listener.say(f"{contender.spec}: warming up")
-            contender.start(original, table.words(contender.spec), limit_mb)
+            contender.start(original, [] if contender.checkout else table.words(contender.spec), limit_mb)
             contender.warm_up()
             if contender.first is not None:
                 listener.warmed(contender.spec, contender.first.total)
@@ -133,11 +131,12 @@ def measure_contenders(
         _undisturbed(contenders, 0)
         ready = time.perf_counter()
         rng = np.random.default_rng([cell.seed, cell.pixels, cell.bins])
-        _rounds(contenders, plan, rng, listener, satisfy or partial(_satisfy, rel_ci=plan.rel_ci), watch, seal)
+        _rounds(contenders, plan, rng, listener, satisfy or partial(satisfied, rel_ci=plan.rel_ci), watch, seal)
         rounds_s = time.perf_counter() - ready
         for contender in contenders:
             contender.check_clock(over=True)
             contender.stop()
+            contender.keep_warming()
         _spoiled(contenders, seal.broken())
         references = _references(contenders, original, plan, folder, limit_mb, listener)
         return CellResult(original, true_dem, contenders, references, ready - start, rounds_s)
@@ -187,7 +186,8 @@ def _references(
 
 def _uses_devices(contenders: list[Contender], table: registry.Registry) -> bool:
     """Whether some contender's solver computes elsewhere than on this machine's processor."""
-    return any(table.describe(solver_spec.parse(contender.spec)[0])["device"] != "cpu" for contender in contenders)
+    names = {solver_spec.parse(contender.spec)[0] for contender in contenders} & table.entries.keys()
+    return any(table.describe(name)["device"] != "cpu" for name in names)
 
 
 def _rounds(
@@ -235,11 +235,13 @@ def _order(contenders: list[Contender], rng: np.random.Generator) -> list[Conten
     return sorted(shuffled, key=lambda contender: places[contender.spec])
 
 
-def _satisfy(contenders: list[Contender], rel_ci: float) -> None:
+def satisfied(contenders: list[Contender], rel_ci: float, reference: str = REFERENCE) -> None:
     """Let those rest whose interval is narrow enough; the baseline goes on until all others rest."""
-    baseline = next((c for c in contenders if c.spec == REFERENCE and c.ended is None and c.turns), None)
+    baseline = next((c for c in contenders if c.spec == reference and c.ended is None and c.turns), None)
     for contender in contenders:
-        if contender is baseline or contender.ended is not None or not contender.turns or contender.satisfied:
+        if contender.ended is not None or not contender.turns or contender.satisfied or contender.keep_warming():
+            continue
+        if contender is baseline:
             continue
         compare = baseline is not None and len(baseline.turns) > 1
         estimate = contender.speedup(baseline) if compare and baseline else contender.seconds()

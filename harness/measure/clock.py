@@ -127,11 +127,13 @@ class Claim(NamedTuple):
     claimed: float
     passed: float
     runs: int
+    waited: float = 0.0
+    """Of those that passed, seconds that the worker and the harness waited for a core, by the kernel's count."""
 
     @property
     def missing(self) -> float:
         """Seconds that nothing accounts for."""
-        return self.passed - self.claimed - SLACK * self.passed - SLACK_S - GAP_S * self.runs
+        return self.passed - self.waited - self.claimed - SLACK * self.passed - SLACK_S - GAP_S * self.runs
 
 
 def misfit(turns: Sequence[Claim], over: bool, of: str = "") -> str:

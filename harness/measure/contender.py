@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from harness.judge import intervals
+from harness.judge import clocks, intervals
 from harness.judge.summary import Summary
 from harness.machine import load
 from harness.machine.usage import Used
-from harness.measure import clock
+from harness.measure import clock, said
 from harness.measure.clock import Claim, Phases
 from harness.measure.handover import FIRST, Original
 from harness.measure.supervisor import Supervisor, WorkerEnded
@@ -26,10 +26,7 @@ SURELY_LONG_S = 1.0
 """A first run that took so long needs no repeats in a turn."""
 HANG_VARIABLE = "DEMREG_BENCH_HANG_S"
 """Environment variable that sets that time instead."""
-MOST_FACTS = 40
-"""Facts of a run, and characters of a fact's name."""
 Action = Callable[[Supervisor], dict[str, Any]]
-Times = Callable[[dict[str, Any]], Any]
 
 
 @dataclass
@@ -58,8 +55,10 @@ class Contender:
     """Round (0: the first run) -> what each run used; nothing where the system, or an older worker, doesn't say."""
     spent: dict[int | str, Claim] = field(default_factory=dict)
     """Round -> CPU seconds that the worker says its runs used, and those that all its processes used meanwhile."""
-    machine: dict[int, tuple[float, float, float]] = field(default_factory=dict)
-    """Round -> seconds of that turn, and those of all cores meanwhile: at work for others, and stolen by the host."""
+    machine: dict[int, tuple[float, float, float, float]] = field(default_factory=dict)
+    """Round -> seconds of that turn, of its processes' CPU time, of all cores' work for others, stolen by the host."""
+    warming: dict[int, list[Phases]] = field(default_factory=dict)
+    """Round -> the runs of turns that were taken for rounds, and belong to the warm-up."""
     throttled: dict[int, list[str]] = field(default_factory=dict)
     """Round -> why a device ran below its clock meanwhile."""
     repeats: int = 0
@@ -90,12 +89,12 @@ class Contender:
     def warm_up(self) -> None:
         """The first runs; the solution is kept for the gates. A run that outlasts the budget is the only one."""
         began = time.perf_counter()
-        answer = self._contained(lambda w: w.ask(self.timeout_s, do="warmup"), times=_of_warm_up, runs=2)
+        answer = self._contained(lambda w: w.ask(self.timeout_s, do="warmup"), times=said.of_warm_up, runs=2)
         passed = time.perf_counter() - began
         if answer is None:
             return
         self.first, self.oneoff_s = Phases(*answer["phases"]), float(answer["oneoff_s"])
-        self.facts[FIRST], self.used[FIRST] = answer.get("facts", []), _used(answer)
+        self.facts[FIRST], self.used[FIRST] = answer.get("facts", []), said.used(answer)
         # Taken now: what is handed over needs memory in the worker that is not the solver's.
         self.peak_rss_mb = max(answer["peak_rss_mb"], self.worker.peak_tree_mb if self.worker else 0.0)
         self._keep(FIRST)
@@ -117,7 +116,7 @@ class Contender:
         answer = self._turn(number)
         if answer is not None:
             self.turns[number] = [Phases(*s) for s in answer["samples"]]
-            self.facts[number], self.used[number] = answer.get("facts", []), _used(answer)
+            self.facts[number], self.used[number] = answer.get("facts", []), said.used(answer)
             if judged and self.hello.get("stages"):
                 self._keep(number)
 
@@ -134,12 +133,12 @@ class Contender:
             return None
         passed, after = time.perf_counter() - began, load.busy()
         self.peak_rss_mb = max(self.peak_rss_mb, self.worker.peak_tree_mb)
-        self.claims[number] = Claim(float(np.sum(answer["samples"])), passed, self.repeats)
-        if used := _used(answer):
+        self.claims[number] = Claim(float(np.sum(answer["samples"])), passed, self.repeats, self.worker.waited_s)
+        if used := said.used(answer):
             self.spent[number] = Claim(sum(run.cpu for run in used), self.worker.cpu_s, self.repeats)
         if isinstance(number, int):
             others = max(after.work - before.work - self.worker.cpu_s, 0.0)
-            self.machine[number] = (passed, others, after.stolen - before.stolen)
+            self.machine[number] = (passed, self.worker.cpu_s, others, after.stolen - before.stolen)
         self.check_clock(over=False)
         return None if self.ended else answer
 
@@ -180,7 +179,7 @@ class Contender:
                 return True
         return False
 
-    def _contained(self, action: Action, times: Times | None = None, runs: int = 1) -> dict[str, Any] | None:
+    def _contained(self, action: Action, times: said.Times | None = None, runs: int = 1) -> dict[str, Any] | None:
         """The reply, with times of so many runs where some are expected; None, and `ended`, where it didn't come."""
         if self.ended is not None or self.worker is None:
             return None
@@ -189,7 +188,7 @@ class Contender:
         except WorkerEnded as end:
             self.ended = end
             return None
-        if times is not None and not _plausible(answer, times, runs):
+        if times is not None and not said.plausible(answer, times, runs):
             self.fail(f"replied with other than times of {runs} run(s) and a few facts of each: {answer}")
             return None
         return answer
@@ -199,49 +198,50 @@ class Contender:
         """Seconds that its last turn took, by this process's clock."""
         return list(self.claims.values())[-1].passed if self.claims else 0.0
 
-    def turn_seconds(self) -> dict[int, float]:
-        """Round -> the turn's median run, the sample that statistics are made of: runs in a row aren't independent."""
-        return {r: float(np.median([p.total for p in runs])) for r, runs in self.turns.items()}
+    @property
+    def clock(self) -> str:
+        """By which clock its turns count."""
+        return clocks.clock(self.turns, self.used, self.threads, self.hello.get("device", "cpu"))
+
+    def turn_times(self, clock: str = clocks.WALL) -> dict[int, float]:
+        """Round -> seconds by that clock of the turn's middle run; of whole turns, what a run takes on average."""
+        if clock == clocks.WHOLE:
+            return {r: self.machine[r][1] / len(runs) for r, runs in self.turns.items() if r in self.machine}
+        return clocks.cpu(self.turns, self.used) if clock == clocks.CPU else clocks.seconds(self.turns)
 
     def phase_medians(self) -> Phases:
         """Median seconds of each phase over all runs."""
         runs = np.array([run for runs in self.turns.values() for run in runs])
         return Phases(*(float(x) for x in np.median(runs, axis=0)))
 
-    def seconds(self) -> intervals.Estimate:
-        """Median headline time with its interval."""
-        return intervals.median(list(self.turn_seconds().values()))
+    def seconds(self, clock: str = clocks.WALL) -> intervals.Estimate:
+        """Median time of a run, by default on the wall, with its interval."""
+        return intervals.median(list(self.turn_times(clock).values()))
+
+    def clock_beside(self, other: "Contender") -> str:
+        """The clock that a ratio of the two stands on. An older commit's worker doesn't say what its runs used."""
+        if self.clock == other.clock:
+            return self.clock
+        silent = any(each.hello and not any(each.used.values()) for each in (self, other))
+        alone = all(each.threads == 1 and each.hello.get("device", "cpu") == "cpu" for each in (self, other))
+        return clocks.WHOLE if silent and alone else clocks.WALL
 
     def speedup(self, baseline: "Contender") -> intervals.Estimate:
         """Ratio to the baseline over shared rounds; of the medians, without interval, if they share fewer than two."""
         if baseline is self:
             return intervals.Estimate(1.0, 1.0, 1.0)
-        ours, theirs = self.turn_seconds(), baseline.turn_seconds()
+        clock = self.clock_beside(baseline)
+        ours, theirs = self.turn_times(clock), baseline.turn_times(clock)
         shared = sorted(ours.keys() & theirs.keys())
         if len(shared) < 2:
             return intervals.Estimate(baseline.seconds().value / self.seconds().value, np.nan, np.nan)
         return intervals.paired_ratio([theirs[r] for r in shared], [ours[r] for r in shared])
 
-
-def _of_warm_up(answer: dict[str, Any]) -> list[list[float]]:
-    """The run on all pixels, and what else is a number."""
-    return [answer["phases"], [answer["oneoff_s"], answer["peak_rss_mb"], 0.0]]
-
-
-def _used(answer: dict[str, Any]) -> list[Used]:
-    return [Used(*run) for run in answer.get("used", ())]
-
-
-def _plausible(answer: dict[str, Any], times: Times, runs: int) -> bool:
-    """Whether a reply holds seconds of three phases for each run, what it used, and facts that are a few numbers."""
-    try:
-        used = np.array(answer.get("used") or np.zeros((0, len(Used._fields))), dtype=np.float64)
-        seconds = np.array(times(answer), dtype=np.float64)
-        facts = [each for run in answer.get("facts", []) for each in run.items()]
-        np.array([number for _, number in facts], dtype=np.float64)
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return False
-    few = len(facts) <= MOST_FACTS * runs and all(len(name) <= MOST_FACTS for name, _ in facts)
-    sound = all(np.isfinite(each).all() and (each >= 0).all() for each in (seconds, used))
-    sound &= used.shape[1:] == (len(Used._fields),) and len(used) in (0, runs, runs - 1)
-    return few and seconds.shape == (runs, len(Phases._fields)) and bool(sound)
+    def keep_warming(self) -> bool:
+        """Whether its first turns are slower than later ones; then these count for the warm-up, and it goes on."""
+        times = self.turn_times(self.clock)
+        first = sorted(times)[: clocks.slower_at_first(np.array([times[r] for r in sorted(times)]))]
+        for number in first:
+            self.warming[number] = self.turns.pop(number)
+        self.repeats = 0 if first else self.repeats
+        return bool(first)

@@ -36,8 +36,8 @@ class Plan:
     """Rounds of every cell; None means as many as `rel_ci` asks for."""
     max_seconds: float = 20.0
     """Time budget of one cell's rounds."""
-    rel_ci: float = 0.04
-    """Rounds end when every interval's half width, relative to its ratio, is below this."""
+    rel_ci: float = 0.015
+    """Rounds end when every interval's half width, relative to its ratio, is below this: 5% are seen then."""
     plugins: tuple[str, ...] = ()
     maps: tuple[str, ...] = ()
     """AIA FITS files of the user's own, six for each time; they are the dataset."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.judge import excerpt, gates, quality
+from harness.judge import clocks, excerpt, gates, quality
 from harness.judge.summary import Summary
 from harness.machine import counted_work, limits
 from harness.measure.cell import CellResult
@@ -45,9 +45,25 @@ def _times(contender: Contender, measured: CellResult) -> dict[str, Any]:
         )
         or np.nan,
     }
+    figures |= _trust(contender)
     if measured.baseline is not None:
+        figures["clock"] = contender.clock_beside(measured.baseline)
         figures["speedup"], figures["speedup_low"], figures["speedup_high"] = contender.speedup(measured.baseline)
     return figures
+
+
+def _trust(contender: Contender) -> dict[str, Any]:
+    """CPU time, the clock, the machine's other work, and why the times are to be read with care."""
+    clock, others = contender.clock, [contender.machine[r] for r in contender.turns if r in contender.machine]
+    figures: dict[str, Any] = {"clock": clock}
+    if clock == clocks.CPU:
+        figures["cpu_s"], figures["cpu_low_s"], figures["cpu_high_s"] = contender.seconds(clock)
+    if others:
+        figures["others_cores"] = sum(each[2] for each in others) / sum(each[0] for each in others)
+    doubts = clocks.doubts(contender.turns, contender.used, contender.machine, contender.threads, clock)
+    if contender.warming:
+        doubts.append(f"warm-up: {len(contender.warming)} turns that were slower than all later ones are left out")
+    return figures | {"doubts": "; ".join(doubts)}
 
 
 def limit(contender: Contender, measured: CellResult, figures: dict[str, Any]) -> dict[str, float]:
@@ -119,6 +135,7 @@ def detail_of(contender: Contender, measured: CellResult) -> dict[str, Any]:
         "first_run": contender.first,
         "turns": {str(number): runs for number, runs in contender.turns.items()},
         "facts": {str(number): runs for number, runs in contender.facts.items() if runs},
+        "warming": {str(number): runs for number, runs in contender.warming.items()},
         "used": {str(number): runs for number, runs in contender.used.items() if runs},
         "spent": {str(number): seconds for number, seconds in contender.spent.items()},
         "machine": {str(number): seconds for number, seconds in contender.machine.items()},

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from harness.machine import usage
 from harness.machine.pinning import worker_environment
 from harness.measure import family
 from harness.measure.rest import Rest
@@ -75,7 +76,7 @@ class Supervisor:
     ):
         """`under`: words of a tool that the worker is run under; `variables`: of its environment beside the usual."""
         self.spec, self.threads, self.limit_mb = spec, threads, limit_mb
-        self.peak_tree_mb = self.cpu_s = 0.0
+        self.peak_tree_mb = self.cpu_s = self.waited_s = 0.0
         self._token = secrets.token_hex(16) if signs(checkout) else ""
         self._mark = secrets.token_hex(16)
         self._received = bytearray()
@@ -113,13 +114,19 @@ class Supervisor:
         """Send a command and return the reply. Memory counts towards the peak in what the solver itself does."""
         self.check_rest()
         self._rest.end()
-        before = family.cpu_s(self._keeper.pid)
+        before, waited = family.cpu_s(self._keeper.pid), self._waited()
         self._send(json.dumps(command))
         answer = self.reply(timeout, LOOKS[command["do"] != "warmup"], command["do"] in SOLVES)
-        self.cpu_s = family.cpu_s(self._keeper.pid) - before
+        self.cpu_s, self.waited_s = family.cpu_s(self._keeper.pid) - before, self._waited() - waited
         if reason := self._rest.begin():
             raise self._ended("failed", reason)
         return answer
+
+    def _waited(self) -> float:
+        """Seconds that the worker, and this process, were ready to go on and had no core."""
+        with contextlib.suppress(OSError, ValueError):  # its keeper is gone
+            return usage.queued(self.pid) + usage.queued(os.getpid())
+        return 0.0
 
     def check_rest(self) -> None:
         """WorkerEnded when too much was computed since the last answer."""

@@ -33,6 +33,7 @@ class Run:
         """Grid, machine, versions, commit."""
         self._named: set[str] = set()
         self._table: pd.DataFrame | None = None
+        self._drawn: list[dict[str, Any]] = []
 
     @classmethod
     def create(cls, folder: Path, provenance: dict[str, Any]) -> "Run":
@@ -140,8 +141,18 @@ class Run:
             self._table = self._tidy()
         return self._table.copy()
 
+    def drawn(self) -> list[dict[str, Any]]:
+        """Of every record, what a report needs beside the table: its row, what is drawn, libraries' threads."""
+        self.table()
+        return self._drawn
+
     def _tidy(self) -> pd.DataFrame:
-        table = pd.DataFrame([record["row"] for record in self.records()], columns=list(COLUMNS))
+        """Read every record, once."""
+        self._drawn = [
+            {"row": each["row"], "shown": each.get("shown") or {}, "hello": each.get("hello") or {}}
+            for each in self.records()
+        ]
+        table = pd.DataFrame([record["row"] for record in self._drawn], columns=list(COLUMNS))
         numbers = [c for c in COLUMNS if c not in (*WORDS, "external")]
         table[numbers] = table[numbers].apply(pd.to_numeric)
         table = table.astype(dict.fromkeys(COUNTS, "Int64"))

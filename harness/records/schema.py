@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 SCHEMA = 1
 
 
@@ -14,16 +16,19 @@ COLUMNS = tuple(
     peak_rss_mb peak_device_mb chisq_median chisq_p25 chisq_p75 chisq_iqr chisq_p95 invalid_pixels hit_max_iter
     negative_pixels tied_pixels compared_pixels parity_dem parity_edem parity_elogt parity_chisq parity_dn_reg
     truth_dem_error truth_peak_logt_error truth_coverage gate gate_reasons limit_s of_limit algorithm_flops
-    algorithm_bytes strategy_flops strategy_bytes leaves_out source workload method""".split()
+    algorithm_bytes strategy_flops strategy_bytes leaves_out source workload method
+    cpu_s cpu_low_s cpu_high_s clock others_cores doubts""".split()
 )
 """limit_s to strategy_bytes: see `harness.limits` and `harness.machine.counted_work`; flops and bytes are of one pixel.
 leaves_out: outputs that a solver doesn't compute, with blanks between them. source, workload: see
 `harness.records.fingerprint` and `harness.workloads.specification`; "" in records from before they were kept, as method
-is, which the table has as "demreg"."""
+is, which the table has as "demreg". cpu_s: of the middle run, where a solver has one thread and doesn't wait; clock:
+what the speedup stands on; others_cores: cores that other work had during its turns; doubts: see
+`harness.judge.clocks`."""
 
 
 WORDS = """run commit machine solver device accuracy dataset status reason gate gate_reasons leaves_out source
-    workload method""".split()
+    workload method clock doubts""".split()
 
 
 COUNTS = """seed pixels channels bins threads n invalid_pixels hit_max_iter negative_pixels tied_pixels
@@ -36,7 +41,7 @@ GATES = ("pass", "fail", "none")
 ALWAYS = "run commit machine solver device accuracy external dataset seed pixels bins threads status gate".split()
 MEASURED = "median_s oneoff_s prepare_s solve_s collect_s n pixels_per_s".split()
 """Columns that every row has; those that a row with a result has beside them, as numbers from zero on."""
-DETAILS = "facts hello shown throttled".split()
+DETAILS = "facts hello shown throttled used spent machine warming".split()
 """What stands beside a row by name, where it stands there."""
 
 
@@ -117,4 +122,10 @@ def _are_turns(value: Any) -> bool:
     if not isinstance(value, dict) or not all(isinstance(runs, list) for runs in value.values()):
         return False
     runs = [run for runs in value.values() for run in runs]
+    try:
+        numbers = np.array(runs)
+        if numbers.dtype.kind in "fi" and numbers.shape == (len(runs), 3) and np.isfinite(numbers).all():
+            return True
+    except (ValueError, TypeError, OverflowError):  # some are of another shape or kind: which, is looked at below
+        pass
     return all(isinstance(run, list) and len(run) == 3 and all(map(_is_number, run)) for run in runs)

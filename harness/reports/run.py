@@ -26,6 +26,7 @@ NUMBERS = (
     ("bins", "bins", "{:.0f}"),
     ("threads", "threads", "{:.0f}"),
     ("median_s", "median", seconds),
+    ("cpu_s", "CPU time", seconds),
     ("n", "n", "{:.0f}"),
     ("pixels_per_s", "DEM/s", "{:,.0f}"),
     ("speedup", "speedup", ratio),
@@ -105,13 +106,29 @@ def reasons(table: pd.DataFrame) -> Grid:
     return Grid(("run", "solver", "workload", "what", "why", "pixels x bins"), lines)
 
 
+def doubtful(table: pd.DataFrame) -> Grid:
+    """Rows whose times are to be read with care, and why; by which clock their speedup counts."""
+    lines = [
+        [
+            Datum(r.run),
+            Datum(r.solver),
+            Datum(r.dataset),
+            Datum(f"{r.pixels} x {r.bins}"),
+            Datum(r.clock),
+            Datum(r.doubts, mark="long"),
+        ]
+        for r in table[(table.status == "ok") & (table.doubts != "")].itertuples()
+    ]
+    return Grid(("run", "solver", "workload", "pixels x bins", "speedup by", "why"), lines)
+
+
 def provenance(run: Run) -> str:
     """Machine, commit, versions, BLAS and threads of a run, in a sentence or two."""
     facts = run.provenance
     pools = {
         f"{pool['internal_api']} {pool['version']} ({pool['num_threads']} thread{'s' * (pool['num_threads'] != 1)})"
-        for record in run.records()
-        for pool in record.get("hello", {}).get("threadpools", ())
+        for record in run.drawn()
+        for pool in record["hello"].get("threadpools", ())
     }
     software = ", ".join(f"{name} {version}" for name, version in facts["software"].items() if version)
     return (
@@ -139,9 +156,14 @@ def sections(runs: Sequence[Run]) -> list[Section]:
         last = Section("Failed and skipped", (), (), [missing])
     else:
         last = Section("Failed and skipped", ["Every solver ran in every cell, and every gate passed."])
+    care = doubtful(table)
+    trusted = "No test found a busy machine, a warm-up that wasn't over, drift, or turns of several kinds."
+    if not (table.clock != "").any():
+        trusted = "Not recorded in these runs."
     return [
         Section("At a glance", lead, [pictures[0]], [glance(tables)]),
         Section("Figures", (), pictures[1:]),
         Section("Every row", ["Click a heading to sort."], (), [all_rows(table[table.status == "ok"])]),
+        Section("Times to be read with care", [] if care.rows else [trusted], (), [care] if care.rows else []),
         last,
     ]

@@ -10,6 +10,22 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int | None =
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rules, *rows))
 
 
+MOST_CHARACTERS = 65_536
+"""What a comment on a pull request may hold."""
+
+
+def cut(parts: Sequence[str], most: int = MOST_CHARACTERS) -> str:
+    """A page of a head, a table and a foot; the table without its last rows where a comment has no room for them."""
+    head, table, foot = parts
+    left = most - len(head) - len(foot) - 100
+    lines = table.split("\n")
+    while lines and sum(map(len, lines)) + len(lines) > left:
+        del lines[-max(len(lines) // 20, 1) :]
+    missing = table.count("\n") + 1 - len(lines)
+    note = f"{missing} further rows have no room here: --json has them." if missing else ""
+    return "\n\n".join(filter(None, (head, "\n".join(lines), note, foot)))[:most]
+
+
 def rewritten(page: str, name: str, text: str) -> str:
     """The page with `text` between the markers of that name. ValueError when they aren't there."""
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"

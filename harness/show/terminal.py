@@ -9,6 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from harness.judge.clocks import BUSY
 from harness.judge.intervals import FEWEST
 
 GATE_MARK = {"pass": "✔ pass", "fail": "✘ fail", "none": "– none"}
@@ -60,11 +61,12 @@ def cells_of(row: pd.Series) -> dict[str, str]:
         return format(row[name], form) if pd.notna(row[name]) else "–"
 
     few = f"n={row['n']}" if row["n"] < FEWEST else ""
+    time, low, high = (row[name] for name in headline(row))
     compared = pd.notna(row["speedup"]) and row["solver"] != "baseline"
     return {
         "solver": row["solver"],
-        "median": seconds(row["median_s"]),
-        "±": few or _spread(row["median_s"], row["ci_low_s"], row["ci_high_s"]),
+        "median": seconds(time) + (" CPU" if headline(row)[0] == "cpu_s" else "") + ("?" if row["doubts"] else ""),
+        "±": few or _spread(time, low, high),
         "speedup": ratio(row["speedup"]) if pd.notna(row["speedup"]) else "–",
         "± ": _spread(row["speedup"], row["speedup_low"], row["speedup_high"]) if compared else "",
         "gate": GATE_MARK[row["gate"]],
@@ -74,6 +76,12 @@ def cells_of(row: pd.Series) -> dict[str, str]:
         "of limit": f"{row['of_limit']:.2%}" if pd.notna(row["of_limit"]) else "–",
         "peak MB": number("peak_rss_mb", ",.0f"),
     }
+
+
+def headline(row: pd.Series) -> tuple[str, str, str]:
+    """Columns of the time that stands for a row, with its interval: CPU time where the machine was busy meanwhile."""
+    busy = str(row["doubts"]).startswith(BUSY) and pd.notna(row["cpu_s"])
+    return ("cpu_s", "cpu_low_s", "cpu_high_s") if busy else ("median_s", "ci_low_s", "ci_high_s")
 
 
 def _widths(texts: list[dict[str, str]]) -> dict[str, int]:
@@ -134,6 +142,20 @@ def show_table(console: Console, table: pd.DataFrame) -> None:
             Text(f"✘ {row.solver}, {row.pixels} px x {row.bins} bins: {row.gate_reasons}", "red"), soft_wrap=True
         )
     _show_reasons(console, table[(table.status != "ok") | (table.reason != "")])
+    _show_doubts(console, measured[measured.doubts != ""])
+
+
+def _show_doubts(console: Console, rows: pd.DataFrame) -> None:
+    """What "?" behind a time means: each doubt with its rows, those of a kind in one line."""
+    told: dict[str, list[str]] = {}
+    for _, row in rows.iterrows():
+        for doubt in row.doubts.split("; "):
+            told.setdefault(doubt.partition(":")[0], []).append(f"{row.solver} at {row.pixels} x {row.bins}")
+    for kind, where in told.items():
+        more = f" and {len(where) - 2} more" if len(where) > 2 else ""
+        console.print(Text(f"? {kind}: {', '.join(where[:2])}{more}", "yellow"), soft_wrap=True)
+    if told:
+        console.print(Text("? such times are not to be relied on; CPU: time that the solver itself used", "dim"))
 
 
 def _show_reasons(console: Console, rows: pd.DataFrame) -> None:

@@ -1,6 +1,8 @@
 """Two runs side by side: faster, slower, worse, failed, undecided; and what can't be compared."""
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 
@@ -9,70 +11,164 @@ import pytest
 import records
 
 from harness import compare
+from harness.judge import comparison
+from harness.records.run import Run
+from harness.records.schema import Cell
+from harness.reports import two_runs
+from harness.show.markdown import MOST_CHARACTERS
 from implementations import command_line as cli
 
-SURE = {"speedup": 10.0, "speedup_low": 9.9, "speedup_high": 10.1}
+T = records.fast(200, 34)
 
 
-def pair(tmp_path, a=(), b=(), **kwargs):
-    columns = {"baseline": {"speedup": 1.0, "speedup_low": 1.0, "speedup_high": 1.0}}
+def timed(share, width=0.005, **more):
+    """A row that takes so many times as long as the fast solver does, by its CPU time."""
+    return {"cpu_s": share * T, "cpu_low_s": share * T * (1 - width), "cpu_high_s": share * T * (1 + width)} | more
+
+
+def pair(tmp_path, a=(), b=(), baseline=(), **kwargs):
+    """Two runs of the baseline and a fast solver; `baseline`: what is another in the second one's baseline."""
+    slow = {"cpu_s": 1.0, "cpu_low_s": 0.995, "cpu_high_s": 1.005, "source": "1"}
     return [
         records.write_run(
             tmp_path / name,
             {"baseline": records.slow, "fast": records.fast},
             pixels=(200,),
             bins=(34,),
-            **columns,
-            fast=SURE | dict(given),
+            baseline=slow | dict(baseline if name == "b" else ()),
+            fast=timed(1.0) | dict(given),
             **kwargs,
         )
         for name, given in (("a", a), ("b", b))
     ]
 
 
-def verdicts(runs):
-    return {row.solver: row.verdict for row in compare.rows(*runs, 0.05)}
+def changes(runs, tolerance=0.05, **how):
+    return {row.solver: row for row in two_runs.rows(*runs, lambda _: tolerance, **how)}
 
 
 @pytest.mark.parametrize(
     ("changed", "verdict", "regression"),
     [
         ({}, "same", False),
-        ({"speedup": 8.0, "speedup_low": 7.9, "speedup_high": 8.1}, "SLOWER", True),
-        ({"speedup": 12.0, "speedup_low": 11.9, "speedup_high": 12.1}, "faster", False),
-        ({"speedup": 8.0, "speedup_low": 6.0, "speedup_high": 10.5}, "undecided", False),
-        ({"speedup": 8.0, "speedup_low": np.nan, "speedup_high": np.nan}, "undecided: too few rounds", False),
-        ({"truth_dem_error": 1.1}, "WORSE, same", True),
-        ({"gate": "fail", "gate_reasons": "dem off"}, "GATE VIOLATED", True),
+        (timed(1.0, n=7), "same", False),
+        (timed(1.25), "SLOWER", True),
+        (timed(1.04), "slower", False),
+        (timed(0.9), "faster", False),
+        (timed(1.25, 0.3), "undecided", False),
+        (timed(1.25, np.nan), "undecided: too few rounds", False),
+        (timed(1.0, truth_dem_error=1.1), "WORSE, same", True),
+        (timed(1.0, gate="fail", gate_reasons="dem off"), "GATE VIOLATED", True),
         ({"status": "crashed", "reason": "signal 9"}, "FAILED", True),
     ],
 )
 def test_what_changed_is_named(tmp_path, changed, verdict, regression):
-    found = {row.solver: row for row in compare.rows(*pair(tmp_path, b=changed), 0.05)}
-    assert found["fast"].verdict == verdict
-    assert found["fast"].regression == regression
+    found = changes(pair(tmp_path, b=changed))
+    assert (found["fast"].verdict, found["fast"].regression) == (verdict, regression)
     assert found["baseline"].verdict == "same"
 
 
-def test_a_busier_machine_is_no_regression(tmp_path):
-    """All of B's times are doubled, the baseline's too."""
-    a, b = pair(tmp_path, b={"median_s": 2 * records.fast(200, 34)})
-    assert verdicts([a, b])["fast"] == "same"
+def slowed(share, **more):
+    return {"cpu_s": share, "cpu_low_s": 0.995 * share, "cpu_high_s": 1.005 * share} | more
 
 
-def test_without_a_baseline_times_are_compared(tmp_path):
+@pytest.mark.parametrize(
+    ("fast", "baseline", "verdicts"),
+    [
+        (timed(1.5), slowed(1.5), ("undecided: the machine differed (the baseline took 1.50 times as long in B)",) * 2),
+        (timed(1.0), slowed(0.5, source="2"), ("same", "faster")),
+        (timed(1.3), slowed(0.5, source="2"), ("SLOWER", "faster")),
+        (timed(2.0, doubts="busy machine: waited"), {}, ("undecided: the machine was busy during B only", "same")),
+    ],
+)
+def test_a_machine_that_differed_is_no_regression_and_neither_is_another_baseline(tmp_path, fast, baseline, verdicts):
+    runs = pair(tmp_path, b=fast, baseline=baseline)
+    found = changes(runs)
+    assert (found["fast"].verdict, found["baseline"].verdict) == verdicts
+    said = [note for note in two_runs.notes(*runs) if "the baseline changed" in note]
+    assert bool(said) == ("source" in baseline)
+
+
+def test_solvers_of_several_threads_are_not_judged_by_the_wall_of_a_busy_machine(tmp_path):
+    busy = {"cpu_s": np.nan, "doubts": "busy machine: waited"}
+    found = changes(pair(tmp_path, a=busy, b=busy | {"median_s": 2 * T, "ci_low_s": 1.9 * T, "ci_high_s": 2.1 * T}))
+    assert found["fast"].verdict == "undecided: the machine was busy, and its clock is the wall"
+
+
+def test_wall_times_are_compared_where_no_cpu_time_is_known(tmp_path):
     def only(name, law):
         return records.write_run(tmp_path / name, {"fast": law}, pixels=(200,), bins=(34,))
 
     a, b = only("a", records.fast), only("b", lambda p, b: 1.3 * records.fast(p, b))
-    row = next(compare.rows(a, b, 0.05))
-    assert row.ratio.value == pytest.approx(1.3)
-    assert row.ratio.low == pytest.approx(1.3 / np.exp(np.hypot(1, 1) * np.log(1.02 / 0.98) / 2))
-    assert row.verdict == "SLOWER"
+    row = next(two_runs.rows(a, b, lambda _: 0.05))
+    assert (row.ratio.value, row.clock, row.verdict) == (pytest.approx(1.3), "wall", "SLOWER")
+    apart = np.hypot(np.hypot(np.log(1 / 0.98), np.log(1.02)), np.log1p(two_runs.BETWEEN_RUNS))
+    assert row.ratio.low == pytest.approx(1.3 / np.exp(apart))
+
+
+def test_rows_that_came_and_went_are_listed(tmp_path):
+    a = records.write_run(tmp_path / "a", {"baseline": records.slow, "old": records.fast}, pixels=(200,), bins=(34,))
+    b = records.write_run(tmp_path / "b", {"baseline": records.slow, "new": records.fast}, pixels=(200,), bins=(34,))
+    found = changes((a, b))
+    assert {name: row.verdict for name, row in found.items()} == {"baseline": "same", "old": "removed", "new": "new"}
+    shown = compare.markdown(list(found.values()))
+    assert "| removed | `old` |" in shown
+    assert "| new | `new` |" in shown
+
+
+def test_a_copy_of_a_run_is_the_same_whatever_is_in_it(tmp_path):
+    a, _ = pair(tmp_path, a={"gate": "fail", "cpu_low_s": np.nan, "n": 1})
+    a.add(
+        Cell("random-response", 200, 34, 2),
+        "fast",
+        records.row("fast", records.fast, 200, 34, np.random.default_rng(1), 0.0, {})
+        | {"seed": 2, "status": "crashed", "reason": "signal 9", "gate": "none"},
+        {"turns": {}},
+    )
+    shutil.copytree(a.folder, tmp_path / "copy")
+    assert {row.verdict for row in two_runs.rows(a, Run.open(tmp_path / "copy"), lambda _: 0.05)} == {"same"}
+
+
+def test_tolerances_are_per_solver_and_cell():
+    of = comparison.tolerances(["0.1", "fast=0.2", "dask[inner=numba]@200x34=0.3"])
+    rows = [
+        {"solver": s, "pixels": p, "bins": 34}
+        for s, p in (("x", 1), ("fast", 1), ("dask[inner=numba]", 200), ("dask[inner=numba]", 1))
+    ]
+    assert [of(row) for row in rows] == [0.1, 0.2, 0.3, 0.1]
+    for word in ("1.5", "fast=", "fast=x", "-1"):
+        with pytest.raises(ValueError, match="--tolerance must be a share"):
+            comparison.tolerances([word])
+
+
+def test_rows_are_chosen_and_all_is_data(tmp_path, capsys):
+    a, b = (str(run.folder) for run in pair(tmp_path, b=timed(1.25)))
+    assert compare.main([a, b, "--solvers", "baseline"]) == cli.OK
+    assert "1 rows: 1 same" in capsys.readouterr().out
+    assert compare.main([a, b, "--solvers", "fast", "--pixels", "200", "--json"]) == cli.GATE_FAILED
+    data = json.loads(capsys.readouterr().out)
+    (row,) = data["rows"]
+    assert (row["solver"], row["verdict"], row["clock"], row["regression"]) == ("fast", "SLOWER", "CPU", True)
+    assert row["ratio"]["value"] == pytest.approx(1.25)
+    assert compare.main([a, b, "--tolerance", "fast=0.5"]) == cli.OK
+    assert "| slower | `fast` |" in capsys.readouterr().out
+    assert compare.main([a, b, "--json", "--all"]) == cli.GATE_FAILED
+    assert len(json.loads(capsys.readouterr().out)["rows"]) == 2
+    with pytest.raises(SystemExit):
+        compare.main([a, b, "--solvers", "none"])
+    assert "no row is of the solvers and cells asked for" in capsys.readouterr().err
+
+
+def test_what_prints_fits_a_comment(tmp_path):
+    (row,) = [row for row in changes(pair(tmp_path, b=timed(1.25))).values() if row.solver == "fast"]
+    shown = compare.markdown([row] * 2000)
+    assert 60_000 < len(shown) <= MOST_CHARACTERS
+    assert re.search(r"\n\d+ further rows have no room here", shown)
+    assert shown.endswith("2000 rows: 2000 SLOWER")
 
 
 def test_the_command_prints_markdown_and_exits_by_the_verdict(tmp_path):
-    pair(tmp_path, b={"speedup": 5.0, "speedup_low": 4.9, "speedup_high": 5.1})
+    pair(tmp_path, b=timed(2.0))
     done = subprocess.run(
         [sys.executable, "-m", "harness.compare", tmp_path / "a", tmp_path / "b"], capture_output=True, text=True
     )
@@ -111,7 +207,7 @@ def test_processors_of_one_name_that_differ_are_not_compared(tmp_path):
     a, b = pair(tmp_path)
     b.provenance["machine"] = records.MACHINE | {"cpu_numbers": "another"}
     with pytest.raises(ValueError, match="different machines"):
-        list(compare.rows(a, b, 0.05))
+        list(two_runs.rows(a, b, lambda _: 0.05))
 
 
 @pytest.mark.parametrize("what", ["machine", "cells", "nothing"])

@@ -64,7 +64,7 @@ def test_a_command_goes_by_the_name_it_was_called_by(called, named, monkeypatch,
     with pytest.raises(SystemExit) as end:
         compare.main(["a", "b", "--x"])
     assert end.value.code == command_line.USAGE
-    assert capsys.readouterr().err == f"{named}unknown option '--x'; see --help\n"
+    assert capsys.readouterr().err == f"{named}unknown option '--x'; nearest known: --pixels, --all\n"
 
 
 def test_every_command_names_itself_as_the_console_script_knows_it():

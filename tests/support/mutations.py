@@ -140,7 +140,11 @@ MUTATIONS = [
             "an interval's ends are exchanged",
         ),
         ("np.asarray(numerator) / np", "np.sort(numerator) / np", "turns of different rounds are paired"),
-        ("float(low) / (1 + BETWEEN", "float(low) * (1 + BETWEEN", "intervals are too narrow below"),
+        (
+            "(value, value - down, value + up)",
+            "(value, value - 0.1 * down, value + up)",
+            "intervals are too narrow below",
+        ),
         ("LEVEL = 0.99", "LEVEL = 0.8", "intervals miss more often than is said"),
         ("FEWEST = 3", "FEWEST = 2", "two samples make an interval"),
         ("/ (2 * self.value)", "/ (20 * self.value)", "measuring ends ten times too early"),
@@ -253,8 +257,7 @@ MUTATIONS = [
         "measure/contender",
         TURNS,
         ("        self.check_clock(over=False)", "", "what a worker claims is believed"),
-        ("times is not None and not _plausible", "False and not _plausible", "a reply may hold anything"),
-        ("(each >= 0).all() for each in (seconds, used)", "True for each in (seconds, used)", "negative times count"),
+        ("times is not None and not said.plausible", "False and not said.plausible", "a reply may hold anything"),
         ('if judged and self.hello.get("stages")', "if False", "no timed run is ever judged"),
         (
             "seeds, keep = self.original.turn(number, self.spec, self.repeats)",
@@ -271,17 +274,22 @@ MUTATIONS = [
             "[ours[r] for r in shared], [theirs[r] for r in shared]",
             "slower is faster",
         ),
-        (
-            "float(np.median([p.total for p in runs]))",
-            "float(np.min([p.total for p in runs]))",
-            "the luckiest run stands for a turn",
-        ),
         ("passed, after = time.perf_counter() - began,", "passed, after = 1e9,", "the parent's clock isn't used"),
         (
             "self.ended, self.kept = self.ended or WorkerEnded",
             "self.ended, self.kept = None and WorkerEnded",
             "a liar's row goes on",
         ),
+    ),
+    *_in(
+        "measure/said",
+        TURNS,
+        ("(each >= 0).all() for each in (seconds, spent)", "True for each in (seconds, spent)", "negative times count"),
+    ),
+    *_in(
+        "judge/clocks",
+        TURNS,
+        ("np.median(np.sum(runs, axis=1))", "np.min(np.sum(runs, axis=1))", "the luckiest run stands for a turn"),
     ),
     *_in(
         "measure/record_row",

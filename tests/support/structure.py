@@ -29,6 +29,7 @@ ROWS = {
         "measure advice",
         "profiling figures",
         "reports",
+        "proof",
         "commands",
         "upkeep asv_suite",
         "cli",

@@ -40,6 +40,8 @@ HONEST, LIAR = clock.Claim(0.055, 0.06, 100), clock.Claim(0.001, 0.06, 100)
         ([HONEST, *[LIAR] * 9], True, True),
         ([clock.Claim(0.055, 0.2, 100), *[HONEST] * 4], True, False),
         ([clock.Claim(0.1, 5.0, 1)], False, True),
+        ([clock.Claim(0.1, 5.0, 1, 4.9)], True, False),
+        ([clock.Claim(0.1, 5.0, 1, 2.0)], True, True),
         ([*[HONEST] * 9, clock.Claim(0.06, 0.055, 100)], False, True),
         ([clock.Claim(-1.0, 0.055, 100)], False, True),
         ([clock.Claim(float("nan"), 0.055, 100)], False, True),

@@ -17,6 +17,7 @@ RUN = [0.1, 0.2, 0.3]
 class Replies:
     peak_tree_mb = 12.0
     cpu_s = 1.0
+    waited_s = 0.0
 
     def __init__(self, **reply):
         self.reply, self.over = reply, False

@@ -71,7 +71,7 @@ class Touches(Seen):
 class InProcess:
     """A worker that isn't a process."""
 
-    peak_tree_mb = 0.0
+    peak_tree_mb = waited_s = 0.0
 
     def __init__(self, folder, solver):
         self.bench = worker.Bench(folder, "vectorized", 1, [])
@@ -159,7 +159,7 @@ def test_every_phase_counts(started):
     claim = started.claims[1]
     assert claim.claimed == pytest.approx(sum(run.total for run in runs))
     assert claim.claimed <= claim.passed < 1e4
-    assert started.turn_seconds()[1] == np.median([run.total for run in runs])
+    assert started.turn_times()[1] == np.median([run.total for run in runs])
 
 
 def test_the_run_that_is_kept_is_the_one_that_was_named_beforehand(started, tmp_path):
@@ -295,13 +295,13 @@ def test_a_speedup_is_of_the_same_rounds():
 def test_a_turn_counts_by_its_middle_run():
     contender = turns_of("a", 1.0)
     contender.turns[1] = [clock.Phases(0.0, s, 0.0) for s in (1.0, 2.0, 6.0)]
-    assert contender.turn_seconds() == {1: 2.0}
+    assert contender.turn_times() == {1: 2.0}
 
 
 def test_a_solver_rests_once_its_ratio_is_known_and_the_baseline_after_all_others():
     noisy, steady = turns_of("a", 1.0, 2.0, 4.0), turns_of("b", 1.0, 1.0, 1.0)
     baseline = turns_of("baseline", 3.0, 3.0, 3.0)
-    cell._satisfy([noisy, steady, baseline], 0.05)
+    cell.satisfied([noisy, steady, baseline], 0.05)
     assert (noisy.satisfied, steady.satisfied, baseline.satisfied) == (False, True, False)
 
 

@@ -39,6 +39,18 @@ def test_a_record_comes_back_and_its_existence_means_done(run):
     assert run.table().columns.tolist() == list(COLUMNS)
 
 
+def test_a_list_of_numbers_is_a_line_and_everything_comes_back():
+    value = {
+        "runs": [[1.5, 2, math.inf], []],
+        "text": "x[1,  2]\n [ 3,\n4]",
+        "names": ["a  b", "c"],
+        "of": [{"n": [1]}],
+    }
+    text = dump(value)
+    assert json.loads(text) == value | {"runs": [[1.5, 2, "inf"], []]}
+    assert len(dump({"turns": {"1": [[0.1, 0.2, 0.3]] * 50}}).splitlines()) < 60
+
+
 def test_an_infinite_deviation_survives(run):
     run.add(CELL, "baseline", full_row(parity_dem=math.inf), {"turns": {}})
     assert run.table().parity_dem[0] == math.inf

@@ -255,3 +255,21 @@ def test_where_there_is_no_terminal_a_cell_is_a_line_and_no_bar():
     assert "unknown time left] random-response 100 px" in lines[0]
     assert re.search(r"6\.2 s, 1\d s left\] random-response 200 px", lines[2])
     assert "\x1b" not in out.getvalue()
+
+
+def test_times_that_cannot_be_trusted_say_so(tmp_path):
+    """The headline of a busy row is CPU time; of others it is wall time, whatever else is doubted."""
+    busy = {"doubts": "busy machine: waited 150% longer for a core; drifts: +5%", "cpu_s": 0.01, "clock": "CPU"}
+    busy |= {"cpu_low_s": 0.0099, "cpu_high_s": 0.0101}
+    drifts = {"doubts": "drifts: -4% from its first turn to its last", "cpu_s": 0.01}
+    run = write_run(
+        tmp_path / "run", {"fast": fast, "slow": slow, "sure": slow}, pixels=(200,), bins=(34,), fast=busy, slow=drifts
+    )
+    stream = io.StringIO()
+    show_terminal.show_table(Console(file=stream, width=120), run.table())
+    shown = stream.getvalue()
+    assert re.search(r"fast +10 ms CPU\? ±1\.0%", shown)
+    assert re.search(r"slow +\d+ ms\? ", shown)
+    assert re.search(r"sure +\d+ ms ", shown)
+    assert "? busy machine: fast at 200 x 34" in shown
+    assert "? drifts: fast at 200 x 34, slow at 200 x 34" in shown

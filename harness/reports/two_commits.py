@@ -1,0 +1,101 @@
+"""Two commits' solvers taking turns in the same rounds, and what their times and gates say of the later one.
+
+Where both workers say what their runs used, a pair of one-thread solvers is compared by CPU time; where the older one
+doesn't, by the CPU time of whole turns as the parent sees it; what waits, or has several threads, by wall time.
+"""
+
+from pathlib import Path
+
+from harness.judge import clocks, intervals
+from harness.judge.comparison import NO_ESTIMATE, Comparison, Row, Tolerance
+from harness.measure import cell as measure_cell
+from harness.measure import record_row
+from harness.measure.checkout import Checkout
+from harness.measure.contender import Contender
+from harness.measure.plan import Plan, threads_of
+from harness.records.schema import Cell
+
+FEWEST_ROUNDS = 10
+"""Before these, nothing is clear."""
+
+
+class Match:
+    """Two commits and what they are compared on. ValueError, in one line, when neither has a solver that is named."""
+
+    def __init__(
+        self,
+        base: Checkout,
+        head: Checkout,
+        plan: Plan,
+        tolerance: Tolerance,
+        scratch: Path,
+        solvers: tuple[str, ...] = (),
+    ):
+        self.base, self.head, self.plan, self.tolerance, self.scratch = base, head, plan, tolerance, scratch
+        self.known = {checkout: checkout.solvers() for checkout in (base, head)}
+        every = list(dict.fromkeys([*self.known[base], *self.known[head]]))
+        unknown = [name for name in solvers if name.partition("[")[0] not in every]
+        if unknown:
+            raise ValueError(f"neither commit has a solver '{unknown[0]}'; known: {', '.join(every)}")
+        self.solvers = list(solvers or every)
+
+    def compare(self, cell: Cell) -> list[Comparison]:
+        """Every solver in one cell; those whose time changed, measured anew in fresh processes: only that counts."""
+        first = self._measure(cell, self.solvers)
+        suspects = [comparison.solver for comparison in first if comparison.changed]
+        again = {comparison.solver: comparison for comparison in self._measure(cell, suspects)} if suspects else {}
+        return [again.get(comparison.solver, comparison) for comparison in first]
+
+    def _measure(self, cell: Cell, solvers: list[str]) -> list[Comparison]:
+        contenders = {
+            (checkout, name): Contender(
+                name, threads_of(name, self.plan.threads), self.plan.max_seconds, checkout.folder
+            )
+            for checkout in (self.base, self.head)  # the base's baseline first: all are judged by it
+            for name in solvers
+            if self._described(checkout, name).get("available")
+        }
+        found = {}
+        if contenders:
+            every, nobody = list(contenders.values()), measure_cell.Nobody()
+            result = measure_cell.measure_contenders(cell, every, self.plan, self.scratch, nobody, self._satisfy)
+            found = {key: record_row.row_of(contender, result) for key, contender in contenders.items()}
+
+        def row(checkout: Checkout, name: str) -> Row | None:
+            described = self._described(checkout, name)
+            if not described:
+                return None
+            return found.get((checkout, name)) or record_row.skipped(str(described["reason"]), self.plan.threads)
+
+        compared = []
+        for name in solvers:
+            pair = contenders.get((self.base, name)), contenders.get((self.head, name))
+            ratio, clock, doubt = _ratio(*pair)
+            tolerance = self.tolerance({"solver": name, "pixels": cell.pixels, "bins": cell.bins})
+            compared.append(
+                Comparison(name, row(self.base, name), row(self.head, name), ratio, tolerance, clock, doubt)
+            )
+        return compared
+
+    def _described(self, checkout: Checkout, name: str) -> Row:
+        return self.known[checkout].get(name.partition("[")[0], {})
+
+    def _satisfy(self, contenders: list[Contender]) -> None:
+        """Let those pairs rest whose ratio is known well enough; one that lost its partner has nothing to wait for."""
+        for base in contenders:
+            pair = [other for other in contenders if other.spec == base.spec and not other.ended]
+            if len(pair) < 2:
+                base.satisfied = True
+            elif base is pair[0] and len(pair[1].turns) >= FEWEST_ROUNDS:
+                warming = [each.keep_warming() for each in pair]
+                known = _ratio(*pair)[0].half_width <= self.plan.rel_ci
+                pair[0].satisfied = pair[1].satisfied = known and not any(warming)
+
+
+def _ratio(base: Contender | None, head: Contender | None) -> tuple[intervals.Estimate, str, str]:
+    """Head's time over base's, by which clock, and why it says nothing; no estimate where either has none."""
+    if base is None or head is None or base.ended or head.ended or not base.turns or not head.turns:
+        return NO_ESTIMATE, "", ""
+    clock = base.clock_beside(head)
+    busy = clock == clocks.WALL and clocks.busy(head.turns, head.used, head.threads)
+    return base.speedup(head), clock, "the machine was busy, and its clock is the wall" if busy else ""

@@ -1,0 +1,164 @@
+"""Two runs of one machine, row by row: what became faster, slower, worse, what came and went, and by which clock.
+
+A solver is judged by its own time in both runs: CPU time where it has one thread and doesn't wait, else wall time. The
+baseline tells whether the machine was the same: where its source is, its times must agree, or nothing is said of any.
+Where its source changed, that is said, and the others are judged all the same.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from harness.judge import clocks, intervals
+from harness.judge.comparison import NO_ESTIMATE, Comparison, Row, Tolerance
+from harness.judge.intervals import Estimate
+from harness.machine import facts as machine_facts
+from harness.records.run import Run
+
+KEYS = ("dataset", "bins", "pixels", "seed", "solver", "threads")
+BETWEEN_RUNS = 0.01
+"""Two runs of the same code differ by about this in CPU time beyond what their turns show; see docs/clocks.md."""
+Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Change(Comparison):
+    """A solver in a cell that either run has."""
+
+    @property
+    def row(self) -> Row:
+        """What it is of."""
+        row = self.head or self.base
+        assert row is not None
+        return row
+
+    @property
+    def worse(self) -> bool:
+        """The DEM's error grew beyond the tolerance, though both have a result."""
+        a, b = self.error
+        return bool(b > a * (1 + self.tolerance))
+
+    @property
+    def error(self) -> tuple[float, float]:
+        """The DEM's distance to the truth in both runs; NaN where there is none."""
+        a, b = (np.nan if row is None else row["truth_dem_error"] for row in (self.base, self.head))
+        return a, b
+
+    @property
+    def verdict(self) -> str:
+        """In a word or two. What is the same record is the same, whatever is in it."""
+        if self.base is not None and self.head is not None and _alike(self.base, self.head):
+            return "same"
+        return ", ".join(filter(None, ("WORSE" if self.worse else "", self.words)))
+
+    @property
+    def regression(self) -> bool:
+        """Slower, worse, gate violated or failed."""
+        return self.verdict != "same" and (bool(self.code) or self.worse)
+
+    @property
+    def settled(self) -> bool:
+        """Nothing to look at."""
+        return self.verdict in ("same", "skipped")
+
+
+def _alike(a: Row, b: Row) -> bool:
+    return all(a[name] == b[name] or (pd.isna(a[name]) and pd.isna(b[name])) for name in a if name != "run")
+
+
+def rows(a: Run, b: Run, tolerance: Tolerance, chosen: Callable[[Row], bool] = lambda _: True) -> Iterator[Change]:
+    """Every chosen row that either run has. ValueError, in one line, when they can't be compared."""
+    machines = [run.provenance["machine"] for run in (a, b)]
+    if not machine_facts.same(*machines):
+        names = " and ".join(machine_facts.machine_label(machine) for machine in machines)
+        raise ValueError(f"runs of different machines can't be compared: {a.folder} and {b.folder} are of {names}")
+    before, after = _by_key(a), _by_key(b)
+    edited = {key for key in before.keys() & after.keys() if _differ(before[key], after[key], "workload")}
+    if not (before.keys() & after.keys()) - edited:
+        raise ValueError(f"{a.folder} and {b.folder} have no solver, workload and size in common")
+    baselines = [{key[:4]: row for key, row in run.items() if row["solver"] == "baseline"} for run in (before, after)]
+    for key in dict.fromkeys([*before, *after]):
+        base, head = before.get(key), after.get(key)
+        row = head or base
+        if key in edited or row is None or not chosen(row):
+            continue
+        if base is None or head is None:
+            yield Change(row["solver"], base, head, NO_ESTIMATE, tolerance(row))
+            continue
+        yield judged(base, head, (baselines[0].get(key[:4]), baselines[1].get(key[:4])), tolerance(row))
+
+
+def judged(base: Row, head: Row, baselines: tuple[Row | None, Row | None], tolerance: float) -> Change:
+    """Two rows of a solver in a cell, beside the two runs' baselines in it."""
+    ratio, clock = of_times(base, head)
+    doubt = _doubt(base, head, clock) or machine_differed(*baselines) if clock else ""
+    return Change(head["solver"], base, head, ratio, tolerance, clock, doubt)
+
+
+def _by_key(run: Run) -> dict[Key, Row]:
+    records: list[Row] = run.table().to_dict("records")
+    return {tuple(row[name] for name in KEYS): row for row in records}
+
+
+def _differ(a: Row, b: Row, column: str) -> bool:
+    """Whether two rows say different things there; one from before it was kept says nothing."""
+    return bool(a[column] and b[column] and a[column] != b[column])
+
+
+def of_times(base: Row, head: Row) -> tuple[Estimate, str]:
+    """Time of B over time of A, and the clock; errors of the two add in quadrature."""
+    if not base["status"] == head["status"] == "ok":
+        return NO_ESTIMATE, ""
+    by_cpu = pd.notna(base["cpu_s"]) and pd.notna(head["cpu_s"])
+    names = ("cpu_s", "cpu_low_s", "cpu_high_s") if by_cpu else ("median_s", "ci_low_s", "ci_high_s")
+    (a, a_low, a_high), (b, b_low, b_high) = (np.log([float(row[n]) for n in names]) for row in (base, head))
+    middle, down, up = b - a, np.hypot(b - b_low, a_high - a), np.hypot(b_high - b, a - a_low)
+    logs = Estimate(middle, middle - down, middle + up)
+    return intervals.widened(logs, BETWEEN_RUNS), clocks.CPU if by_cpu else clocks.WALL
+
+
+def _busy(row: Row) -> bool:
+    return str(row["doubts"]).startswith(clocks.BUSY)
+
+
+def _doubt(base: Row, head: Row, clock: str) -> str:
+    """What the two rows say themselves of their machines."""
+    if _busy(base) != _busy(head):
+        return f"the machine was busy during {'A' if _busy(base) else 'B'} only"
+    return "the machine was busy, and its clock is the wall" if clock == clocks.WALL and _busy(base) else ""
+
+
+def machine_differed(base: Row | None, head: Row | None) -> str:
+    """What a cell's baselines say of the machine: that it took another time though it is the same; "" otherwise."""
+    if base is None or head is None or _differ(base, head, "source"):
+        return ""
+    ratio, _ = of_times(base, head)
+    apart = ratio.low > 1 + clocks.MATTERS or ratio.high < 1 / (1 + clocks.MATTERS)
+    return f"the machine differed (the baseline took {ratio.value:.2f} times as long in B)" if apart else ""
+
+
+def notes(a: Run, b: Run) -> list[str]:
+    """What differs between two runs that the figures may come from, a line each."""
+    facts_a, facts_b = a.provenance, b.provenance
+    before, after = _by_key(a), _by_key(b)
+    both = [(before[key], after[key]) for key in before if key in after]
+    found = []
+    if unlike := machine_facts.unlike(facts_a["machine"], facts_b["machine"]):
+        found.append(f"A had another part of the machine than B: {unlike}")
+    old, new = facts_a["software"], facts_b["software"]
+    versions = [f"{n} {old[n]}, not {new[n]}" for n in old.keys() & new.keys() if old[n] != new[n]]
+    found += [f"other versions in A: {', '.join(sorted(versions))}"] if versions else []
+    edited = [head["dataset"] for base, head in both if _differ(base, head, "workload")]
+    names = ", ".join(dict.fromkeys(edited))
+    found += [f"{len(edited)} rows are not compared: the workload was edited in between, {names}"] if names else []
+    changed = dict.fromkeys(head["solver"] for base, head in both if _differ(base, head, "source"))
+    found += [f"source differs: {', '.join(changed)}"] if changed else []
+    if "baseline" in changed:
+        found.append("the baseline changed: speedups of A and B are ratios to different things")
+    for name, run in (("A", a), ("B", b)):
+        commits = sorted(set(run.table().commit) - {run.provenance["commit"], ""})
+        found += [f"some rows of {name} are of other commits: {', '.join(commits)}"] if commits else []
+    return found

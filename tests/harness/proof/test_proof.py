@@ -1,0 +1,122 @@
+"""What is planted is what is said, and verdicts on it are counted, kept and judged as they should be."""
+
+import json
+
+import numpy as np
+import pytest
+from problems import problem
+from solvers import create
+
+from harness import selfcheck, soak
+from harness.proof import rates, trials
+from harness.proof.planted import Off, Repeats, Work
+from implementations import command_line as cli
+
+ROW = {"kind": "arrays, 0.1 ms", "burners": 0, "commit": "abc", "seed": 1}
+
+
+def trial(command="sweep", more=0.0, seen=False, ratio=1.0, **how):
+    return ROW | {"command": command, "more": more, "seen": seen, "ratio": ratio, "low": ratio, "high": ratio} | how
+
+
+@pytest.mark.parametrize("kind", ["interpreted", "arrays", "memory"])
+def test_planted_work_is_a_share_of_the_units(kind, monkeypatch):
+    counts = []
+    given = problem(5, 12)
+    for more in (0.0, 0.02, 0.05, 0.1, 0.2):
+        solver = Work(kind, 50, more)
+        monkeypatch.setattr(solver, f"_{kind}", counts.append)
+        solver.run(given)
+    assert counts == [50, 51, 52, 55, 60]
+    Work(kind, 3).run(given).check(given)
+
+
+def test_a_real_solver_repeats_a_share_of_its_pixels_and_is_right():
+    given = problem(40, 12)
+    expected, got = create("batched").run(given), Repeats("batched", 0.25)
+    state = got.prepare(given)
+    home = got.collect(state, got.solve(state))
+    for name, values in vars(expected).items():
+        np.testing.assert_allclose(getattr(home, name), values, rtol=1e-9, atol=1e-300)
+
+
+@pytest.mark.parametrize("output", ["", *trials.OUTPUTS])
+def test_a_planted_fault_is_in_one_output(output):
+    given = problem(10, 12)
+    expected, got = create("batched").run(given), Off("batched", output).run(given)
+    off = [
+        name
+        for name, values in vars(expected).items()
+        if not np.array_equal(values, getattr(got, name), equal_nan=True)
+    ]
+    assert off == ([output] if output else [])
+
+
+def test_rates_have_intervals_and_aims_are_missed_only_surely():
+    found = [trial(seen=place < 3) for place in range(300)] + [trial(more=0.1, seen=True, ratio=1.1)] * 300
+    found += [trial("regression", seen=place < 30) for place in range(300)] + [trial("gates", kind="dem", more=1e-6)]
+    found += [trial(kind=trials.REPORTED[0], seen=True)] * 50
+    frame = rates.table(found)
+    table = {(row.command, row.more): row for row in frame.itertuples()}
+    assert (table["sweep", 0.0].n, table["sweep", 0.0].seen) == (300, 3), "those that are only reported don't count"
+    assert table["sweep", 0.0].low == pytest.approx(0.00207, abs=1e-4)
+    assert table["sweep", 0.0].high == pytest.approx(0.0289, abs=1e-4)
+    assert [key for key, row in table.items() if rates.missed(row)] == [("regression", 0.0), ("gates", 1e-6)]
+    shown = rates.as_markdown(frame)
+    assert "| as it was | sweep | nothing (false alarms) | 300 | 3 | 1.0% [0.2%, 2.9%] | +0.0% | at most 1% |" in shown
+    assert "| as it was | sweep | 10% | 300 | 300 | 100.0% [98.8%, 100.0%] | +10.0% | at least 99% |" in shown
+    assert shown.count("✘") == 2
+
+
+def test_compare_reads_two_runs_of_a_solver(monkeypatch):
+    row = dict.fromkeys(("ci_low_s", "ci_high_s", "median_s", "truth_dem_error"), 1.0) | {"solver": "x", "status": "ok"}
+    row |= {"doubts": "", "source": "1", "gate": "pass", "cpu_s": 1.0, "cpu_low_s": 0.999, "cpu_high_s": 1.001}
+    slow = row | {name: 1.1 * row[name] for name in ("cpu_s", "cpu_low_s", "cpu_high_s")}
+    same, slower = trials.compare("arrays, 0.1 ms", (0.0, 0.1), [row], [row, row, slow])
+    assert (same["seen"], slower["seen"], slower["ratio"]) == (False, True, 1.1)
+    (nothing,) = trials.compare("arrays, 0.1 ms", (0.1,), [row], [slow, slow])
+    assert (nothing["seen"], "the machine differed" in nothing["doubt"]) == (False, True)
+
+
+def test_full_goes_on_where_it_ended(tmp_path, monkeypatch, capsys):
+    """Two verdicts on equal solvers for each command and load are asked for."""
+    asked = []
+
+    def cell(command, kind, mores, count, seed):
+        asked.append((command, kind, count))
+        for more in mores:
+            yield trial(command, more, seen=more > 0, ratio=1 + more, kind=kind, burners=count, seed=seed)
+            if command == "sweep":
+                yield trial("compare", more, seen=more > 0, ratio=1 + more, kind=kind, burners=count, seed=seed)
+
+    monkeypatch.setattr(selfcheck, "_cell", cell)
+    call = ["--full", "--cells", "2", "--out", str(tmp_path)]
+    assert selfcheck.main([*call, "--minutes", "1e-9"]) == cli.OK
+    assert len(asked) == 1
+    assert selfcheck.main(call) == cli.OK
+    kept = [json.loads(line) for line in (tmp_path / selfcheck.KEPT).read_text().splitlines() if line]
+    assert {(t["command"], t["burners"]) for t in kept} >= {(c, n) for c in trials.COMMANDS for n in selfcheck.LOADS}
+    before = len(asked)
+    with (tmp_path / selfcheck.KEPT).open("a") as file:
+        file.write('{"cut sho')
+    assert selfcheck.main(call) == cli.OK
+    assert len(asked) == before, "all is there"
+    assert "reported only: sweep, interpreted, 10 s" in capsys.readouterr().out
+
+
+def test_what_grows_is_named():
+    rng = np.random.default_rng(1)
+    flat = [{"MB": 100 + rng.normal(0, 2), "handles": 9, "threads": 2, "children": 0} for _ in range(60)]
+    assert soak.growth(flat) == {}
+    leaks = [each | {"MB": each["MB"] + place, "handles": 9 + place} for place, each in enumerate(flat)]
+    assert soak.growth(leaks) == {"MB": pytest.approx(44, abs=5), "handles": pytest.approx(44)}
+    assert soak.look().keys() == soak.MATTERS.keys()
+
+
+@pytest.mark.slow
+def test_the_commands_run_for_real(tmp_path):
+    assert selfcheck.main(["--minutes", "1", "--out", str(tmp_path)]) in (cli.OK, cli.GATE_FAILED)
+    kept = [json.loads(line) for line in (tmp_path / selfcheck.KEPT).read_text().splitlines() if line]
+    assert {t["command"] for t in kept} >= {"sweep", "compare", "regression", "gates"}
+    assert not [t for t in kept if "failed" in t]
+    assert soak.main(["--minutes", "0.2"]) in (cli.OK, cli.GATE_FAILED)
