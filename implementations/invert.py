@@ -28,6 +28,7 @@ from implementations import command_line as cli
 from implementations.aia import degradation, files, formats, frames, images, instrument, maps, opening, products
 from implementations.aia.figures import place
 from implementations.calls import arguments
+from implementations.calls.inversion import no_fit, no_fit_text, way_out
 from implementations.contract import Array, Options, Problem, Solution, Solver
 from implementations.maths import response
 from implementations.pixel import draw_pixel
@@ -136,12 +137,16 @@ def _invert_images(given: argparse.Namespace) -> int:
     start = time.perf_counter()
     with _progress(sum(math.prod(images[0].shape) for images in sets)) as done:
         most = maps.STRIP if solver.device == "gpu" else maps.PIECE
-        run = _with_systematic(solver.run, given.systematic) if given.systematic else solver.run
-        inversion = maps.Inversion(run, table, edges, options, bands, most, done)
+        unfit: list[int] = []
+        inversion = maps.Inversion(
+            _counted(solver, options, given.systematic, unfit), table, edges, options, bands, most, done
+        )
         with formats.writing(job.description(inversion, history), write_to) as writer:
             maps.invert(job.openings, inversion, writer, threads)
     for remark in job.afterwards(inversion.seen):
         print(f"note: {remark}")
+    if sum(unfit):
+        print(f"note: {no_fit_text(sum(unfit), int(inversion.counts.sum()))}{way_out()}")
     _say(inversion.counts, time.perf_counter() - start)
     print(f"maps: {write_to}")
     if given.plot:
@@ -206,9 +211,17 @@ def _progress(pixels: int) -> Iterator[Callable[[int], None]]:
             yield lambda done: progress.advance(bar, done)
 
 
-def _with_systematic(run: Callable[[Problem], Solution], share: float) -> Callable[[Problem], Solution]:
-    """`run`, of counts whose errors have a share of the counts added in quadrature."""
-    return lambda problem: run(replace(problem, edn=np.hypot(problem.edn, share * problem.dn)))
+def _counted(solver: Solver, options: Options, share: float, unfit: list[int]) -> Callable[[Problem], Solution]:
+    """The solver's `run`, of errors that have a share of the counts added; `unfit` has how many pixels are no fit."""
+
+    def run(problem: Problem) -> Solution:
+        if share:
+            problem = replace(problem, edn=np.hypot(problem.edn, share * problem.dn))
+        solution = solver.run(problem)
+        unfit.append(no_fit(solution, options, solver))
+        return solution
+
+    return run
 
 
 def _draw_pixel(given: argparse.Namespace, job: opening.Job, table: tuple[Array, Array], edges: Array) -> None:

@@ -65,7 +65,7 @@ class Inversion:
         problem = channels.within_scales(as_problem(*pixels, c.rmatrix, c.logt, c.dlogt, c.options, rows))
         solver = Registry().ready(self.solver)
         solution, used = self._solved(problem, solver, progress)
-        _warn(solution, c.options if _raises(solver) else None, self.warn)
+        _warn(solution, c.options, solver, self.warn)
         dem, edem, elogt, chisq, dn_reg = (getattr(solution, name) for name in OUTPUTS)
         shaped = (dem * self.unit, edem * self.unit, elogt * self.width, chisq, dn_reg)
         ends = _ends(c.options, solution, solver, used) if self.full else ()
@@ -119,12 +119,23 @@ def _ends(options: Options, solution: Solution, solver: Solver, used: channels.F
     return solution.status, solution.iterations, np.where(solution.status == Status.INVALID, 0.0, raised), used
 
 
-def _raised(solution: Solution, options: Options | None) -> int:
+def no_fit(solution: Solution, options: Options, solver: Solver) -> int:
     """How many pixels have a target raised by more than `RAISED`."""
-    if options is None:
-        return 0
     most = 1 + math.floor(math.log(RAISED) / math.log(options.rgt_fact))  # solves whose target is within it
-    return int(np.count_nonzero(solution.iterations > most)) if options.max_iter > most else 0
+    return int(np.count_nonzero(solution.iterations > most)) if _raises(solver) and options.max_iter > most else 0
+
+
+def no_fit_text(unfit: int, pixels: int) -> str:
+    """What is said of so many pixels."""
+    return (
+        f"{unfit} of {pixels} pixels are no fit: their target of chi-squared was raised more than {RAISED:g} times "
+        "above reg_tweak, to avoid negative bins"
+    )
+
+
+def way_out() -> str:
+    """What to do about them, where there is something; begins with a semicolon."""
+    return f"; solver='{POSITIVE}' fits them with positive DEMs" if POSITIVE in Registry().names() else ""
 
 
 def _rescaling(run: Callable[[Problem], Solution]) -> Callable[[Problem], Solution]:
@@ -149,15 +160,10 @@ def _raises(solver: Solver) -> bool:
     return solver.method == "demreg"
 
 
-def _warn(solution: Solution, options: Options | None, every: bool) -> None:
-    """Warn of targets raised beyond `RAISED` (options: None where none is), with `every` of other ills too."""
-    if raised := _raised(solution, options):
-        wayout = f"; solver='{POSITIVE}' fits them with positive DEMs" if POSITIVE in Registry().names() else ""
-        warnings.warn(
-            f"{raised} of {len(solution.status)} pixels are no fit: their target of chi-squared was raised more than "
-            f"{RAISED:g} times above reg_tweak, to avoid negative bins; full=True has it{wayout}",
-            stacklevel=5,
-        )
+def _warn(solution: Solution, options: Options, solver: Solver, every: bool) -> None:
+    """Warn of targets raised beyond `RAISED`, with `every` of other ills too."""
+    if unfit := no_fit(solution, options, solver):
+        warnings.warn(f"{no_fit_text(unfit, len(solution.status))}; full=True has it{way_out()}", stacklevel=5)
     counts = np.bincount(solution.status, minlength=len(Status)) if every else np.zeros(len(Status))
     for status, what in ((Status.INVALID, "invalid counts or errors"), (Status.HIT_MAX_ITER, "negative bins left")):
         if counts[status]:

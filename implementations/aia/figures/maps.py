@@ -93,7 +93,7 @@ def draw_bands(maps: DemMaps, number: int = 0) -> Figure:
         for i, (ax, (first, last)) in enumerate(zip(axes, maps.bands, strict=True)):
             measure = maps.em_bands[number, i]
             image = ax.imshow(np.maximum(measure, low), norm=LogNorm(low, top), cmap=colours)
-            _hatch(ax, measure < HALF * every[i])
+            _hatch(ax, (maps.status[number] < Status.INVALID) & (measure < HALF * every[i]))
             ax.set_title(f"{10 ** (first - 6):.2g} to {10 ** (last - 6):.2g} MK (log T {first:.2f} to {last:.2f})")
             _finish(ax, maps, number, left=i == 0, below=True)
         bar = figure.colorbar(image, ax=axes, location="bottom", shrink=0.5, aspect=50, extend="both")
@@ -135,7 +135,7 @@ def _dems(figure: Figure, axes: list[Any], maps: DemMaps, number: int, groups: l
     for ax, group, values in zip(axes, groups, sums, strict=True):
         image = ax.imshow(np.where(inverted, np.maximum(values, low), np.nan), norm=norm, cmap=colours)
         total, sure = (np.maximum(m[group], 0).sum(axis=0) for m in (measure, np.where(kept, measure, 0)))
-        _hatch(ax, inverted & (sure < HALF * total))
+        _hatch(ax, (maps.status[number] < Status.INVALID) & (sure < HALF * total))
         first = maps.logt[group.start] - maps.dlogt[group.start] / 2
         last = maps.logt[group.stop - 1] + maps.dlogt[group.stop - 1] / 2
         ax.set_title(f"log T {first:.2f} to {last:.2f} ({10 ** (first - 6):.2g} to {10 ** (last - 6):.2g} MK)")
@@ -166,7 +166,7 @@ def _temperature(figure: Figure, ax: Any, maps: DemMaps, number: int) -> None:
     colours = plt.get_cmap("viridis").with_extremes(bad=INVALID)
     low, high = _span(temperature)
     image = ax.imshow(temperature, cmap=colours, norm=LogNorm(low, high))
-    _hatch(ax, maps.constrained[number] < HALF)
+    _hatch(ax, (maps.status[number] < Status.INVALID) & (maps.constrained[number] < HALF))
     ax.set_title("EM-weighted T of constrained bins")
     bar = figure.colorbar(image, ax=ax, shrink=0.75, pad=0.02, extend="both")
     ticks = [tick for tick in (0.5, 0.7, 1, 1.5, 2, 3, 4, 6, 8, 10, 15, 20) if low <= tick <= high]

@@ -100,6 +100,10 @@ def _loci(ax: Any, pixel: Pixel, width: Array) -> None:
         ax.plot(pixel.logt, locus, linewidth=1, color=f"C{channel % 10}", label=f"EM locus {pixel.names[channel]}")
 
 
+def _short(count: float) -> str:
+    return f"{count:,.0f}" if 100 <= count < 1e6 else f"{count:.3g}"
+
+
 def _counts(ax: Any, pixel: Pixel, dn_reg: Array) -> None:
     """Recovered counts over observed ones, with the observed ones' errors."""
     at = np.arange(len(pixel.dn))
@@ -111,7 +115,7 @@ def _counts(ax: Any, pixel: Pixel, dn_reg: Array) -> None:
     for channel, height in zip(at[used], ratio, strict=True):
         ax.plot(channel, height, "o", color=f"C{channel % 10}")
     ax.plot([], [], "o", color="k", label="recovered")
-    labels = [f"{name}\n{dn:.3g}" for name, dn in zip(pixel.names, pixel.dn, strict=True)]
+    labels = [f"{name}\n{_short(dn)}" for name, dn in zip(pixel.names, pixel.dn, strict=True)]
     labels = [
         label if use else f"{label.partition(chr(10))[0]}\nleft out" for label, use in zip(labels, used, strict=True)
     ]

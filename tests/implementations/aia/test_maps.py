@@ -97,6 +97,20 @@ def test_a_systematic_error_is_added_to_the_noise(table, tmp_path):
         assert "systematic 0.2 of the counts" in " ".join(file[0].header["HISTORY"])
 
 
+def test_pixels_that_are_no_fit_are_counted(table, tmp_path, capsys, monkeypatch):
+    paths = write_set(tmp_path)
+    run(paths, tmp_path / "dem.fits", "--systematic", "5")
+    assert "no fit" not in capsys.readouterr().out
+    run(paths, tmp_path / "dem.fits")
+    image = images.read_set(paths)
+    full = dn2dem(image.dn, image.edn, TABLE[1], TABLE[0], np.logspace(5.7, 7.4, BINS + 1), full=True)
+    unfit = int((full.target > 10).sum())
+    assert 0 < unfit < 204
+    said = capsys.readouterr().out
+    assert f"note: {unfit} of 204 pixels are no fit: their target of chi-squared was raised more than 10 times" in said
+    assert "solver='plowman' fits them" in said
+
+
 def test_units_place_and_provenance(one):
     _, out = one
     with fits.open(out) as file:
