@@ -16,7 +16,7 @@ from implementations.compiled.inverse import combine, solution
 from implementations.compiled.jit import entry, fingerprint, part
 from implementations.compiled.profiles import widths
 from implementations.compiled.simd import LANES, any_less, load, splat, store, turn, where_less
-from implementations.compiled.sorted_profiles import lay_out, sorted_widths
+from implementations.compiled.sorted_profiles import elogt_of, lay_out, order_rows, profile_samples, take_lane
 from implementations.compiled.ticks import ERRORS, FACTORISATION, OTHER, POSITIVITY, SEARCH, WEIGHTS, WIDTH, mark, start
 from implementations.compiled.uncertainty import count, edem_and_rows, factors_at
 
@@ -119,8 +119,10 @@ def finish(setup, scratch, found, outputs, ticks, since):
     since = mark(ticks, ERRORS, since)
     if sorts:
         for lane in range(found):
-            sorted_widths(sizes, setup.samples, scratch.profiles, lane)
-            put_row(outputs.elogt, pixels.number[lane], scratch.profiles.elogt, sizes.bins)
+            order_rows(sizes.bins, scratch.along, take_lane(sizes, scratch.profiles, scratch.along, lane))
+            profile_samples(sizes, setup.samples, scratch.along)
+            elogt_of(sizes, setup.samples, scratch.along, scratch.along.elogt)
+            put_row(outputs.elogt, pixels.number[lane], scratch.along.elogt, sizes.bins)
     else:
         widths(sizes, setup.samples, scratch.profiles)
         put(outputs.elogt, pixels, scratch.profiles.width, sizes.bins, found)
@@ -168,9 +170,13 @@ def put(output, pixels, values, bins, found):
 @part
 def put_row(output, pixel, row, bins):
     """output[pixel] = row; the last vector overlaps the one before it."""
-    for t in range(0, bins - LANES, LANES):
-        store(output, pixel * bins + t, load(row, t))
-    store(output, pixel * bins + bins - LANES, load(row, bins - LANES))
+    if bins < LANES:
+        for t in range(bins):
+            output[pixel, t] = row[t]
+    else:
+        for t in range(0, bins - LANES, LANES):
+            store(output, pixel * bins + t, load(row, t))
+        store(output, pixel * bins + bins - LANES, load(row, bins - LANES))
 
 
 def _compiled(version):

@@ -1,4 +1,7 @@
-"""The resolution elogt of one pixel, for many bins: the profiles that `compiled.uncertainty` describes, along the bins.
+"""The resolution elogt of one pixel, for many bins: profiles along the bins.
+
+Element (i, t) is the sum over k of wz[k, i] gz[k, t], at most bound[i] reach[t] by Cauchy and Schwarz: of the profiles
+that `compiled.uncertainty` describes both are W Y, of another method's they may be two.
 
 Most rows need not be looked at where there are many: they are taken in falling order of what they can reach, until none
 can beat what was found. That order is each pixel's own; so vectors run along the bins. Four rows and two vectors of
@@ -46,61 +49,64 @@ def lay_out(sizes, profiles, first):
 
 
 @part
-def take_lane(sizes, profiles, lane):
-    """The lines of one pixel; returns its greatest bound."""
-    line, lanes, end = profiles.line, lanes_of(profiles.line), (sizes.rank + 1) * sizes.padded
+def take_lane(sizes, profiles, along, lane):
+    """The lines of one pixel, for which wz is gz, and bound is reach; returns its greatest bound."""
+    lanes, end = lanes_of(along.wz), sizes.rank * sizes.padded
+    at = lane * (end + sizes.padded)
     for n in range(0, end, lanes):
-        store(line, n, load(profiles.lines, lane * end + n))
-    greatest = load(line, end - sizes.padded)
-    for n in range(end - sizes.padded, end, lanes):
-        greatest = larger(load(line, n), greatest)
+        store(along.wz, n, load(profiles.lines, at + n))
+    greatest = load(profiles.lines, at + end)
+    for n in range(0, sizes.padded, lanes):
+        bound = load(profiles.lines, at + end + n)
+        store(along.bound, n, bound)
+        greatest = larger(bound, greatest)
     return highest(greatest)
 
 
 @part
-def products(sizes, others, four, stride, rows, t, lanes):
+def products(sizes, rows, four, stride, gz, t, lanes):
     """Profiles at four rows, for the two vectors of bins at t."""
     i0, i1, i2, i3 = four
-    y, z = load(rows, t), load(rows, t + lanes)
-    x = broadcast(others, i0)
+    y, z = load(gz, t), load(gz, t + lanes)
+    x = broadcast(rows, i0)
     a0, b0 = x * y, x * z
-    x = broadcast(others, i1)
+    x = broadcast(rows, i1)
     a1, b1 = x * y, x * z
-    x = broadcast(others, i2)
+    x = broadcast(rows, i2)
     a2, b2 = x * y, x * z
-    x = broadcast(others, i3)
+    x = broadcast(rows, i3)
     a3, b3 = x * y, x * z
     row = 0
     for _ in range(1, sizes.rank):
         row, t = row + stride, t + sizes.padded
-        y, z = load(rows, t), load(rows, t + lanes)
-        x = broadcast(others, row + i0)
+        y, z = load(gz, t), load(gz, t + lanes)
+        x = broadcast(rows, row + i0)
         a0, b0 = fma(x, y, a0), fma(x, z, b0)
-        x = broadcast(others, row + i1)
+        x = broadcast(rows, row + i1)
         a1, b1 = fma(x, y, a1), fma(x, z, b1)
-        x = broadcast(others, row + i2)
+        x = broadcast(rows, row + i2)
         a2, b2 = fma(x, y, a2), fma(x, z, b2)
-        x = broadcast(others, row + i3)
+        x = broadcast(rows, row + i3)
         a3, b3 = fma(x, y, a3), fma(x, z, b3)
     return a0, a1, a2, a3, b0, b1, b2, b3
 
 
 @part
-def order_rows(sizes, profiles, greatest):
+def order_rows(bins, profiles, greatest):
     """Sort rows by falling bound into classes; limit[j] bounds order[j] and all after it.
 
     Neighbours are often of one class, whose tally would have to wait for itself: so four distant rows are dealt with
     in turn. The lowest class, of most rows where the weights are peaked, is filled from the end without a tally.
     """
-    bins, bound, at = sizes.bins, profiles.line, sizes.rank * sizes.padded
-    bucket, tally, order, limit = profiles.bucket, profiles.tally, profiles.order, profiles.limit
+    bound, bucket, tally = profiles.bound, profiles.bucket, profiles.tally
+    order, limit = profiles.order, profiles.limit
     scale, step = (BUCKETS - 0.001) / greatest, greatest / (BUCKETS - 0.001)
     for b in range(BUCKETS):
         tally[b] = 0
     quarter = -(-bins // 4)
     for first in range(quarter):
         for t in range(first, bins, quarter):
-            x = read(bound, at + t) * scale
+            x = read(bound, t) * scale
             b = BUCKETS - 1 - int(x) if x < BUCKETS else 0  # a NaN counts as high
             write(bucket, t, b)
             if b < BUCKETS - 1:
@@ -127,15 +133,14 @@ def profile_peak(sizes, profiles, t, lanes):
 
     The first rows that can't reach the peaks found so far, in any of the profiles, end the search.
     """
-    order, at = profiles.order, sizes.rank * sizes.padded + t
-    bound_a, bound_b = load(profiles.line, at), load(profiles.line, at + lanes)
-    a = b = bound_a - bound_a
+    order, reach_a, reach_b = profiles.order, load(profiles.reach, t), load(profiles.reach, t + lanes)
+    a = b = reach_a - reach_a
     for j in range(0, sizes.bins, 4):
         bound = broadcast(profiles.limit, j)
-        if not (any_less(a, bound * bound_a) or any_less(b, bound * bound_b)):
+        if not (any_less(a, bound * reach_a) or any_less(b, bound * reach_b)):
             break
         four = read(order, j), read(order, j + 1), read(order, j + 2), read(order, j + 3)
-        a0, a1, a2, a3, b0, b1, b2, b3 = products(sizes, profiles.line, four, sizes.padded, profiles.line, t, lanes)
+        a0, a1, a2, a3, b0, b1, b2, b3 = products(sizes, profiles.wz, four, sizes.padded, profiles.gz, t, lanes)
         a = larger(a, larger(larger(a0, a1), larger(a2, a3)))
         b = larger(b, larger(larger(b0, b1), larger(b2, b3)))
     return a, b
@@ -143,14 +148,14 @@ def profile_peak(sizes, profiles, t, lanes):
 
 @part
 def profile_samples(sizes, samples, profiles):
-    """Twice the lines at the sample points: twice, to be compared with the peak itself; and bounds of each four."""
-    line, sample, sample_bound, end = profiles.line, profiles.sample, profiles.sample_bound, sizes.rank * sizes.padded
+    """Twice the rows wz at the sample points: twice, to be compared with the peak itself; and bounds of each four."""
+    wz, bound, sample, sample_bound = profiles.wz, profiles.bound, profiles.sample, profiles.sample_bound
     for j in range(ROWS):
         at, x, y = read(samples.left, j), read(samples.near, j), read(samples.far, j)
-        most = read(line, end + at) * x + read(line, end + at + 1) * y
+        most = read(bound, at) * x + read(bound, at + 1) * y
         write(sample_bound, j // 4, max(most, read(sample_bound, j // 4)) if j % 4 else most)
         for k in range(sizes.rank):
-            write(sample, k * ROWS + j, read(line, at) * x + read(line, at + 1) * y)
+            write(sample, k * ROWS + j, read(wz, at) * x + read(wz, at + 1) * y)
             at += sizes.padded
 
 
@@ -164,14 +169,13 @@ def crossing(value, peak, position, first, last):
 def crossings(sizes, position, profiles, t, lanes, peak_a, peak_b):
     """First and last position whose sample reaches half the peak; first is position[ROWS], beyond all, if none does."""
     first_a = first_b = last_a = last_b = broadcast(position, ROWS)
-    at = sizes.rank * sizes.padded + t
-    bound_a, bound_b = load(profiles.line, at), load(profiles.line, at + lanes)
+    reach_a, reach_b = load(profiles.reach, t), load(profiles.reach, t + lanes)
     for j in range(0, ROWS, 4):
         bound = broadcast(profiles.sample_bound, j // 4)
-        if not (any_less(peak_a, bound * bound_a) or any_less(peak_b, bound * bound_b)):
+        if not (any_less(peak_a, bound * reach_a) or any_less(peak_b, bound * reach_b)):
             continue
         four = j, j + 1, j + 2, j + 3
-        a0, a1, a2, a3, b0, b1, b2, b3 = products(sizes, profiles.sample, four, ROWS, profiles.line, t, lanes)
+        a0, a1, a2, a3, b0, b1, b2, b3 = products(sizes, profiles.sample, four, ROWS, profiles.gz, t, lanes)
         p = broadcast(position, j)
         first_a, last_a = crossing(a0, peak_a, p, first_a, last_a)
         first_b, last_b = crossing(b0, peak_b, p, first_b, last_b)
@@ -188,18 +192,15 @@ def crossings(sizes, position, profiles, t, lanes, peak_a, peak_b):
 
 
 @part
-def sorted_widths(sizes, samples, profiles, lane):
-    """elogt of one pixel, two vectors of bins at a time: half the distance of the outermost samples that reach half."""
-    order_rows(sizes, profiles, take_lane(sizes, profiles, lane))
-    profile_samples(sizes, samples, profiles)
-    elogt = profiles.elogt
-    position, dlogt, lanes, end = samples.position, samples.dlogt, lanes_of(profiles.line), sizes.rank * sizes.padded
+def elogt_of(sizes, samples, profiles, elogt):
+    """elogt, two vectors of bins at a time: half the distance of the outermost samples that reach half the peak."""
+    position, dlogt, lanes = samples.position, samples.dlogt, lanes_of(profiles.wz)
     far = broadcast(position, ROWS)
     for t in range(0, sizes.padded, 2 * lanes):
         peak_a, peak_b = profile_peak(sizes, profiles, t, lanes)
         # a bin that no channel sees, and the padding: no sample reaches it, as `samples.dlogt` counts on
-        peak_a = where_less(peak_a - peak_a, load(profiles.line, end + t), peak_a, far)
-        peak_b = where_less(peak_b - peak_b, load(profiles.line, end + t + lanes), peak_b, far)
+        peak_a = where_less(peak_a - peak_a, load(profiles.reach, t), peak_a, far)
+        peak_b = where_less(peak_b - peak_b, load(profiles.reach, t + lanes), peak_b, far)
         first_a, first_b, last_a, last_b = crossings(sizes, position, profiles, t, lanes, peak_a, peak_b)
         store(elogt, t, where_less(first_a, far, last_a - first_a, load(dlogt, t)))
         store(elogt, t + lanes, where_less(first_b, far, last_b - first_b, load(dlogt, t + lanes)))

@@ -5,6 +5,8 @@ bins starts at f * S; across pixels bin t is the vector at t * LANES, and elemen
 (f * R + k) * LANES.
 """
 
+import functools
+from collections import deque
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,10 +17,14 @@ from implementations.compiled.factorise import PANEL
 from implementations.compiled.profiles import FAR, ROWS, SAMPLES
 from implementations.compiled.simd import BITS, LANES
 from implementations.compiled.sorted_profiles import BUCKETS
-from implementations.contract import Array, Problem
+from implementations.contract import Array, Options, Problem
 
 SORT_FROM = 64
 """Bins from which on sorting them costs less than the rows of the resolution that it spares."""
+
+
+REMEMBERED, IDLE = 4, 16
+"""Responses with their settings whose staging is kept, for calls of a few pixels; working memory kept for each."""
 
 
 class Sizes(NamedTuple):
@@ -130,7 +136,7 @@ class Rows(NamedTuple):
 
 
 class Profiles(NamedTuple):
-    """The resolution: see `uncertainty`, `profiles` and, from `lines` on, `sorted_profiles`."""
+    """The resolution: see `uncertainty`, `profiles` and, of the last two, `sorted_profiles`."""
 
     rows: Any
     size: Array
@@ -138,7 +144,15 @@ class Profiles(NamedTuple):
     width: Array
     starts: NDArray[np.intp]
     lines: Any
-    line: Any
+
+
+class Along(NamedTuple):
+    """The resolution of one lane, along the bins: see `sorted_profiles`."""
+
+    wz: Any
+    gz: Any
+    reach: Any
+    bound: Any
     bucket: NDArray[np.intp]
     tally: NDArray[np.intp]
     order: NDArray[np.intp]
@@ -156,6 +170,7 @@ class Scratch(NamedTuple):
     search: Search
     rows: Rows
     profiles: Profiles
+    along: Along
 
 
 class Outputs(NamedTuple):
@@ -168,6 +183,23 @@ class Outputs(NamedTuple):
     dn_reg: Array
     iterations: NDArray[np.int32]
     status: NDArray[np.int8]
+
+
+def staged(problem: Problem, dtype: type[np.floating]) -> tuple[Setup, deque[Scratch]]:
+    """What all pixels share, and working memory that lies idle: those of an earlier problem, where it had the same."""
+    content = (array.tobytes() for array in (problem.rmatrix, problem.logt, problem.dlogt))
+    setup, idle = _staged(np.dtype(dtype), SORT_FROM, problem.options, problem.sizes[1], *content)
+    if problem.dem_norm0 is None:
+        return setup, idle
+    return setup._replace(constraint=setup.constraint._replace(norm=problem.dem_norm0)), idle
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def _staged(dtype: Any, sorts: bool, options: Options, channels: int, *content: bytes) -> tuple[Setup, deque[Scratch]]:
+    rmatrix, logt, dlogt = (np.frombuffer(array) for array in content)
+    nothing = np.empty((0, channels))
+    problem = Problem(nothing, nothing, rmatrix.reshape(-1, channels), logt, dlogt, options)
+    return stage(problem, dtype.type), deque(maxlen=IDLE)
 
 
 def stage(problem: Problem, dtype: type[np.floating]) -> Setup:
@@ -190,10 +222,17 @@ def stage(problem: Problem, dtype: type[np.floating]) -> Setup:
         uniform=uniform,
         width=_rows(np.repeat(problem.dlogt, LANES), sizes.padded * LANES),
         scale=_rows(np.ones(bins) if options.l_emd else 1 / problem.dlogt, sizes.padded),
-        norm=np.empty((0, bins)) if problem.dem_norm0 is None else problem.dem_norm0,
+        norm=_none(bins),
     )
     samples = _samples(problem, sizes.padded, dtype)
     return Setup(sizes, settings, _rows(response, sizes.padded), constraint, samples)
+
+
+def _none(bins: int) -> Array:
+    """No user weights; read-only as those of a problem, so that one kernel is compiled for both."""
+    rows = np.empty((0, bins))
+    rows.flags.writeable = False
+    return rows
 
 
 def _loci(response: Array, mask: NDArray[np.bool_] | None) -> Array:
@@ -275,15 +314,26 @@ def working_memory(setup: Setup, dtype: type[np.floating]) -> Scratch:
             width=_zeros(across * LANES),
             starts=_zeros(LANES, np.intp),
             lines=_zeros(LANES * (r + 1) * along, dtype),
-            line=_zeros((r + 1) * along, dtype),
-            bucket=_zeros(along, np.intp),
-            tally=_zeros(BUCKETS, np.intp),
-            order=np.arange(s),
-            limit=np.full(s, np.inf, dtype),  # of rows that are not sorted
-            sample=_zeros(r * ROWS, dtype),
-            sample_bound=_zeros(ROWS // 4, dtype),
-            elogt=_zeros(along),
         ),
+        along_bins(r, along, dtype, alike=True),
+    )
+
+
+def along_bins(rank: int, size: int, dtype: DTypeLike, alike: bool) -> Along:
+    """Working memory for the profiles of one lane; `alike`: wz is gz, and bound is reach."""
+    wz, bound = _zeros(rank * size, dtype), _zeros(size, dtype)
+    return Along(
+        wz=wz,
+        gz=wz if alike else _zeros(rank * size, dtype),
+        reach=bound if alike else _zeros(size, dtype),
+        bound=bound,
+        bucket=_zeros(size, np.intp),
+        tally=_zeros(BUCKETS, np.intp),
+        order=np.arange(size),
+        limit=np.full(size, np.inf, dtype),  # of rows that are not sorted
+        sample=_zeros(rank * ROWS, dtype),
+        sample_bound=_zeros(ROWS // 4, dtype),
+        elogt=_zeros(size),
     )
 
 

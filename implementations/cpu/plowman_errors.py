@@ -11,8 +11,9 @@ a DEM of bin t leaves.
 # mypy: allow-untyped-defs
 
 from implementations.compiled.jit import inner
+from implementations.compiled.profiles import SLACK
 from implementations.compiled.simd import LANES, broadcast, fma, load, read, splat, sqrt, store, where_less, write
-from implementations.compiled.uncertainty import SLACK, elogt_of, order_rows, profile_samples
+from implementations.compiled.sorted_profiles import elogt_of, order_rows, profile_samples
 from implementations.cpu.plowman_steps import FAR, NEAR, dot, factor, solve
 
 
