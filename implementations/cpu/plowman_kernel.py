@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from implementations.compiled.jit import entry, fingerprint, inner
+from implementations.compiled.jit import entry, fingerprint, part
 from implementations.compiled.kernel import blank, put_row
 from implementations.compiled.simd import LANES, splat, store
 from implementations.compiled.staging import Samples, Sizes, along_bins, round_up, stage
@@ -152,7 +152,7 @@ def memory(fused: Fused, setup: Setup, dtype: type[np.floating]) -> Scratch:
     )
 
 
-@inner
+@part
 def gather(setup, w, dn, edn, first, last, outputs):
     """The next valid pixels from `first` on into the lanes; returns how many, and where to go on."""
     found = 0
@@ -175,7 +175,7 @@ def gather(setup, w, dn, edn, first, last, outputs):
     return found, first
 
 
-@inner
+@part
 def start(setup, w):
     """Flat; or the user's row, or the EM loci, where these are positive in all bins. Then scaled to the counts."""
     for t in range(setup.bins):
@@ -188,7 +188,7 @@ def start(setup, w):
     scaled_start(setup, w)
 
 
-@inner
+@part
 def shaped_start(setup, w, lane):
     """A start that isn't flat, into one lane."""
     pixel, given = w.number[lane], False
@@ -212,7 +212,7 @@ def shaped_start(setup, w, lane):
             w.dem[t * LANES + lane], w.log[t * LANES + lane] = w.line[t], math.log(w.line[t])
 
 
-@inner
+@part
 def finish(setup, w, lane, outputs):
     """The outputs of one lane."""
     pixel = w.number[lane]
