@@ -6,17 +6,14 @@ can't be inverted never raise, every count and error of a pixel must be finite a
 unless the solver is told otherwise.
 """
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
-from implementations.calls import arguments, containers
+from implementations.calls import arguments, binned, containers
 from implementations.calls.channels import handling
 from implementations.calls.inversion import Inversion, named
 from implementations.calls.result import Result
 from implementations.contract import MOST_POINTS, Array, Options, whole_number
-from implementations.maths import response
 from implementations.maths.uncertainty import HALF_WIDTH_TO_SIGMA
 
 NMU_DEFAULT, NMU_ONE_PIXEL, NMU_MAP = 40, 500, 42
@@ -49,6 +46,7 @@ def dn2dem(
     systematic: ArrayLike = 0.0,
     saturated: ArrayLike | None = None,
     fewest_channels: int | None = None,
+    dtype: DTypeLike = np.float64,
 ) -> Outputs | Result:
     """DEM of every pixel from its counts.
 
@@ -97,6 +95,8 @@ def dn2dem(
         Invert pixels some of whose measurements are missing (NaN, masked or saturated) with the others, if there are so
         many: an ordinary inversion with these channels, and dn_reg has what the DEM would give in the missing ones.
         None means all F.
+    dtype
+        Type of the outputs: float64, or float32 for half the memory. The inversion itself is in double precision.
 
     Returns
     -------
@@ -140,20 +140,18 @@ def dn2dem(
     dn_in, edn_in = containers.opened(dn_in, edn_in)
     dn, edn = arguments.counts(dn_in, edn_in)
     leading, channels = dn.shape[:-1], dn.shape[-1]
-    logt, dlogt = response.bins_of(arguments.temperature_edges(temps))
-    table = arguments.response_table(tresp, tresp_logt, channels)
-    arguments.within_response(logt, table[1])
+    given = binned.binned(channels, emd_int, *arguments.contents(tresp, tresp_logt, temps))
+    arguments.within_response(given.logt, given.tresp_logt)
     whole_number("nmu", nmu, 0, MOST_POINTS)
     if nmu <= NMU_DEFAULT:
         nmu = NMU_MAP if leading else NMU_ONE_PIXEL
     steps = 1 if non_pos else max_iter
     options = Options(reg_tweak, steps, rgt_fact, nmu, arguments.as_array(gloci, "gloci"), l_emd or emd_int)
-    rmatrix = response.response_matrix(*table, logt, dlogt, emd_int)
-    constants = arguments.constants(rmatrix, logt, dlogt, options, channels)
-    norm = arguments.weights(dem_norm0, leading, len(logt), options.l_emd)
-    unit = _unit(logt, dlogt, emd_int, emd_ret)
+    constants = binned.constants(given, options, channels)
+    norm = arguments.weights(dem_norm0, leading, len(given.logt), options.l_emd)
+    unit, kind = given.unit(emd_int, emd_ret), arguments.floating("dtype", dtype)
     taken = handling(systematic, saturated, fewest_channels, channels)
-    call = Inversion(constants, solver, taken, unit, HALF_WIDTH_TO_SIGMA, warn, rscl, full)
+    call = Inversion(constants, solver, taken, unit, HALF_WIDTH_TO_SIGMA, warn, rscl, full, kind)
     outputs = call.of(dn, edn, norm, progress)
     return named(arguments.with_units(outputs, dn_in, "cm-5" if emd_ret else "cm-5 K-1"))
 
@@ -180,6 +178,7 @@ def demmap(
     systematic: ArrayLike = 0.0,
     saturated: ArrayLike | None = None,
     fewest_channels: int | None = None,
+    dtype: DTypeLike = np.float64,
 ) -> Outputs | Result:
     """The inversion below `dn2dem`, for a list of pixels and a response matrix that is made already.
 
@@ -193,7 +192,8 @@ def demmap(
         Bin centres (T,), log10 K, and widths (T,), dex.
     glc
         Mask (F,) of the channels whose EM loci shape the constraint, all 0 for self-normalised.
-    solver, reg_tweak, max_iter, rgt_fact, warn, l_emd, rscl, progress, full, systematic, saturated, fewest_channels
+    solver, reg_tweak, max_iter, rgt_fact, warn, l_emd, rscl, progress, full, systematic, saturated, fewest_channels,
+    dtype
         As in `dn2dem`.
     dem_norm0
         Shape of the constraint given by the user, (T,) or (P, T); all ones, or 0 at first, means none.
@@ -237,12 +237,6 @@ def demmap(
     constants = arguments.constants(rmatrix, logt, dlogt, options, dn.shape[1])
     norm = arguments.weights(dem_norm0, dn.shape[:1], constants.sizes[2], l_emd)
     taken = handling(systematic, saturated, fewest_channels, dn.shape[1])
-    outputs = Inversion(constants, solver, taken, 1.0, 1.0, warn, rscl, full).of(dn, edn, norm, progress)
+    kind = arguments.floating("dtype", dtype)
+    outputs = Inversion(constants, solver, taken, 1.0, 1.0, warn, rscl, full, kind).of(dn, edn, norm, progress)
     return named(arguments.with_units(outputs, dd, "10**15 cm-5 K-1"))
-
-
-def _unit(logt: Array, dlogt: Array, emd_int: bool, emd_ret: bool) -> float | Array:
-    """What takes the inversion's unknown to the unit asked for: the scale of 1e15, and the bins' widths in K."""
-    width = 10**logt * np.log(10**dlogt)
-    to_ret: Any = 1.0 if emd_int == emd_ret else (width if emd_ret else 1 / width)
-    return response.SCALE * to_ret

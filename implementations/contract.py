@@ -190,9 +190,10 @@ class Problem:
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, _frozen(name, getattr(self, name), shape, expected))
         self.options.loci_mask(f)
-        self._check_values()
+        self._check_constants()
+        self._check_pixels()
 
-    def _check_values(self) -> None:
+    def _check_constants(self) -> None:
         _, f, t = self.sizes
         if f < 1 or t < 3:
             raise ValueError(f"rmatrix has shape {self.rmatrix.shape}, expected at least 3 bins and 1 channel")
@@ -207,6 +208,8 @@ class Problem:
         mask = self.options.loci_mask(f)
         if mask is not None and (self.rmatrix[:, mask] == 0).all(axis=1).any():
             raise ValueError(f"rmatrix has a bin that no channel of gloci sees, shape {self.rmatrix.shape}")
+
+    def _check_pixels(self) -> None:
         if self.dem_norm0 is not None:
             given = (self.dem_norm0[:, :1] != 0) & (self.dem_norm0 != 1).any(axis=1, keepdims=True)
             if (given & ((self.dem_norm0 == 0) | ~np.isfinite(self.dem_norm0))).any():
@@ -243,7 +246,40 @@ class Problem:
             With as many pixels, in that order.
         """
         norm = None if self.dem_norm0 is None else self.dem_norm0[pixels]
-        return Problem(self.dn[pixels], self.edn[pixels], self.rmatrix, self.logt, self.dlogt, self.options, norm)
+        return self.with_pixels(self.dn[pixels], self.edn[pixels], norm)
+
+    def with_pixels(self, dn: Array, edn: Array, dem_norm0: Array | None = None) -> "Problem":
+        """Other pixels to invert in the same way; all but they was checked when this problem was made.
+
+        Parameters
+        ----------
+        dn, edn, dem_norm0
+            As `Problem` has them.
+
+        Returns
+        -------
+        Problem
+            With the constant arrays of this one.
+
+        Raises
+        ------
+        ValueError
+            As `Problem` does.
+        """
+        channels, bins = self.rmatrix.shape[1], self.rmatrix.shape[0]
+        other = object.__new__(Problem)
+        for name in ("rmatrix", "logt", "dlogt", "options"):
+            object.__setattr__(other, name, getattr(self, name))
+        pixels = np.shape(dn)[0] if np.ndim(dn) else None
+        shape, expected = (pixels, channels), f"(pixels, channels) = ({pixels}, {channels})"
+        object.__setattr__(other, "dn", _frozen("dn", dn, shape, expected))
+        object.__setattr__(other, "edn", _frozen("edn", edn, shape, f"the shape of dn, ({pixels}, {channels})"))
+        if dem_norm0 is not None:
+            expected = f"(pixels, bins) = ({pixels}, {bins})"
+            dem_norm0 = _frozen("dem_norm0", dem_norm0, (pixels, bins), expected)
+        object.__setattr__(other, "dem_norm0", dem_norm0)
+        other._check_pixels()
+        return other
 
 
 OUTPUTS = ("dem", "edem", "elogt", "chisq", "dn_reg")
@@ -564,6 +600,23 @@ class Solver(ABC):
         whole.put(rows, self.run(problem.take(rows)))
 
 
+def marked(edn: Array) -> Array:
+    """Errors with NaN, as `Problem` wants it, where they are <= 0: instrument files have such where counts are missing.
+
+    Parameters
+    ----------
+    edn
+        Standard errors, of any shape.
+
+    Returns
+    -------
+    NDArray
+        The same array where none is.
+    """
+    missing = ~(edn > 0)
+    return np.where(missing, np.nan, edn) if missing.any() else edn
+
+
 def as_problem(
     dn: Array, edn: Array, rmatrix: ArrayLike, logt: ArrayLike, dlogt: ArrayLike, options: Options, norm: Array | None
 ) -> Problem:
@@ -586,7 +639,4 @@ def as_problem(
     ValueError
         As `Problem` does.
     """
-    missing = ~(edn > 0)
-    if missing.any():
-        edn = np.where(missing, np.nan, edn)
-    return Problem(dn, edn, np.asarray(rmatrix), np.asarray(logt), np.asarray(dlogt), options, norm)
+    return Problem(dn, marked(edn), np.asarray(rmatrix), np.asarray(logt), np.asarray(dlogt), options, norm)

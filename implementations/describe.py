@@ -43,7 +43,10 @@ def load(target: str) -> Any:
     module, _, name = target.rpartition(":")
     if not module:
         raise ValueError(f"its address is '{target}', expected 'module:Class'")
-    found = module_of(Path(module)) if module.endswith(".py") else importlib.import_module(module)
+    if module.endswith(".py"):
+        found = module_of(Path(module))
+    else:
+        found = sys.modules.get(module) or importlib.import_module(module)
     try:
         return operator.attrgetter(name)(found)
     except AttributeError:

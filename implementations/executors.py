@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from implementations.blas import ThreadpoolController, threadpool_limits
+from implementations.blas import one_thread, threadpool_limits
 from implementations.contract import Array, Problem, Solution, Solver, Status
 
 LARGEST_BLOCK = 64
@@ -78,11 +78,10 @@ class InProcess:
     def __init__(self, function: PixelFunction, constants: Problem, pool: ThreadPoolExecutor | None, workers: int):
         self.task = functools.partial(invert_block, function, constants)
         self.pool, self.workers = pool, workers
-        self.blas = ThreadpoolController()
 
     def map(self, blocks: Iterator[PixelBlock]) -> Iterator[tuple[PixelBlock, Pixel]]:
         """Each block with its outputs, in order."""
-        with self.blas.limit(limits=1):
+        with one_thread():
             if self.pool is None:
                 yield from ((block, self.task(block)) for block in blocks)
             else:

@@ -122,6 +122,13 @@ class Entry:
 
 
 @cache
+def _own() -> dict[str, Entry]:
+    """The rows of this project's tables."""
+    entries = {name: Entry(name, target) for name, target in IN_REPO.items()}
+    return entries | {name: Entry(name, target, external=True) for name, target in PEERS.items()}
+
+
+@cache
 def _installed() -> tuple[EntryPoint, ...]:
     """The entry points of all installed packages; looking through these takes longer than a small inversion."""
     return tuple(sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)))
@@ -173,8 +180,7 @@ class Registry:
     """
 
     def __init__(self, plugins: Iterable[str | Path] = ()):
-        self.entries = {name: Entry(name, target) for name, target in IN_REPO.items()}
-        self.entries |= {name: Entry(name, target, external=True) for name, target in PEERS.items()}
+        self.entries = dict(_own())
         self.plugins, self.clashes = tuple(map(str, plugins)), list[str]()
         for point in _installed():
             self._add(_of_package(point))

@@ -1,6 +1,7 @@
 """What keeps a class from being a solver: each fault in one line, with what was given and what is expected."""
 
 import difflib
+import functools
 import inspect
 import re
 import reprlib
@@ -43,11 +44,16 @@ def availability(cls: type[Solver]) -> tuple[bool, str]:
     return said
 
 
-def tunables(cls: type[Solver]) -> dict[str, Any]:
-    """The constructor's keywords and their defaults."""
+@functools.cache
+def _keywords(cls: type[Solver]) -> dict[str, Any]:
     parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
     keywords = [p for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
     return {p.name: None if p.default is p.empty else p.default for p in keywords}
+
+
+def tunables(cls: type[Solver]) -> dict[str, Any]:
+    """The constructor's keywords and their defaults."""
+    return dict(_keywords(cls))
 
 
 def reason_of(error: BaseException) -> str:

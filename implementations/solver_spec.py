@@ -2,6 +2,7 @@
 
 import ast
 import difflib
+import functools
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -21,6 +22,12 @@ def parse(spec: str) -> tuple[str, dict[str, Any]]:
 
     Raises ValueError when the brackets or a pair are malformed.
     """
+    name, given = _parsed(spec)
+    return name, dict(given)
+
+
+@functools.lru_cache
+def _parsed(spec: str) -> tuple[str, dict[str, Any]]:
     match = re.fullmatch(r"\s*([\w.-]+)\s*(?:\[(.*)\])?\s*", spec)
     if match is None:
         raise ValueError(f"solver '{spec}' is not of the form name or name[key=value,...]")

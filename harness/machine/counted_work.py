@@ -54,7 +54,7 @@ def algorithm(s: Shape) -> Work:
     """What can't be left out."""
     f, t, solves = s.channels, s.bins, 1 + s.first
     svd = 8 / 3 * f**3  # a reduction to bidiagonal form, before any iteration
-    search = 4 * f * np.log2(s.nmu)  # a bisection: F terms of the misfit at each step
+    search = 4 * f * 2  # F terms of the misfit at the two points of the grid between which the target lies
     flops = (
         f * (f + 1) * t  # products of K L^-1's rows; under uniform weights those of all pixels are the same
         + solves * (svd + search)
@@ -66,7 +66,7 @@ def algorithm(s: Shape) -> Work:
         + t  # rows U^T K and the error of the DEM
         + 3 * 2 * f * t  # of each bin's profile: the peak and its two half maxima
     )
-    divisions = f + t + solves * f * np.log2(s.nmu)  # errors, the DEM's error, the misfit's terms
+    divisions = f + t + solves * f * 2  # errors, the DEM's error, the misfit's terms
     return Work(flops, divisions, traffic(s))
 
 
@@ -124,25 +124,27 @@ round figure only places the solver on a roofline."""
 
 
 def _fused(s: Shape) -> Work:
-    """Numba: a thin SVD by Jacobi rotations, the grid bisected, the rows of the profiles that bounds don't exclude."""
+    """Numba: a bidiagonal form, the grid's two ends, pairs of its points, the rows that bounds don't exclude."""
     f, t, times = s.channels, s.bins, 1 + s.first
-    rotations = SWEEPS * f * (f - 1) / 2
-    needed = PRODUCTS_NEEDED if t >= 64 else 1.0
+    many = t >= 64
+    needed, points = PRODUCTS_NEEDED if many else 1.0, 2 * (times + s.passes)
     flops = (
         2 * f * f * t
-        + times * rotations * 12 * f
+        + times * (4 * f**3 + STEPS * 26 * f)
+        + points * 12 * f
         + (s.passes + s.first) * (2 * f * t + 2 * t)
         + 2 * f * t
         + 2 * f * f * t
-        + 8 * f * t
+        + 14 * f * t
         + needed * 2 * f * t * t
-        + SAMPLES * f * (3 + 2 * t * needed)
+        + (SAMPLES * f * (3 + 2 * t * needed) if many else 12 * t)
     )
-    return Work(flops, times * (rotations * 4 + 8 * f * 3) + 4 * t, traffic(s))
+    divisions = times * (4 * f + STEPS * (f + 5)) + points * f + 2 * t
+    return Work(flops, divisions, traffic(s))
 
 
-SWEEPS = 6
-"""Jacobi sweeps until every lane of a block of pixels is done, about."""
+STEPS = 4
+"""Laguerre's iteration: steps until every lane of a block of pixels is done, about."""
 STRATEGIES: dict[str, Callable[[Shape], Work]] = {
     "baseline": _full_svd,
     "numba-regmap": _full_svd,

@@ -6,7 +6,7 @@ are known by their shapes; their values are checked when they are computed.
 """
 
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,8 +27,38 @@ SPAN = 1e12
 
 COUNTS, RESPONSE = ("DN / (s pix)", "DN / s"), ("DN cm5 / (s pix)", "DN cm5 / s")
 MATRIX = tuple(f"10**-15 DN cm5 K / {per}" for per in ("(s pix)", "s"))
-LOG_T, WIDTHS, NO_UNIT = ("", "dex", "dex(K)"), ("", "dex"), ("",)
+LOG_T, WIDTHS, KELVIN, NO_UNIT = ("", "dex", "dex(K)"), ("", "dex"), ("K",), ("",)
 """Units that an argument may have, the one that is meant first."""
+
+
+def floating(name: str, given: Any) -> "np.dtype[Any]":
+    """The type float64 or float32; ValueError for any other."""
+    try:
+        kind = np.dtype(given)
+    except TypeError:
+        kind = np.dtype(object)
+    if kind not in (np.float64, np.float32):
+        raise ValueError(f"{name} must be float64 or float32, got {given!r}")
+    return kind
+
+
+class Content(NamedTuple):
+    """An array as a key: equal where shape and bytes are."""
+
+    shape: tuple[int, ...]
+    data: bytes
+
+    @property
+    def array(self) -> Array:
+        """The array."""
+        return np.frombuffer(self.data).reshape(self.shape)
+
+
+def contents(tresp: Any, tresp_logt: Any, temps: Any) -> list[Content]:
+    """What a response on bins is made from."""
+    named = ((tresp, "tresp", RESPONSE), (tresp_logt, "tresp_logt", LOG_T), (temps, "temps", KELVIN))
+    arrays = (as_array(*each) for each in named)
+    return [Content(array.shape, array.tobytes()) for array in arrays]
 
 
 def is_lazy(*arrays: Any) -> bool:
@@ -185,7 +215,7 @@ def within_response(logt: Array, tresp_logt: Array) -> None:
 
 def temperature_edges(temps: ArrayLike) -> Array:
     """Edges (T+1,) of at least three bins, K."""
-    edges: Array = as_array(temps, "temps", ("K",))
+    edges: Array = as_array(temps, "temps", KELVIN)
     if edges.ndim != 1 or len(edges) < 4:
         raise ValueError(f"temps has shape {edges.shape}, expected (T+1,), the edges of T >= 3 bins")
     if not (np.isfinite(edges).all() and edges[0] > 0 and (np.diff(edges) > 0).all()):

@@ -10,7 +10,7 @@ import numpy as np
 
 from implementations.calls import arguments, channels
 from implementations.calls.result import Result
-from implementations.contract import OUTPUTS, Array, Options, Problem, Solution, Solver, Status, as_problem
+from implementations.contract import OUTPUTS, Array, Options, Problem, Solution, Solver, Status, marked
 from implementations.registry import Registry
 
 STRIP = 65536
@@ -39,6 +39,8 @@ class Inversion:
     warn: bool
     rscl: bool
     full: bool
+    dtype: np.dtype[Any]
+    """Of the outputs."""
 
     def of(self, dn: Any, edn: Any, norm: Any, progress: bool) -> Any:
         """The outputs of those pixels; dask arrays of dask arrays."""
@@ -53,7 +55,7 @@ class Inversion:
                 f"solver '{self.solver}' starts workers, which dask arrays have already; name the one to run in them"
             )
         _, count, bins = self.constants.sizes
-        return cluster_arrays.outputs(self, dn, edn, norm, bins, _ends_of(count) if self.full else {})
+        return cluster_arrays.outputs(self, dn, edn, norm, bins, self._ends_of(count) if self.full else {}, self.dtype)
 
     def __call__(self, dn: Array, edn: Array, norm: Array | None, progress: bool = False) -> tuple[Any, ...]:
         """The outputs, five or all, of counts and errors (..., F) with user weights (T,) or (..., T)."""
@@ -62,14 +64,24 @@ class Inversion:
         _, count, bins = c.sizes
         rows = None if norm is None else np.broadcast_to(norm, (*leading, bins)).reshape(-1, bins)
         pixels = self.handling.of(np.reshape(dn, (-1, count)), np.reshape(edn, (-1, count)))
-        problem = channels.within_scales(as_problem(*pixels, c.rmatrix, c.logt, c.dlogt, c.options, rows))
+        problem = channels.within_scales(c.with_pixels(pixels[0], marked(pixels[1]), rows))
         solver = Registry().ready(self.solver)
         solution, used = self._solved(problem, solver, progress)
         _warn(solution, c.options, solver, self.warn)
         dem, edem, elogt, chisq, dn_reg = (getattr(solution, name) for name in OUTPUTS)
         shaped = (dem * self.unit, edem * self.unit, elogt * self.width, chisq, dn_reg)
         ends = _ends(c.options, solution, solver, used) if self.full else ()
-        return tuple(a.reshape((*leading, *a.shape[1:]))[()] for a in (*shaped, *ends))
+        typed = (a.astype(self.dtype, copy=False) if a.dtype.kind == "f" else a for a in (*shaped, *ends))
+        return tuple(a.reshape((*leading, *a.shape[1:]))[()] for a in typed)
+
+    def _ends_of(self, count: int) -> dict[str, tuple[Any, int | None]]:
+        """What a `Result` has beyond the five outputs: type, and numbers for each pixel, None for a single one."""
+        return {
+            "status": (np.int8, None),
+            "iterations": (np.int32, None),
+            "target": (self.dtype, None),
+            "channels": (np.bool_, count),
+        }
 
     def _solved(self, problem: Problem, solver: Solver, progress: bool) -> tuple[Solution, channels.Flags]:
         """The solution and the channels used (P, F), all at once, or strip by strip beneath a progress bar."""
@@ -96,16 +108,6 @@ def _strips(pixels: int) -> Iterator[slice]:
     starts = range(0, pixels, STRIP)
     for start in track(starts, description="DEM", total=len(starts)):
         yield slice(start, start + STRIP)
-
-
-def _ends_of(count: int) -> dict[str, tuple[type, int | None]]:
-    """What a `Result` has beyond the five outputs: type, and numbers for each pixel, None for a single one."""
-    return {
-        "status": (np.int8, None),
-        "iterations": (np.int32, None),
-        "target": (np.float64, None),
-        "channels": (np.bool_, count),
-    }
 
 
 def _ends(options: Options, solution: Solution, solver: Solver, used: channels.Flags) -> tuple[Any, ...]:

@@ -24,12 +24,19 @@ def is_lazy(*arrays: Any) -> bool:
 
 
 def outputs(
-    call: Call, dn: Any, edn: Any, norm: Any, bins: int, more: dict[str, tuple[Any, int | None]]
+    call: Call,
+    dn: Any,
+    edn: Any,
+    norm: Any,
+    bins: int,
+    more: dict[str, tuple[Any, int | None]],
+    dtype: np.dtype[Any],
 ) -> tuple[Any, ...]:
     """The outputs as dask arrays, chunked over the pixels like `dn` (like `edn` where only that is lazy).
 
     `norm`: user weights, (T,) or one row of `bins` for every pixel, or None. `more`: the types of the outputs that
     `call` returns beyond the five, and how many numbers a pixel has of each, None for a single one.
+    `dtype`: that of the five.
     """
     like = dn if is_lazy(dn) else edn
     if np.shape(dn) != np.shape(edn):
@@ -46,9 +53,10 @@ def outputs(
         *given,
         call=call,
         norm=None if per_pixel else norm,
-        dtype=np.float64,
+        kind=dtype,  # map_blocks keeps `dtype` for itself
+        dtype=dtype,
         chunks=(*leading, (ends[-1],)),
-        meta=np.empty((0,) * like.ndim),
+        meta=np.empty((0,) * like.ndim, dtype),
     )
     dem, edem, elogt = (rows[..., i * bins : (i + 1) * bins] for i in range(3))
     others = (
@@ -64,8 +72,10 @@ def _chunked(array: Any, leading: tuple[tuple[int, ...], ...]) -> Any:
     return lazy.rechunk((*leading, (lazy.shape[-1],)))
 
 
-def _row(dn: Array, edn: Array, weights: Array | None = None, *, call: Call, norm: Array | None) -> Array:
+def _row(
+    dn: Array, edn: Array, weights: Array | None = None, *, call: Call, norm: Array | None, kind: np.dtype[Any]
+) -> Any:
     """In a task: all outputs of a block, side by side."""
     dem, edem, elogt, chisq, dn_reg, *more = call(dn, edn, norm if weights is None else weights)
     columns = (a if np.ndim(a) == dem.ndim else np.asarray(a)[..., None] for a in (chisq, dn_reg, *more))
-    return np.concatenate([dem, edem, elogt, *columns], axis=-1)
+    return np.concatenate([dem, edem, elogt, *columns], axis=-1, dtype=kind)

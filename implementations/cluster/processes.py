@@ -27,7 +27,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from implementations.blas import threadpool_limits
+from implementations.blas import one_thread
 from implementations.contract import Problem, Solution, Solver
 
 Places = dict[str, tuple[str, tuple[int, ...], str]]
@@ -184,7 +184,7 @@ def serve(pipe: Connection, inner: Any, number: int, workers: int) -> None:
     try:
         solver = inner()
         pipe.send(("", {}))
-        with threadpool_limits(limits=1):
+        with one_thread():
             while True:
                 constants, places = pipe.recv()
                 pipe.send(("", invert(solver, constants, places, slice(number, None, workers))))

@@ -16,7 +16,7 @@ import dask
 import psutil
 from dask.utils import parse_bytes
 
-from implementations.blas import threadpool_limits
+from implementations.blas import one_thread
 from implementations.contract import Problem, Solver
 
 MEMORY_SHARE = 0.6
@@ -84,7 +84,7 @@ class Threads(Session):
             self.seconds.append(seconds)
 
         where = "threads" if self.slots > 1 else "synchronous"
-        with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(self.slots) as pool:
+        with one_thread("blas"), ThreadPoolExecutor(self.slots) as pool:
             dask.compute(*(dask.delayed(partial(one, block))() for block in blocks), scheduler=where, pool=pool)
 
 

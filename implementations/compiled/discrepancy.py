@@ -1,149 +1,196 @@
-"""Compiled `maths.discrepancy` for one pixel: Morozov's choice by bisection of the grid, a vector of points at once.
+"""Compiled `maths.discrepancy` for a vector of pixels: Morozov's choice on the grid of mu, without singular values.
 
-The misfit is computed so that every rounding in it is monotone in mu. So is then the sum, and a search that halves the
-grid ends at the very point that a scan of all of it would have chosen, wherever it starts.
+With 1 / mu = v the misfit is |z|^2 for z = (1 + v Bd Bd^T)^-1 P^T d, and what no mu can fit. The triangular factors of
+that tridiagonal matrix come from the differential qd transform with a positive shift (Dhillon & Parlett 2004, Linear
+Algebra Appl. 387, 1), R divisions: all its terms are positive, so that nothing cancels and no condition number is
+squared. Two neighbouring points of the grid are looked at together, since the crossing of the target is to lie between
+them; from there a secant leads to the next two (log misfit is nearly linear along the grid).
+
+The search ends at the point that a scan of the whole grid would have chosen, wherever it starts, as far as misfits
+that differ by more than rounding rise along the grid.
 """
 
 # mypy: allow-untyped-defs
 
 import math
-from typing import Any, NamedTuple
 
 from implementations.compiled.jit import part
-from implementations.compiled.simd import LANES, broadcast, count_less, load, read, splat, store, where_less
+from implementations.compiled.simd import (
+    LANES,
+    any_less,
+    exponent,
+    floor,
+    fma,
+    larger,
+    load,
+    smaller,
+    splat,
+    store,
+    where_less,
+)
 
-
-class Grid(NamedTuple):
-    """The regularisation grid of one lane."""
-
-    factors: Any
-    lane: int
-    rank: int
-    power: Any  # power[l] = 1 / mu[l] for the first LANES, power[LANES + b] = mu[i] / mu[i + 2^b * LANES]
-    excess: Any  # working memory
-    ramp: Any
-    points: int
-    sign: float  # -1 if mu falls along the grid, else 1
+SECANTS = 3
+"""Pairs of points tried by the secant, before the interval that is left is halved."""
+FLAT = 1e-14
+"""Relative difference of misfits below which their neighbours' might be nothing but rounding."""
 
 
 @part
-def grid(factors, lane, rank, search, ramp, points):
-    """The grid of one lane, from 1e-4 of the least s^2 to the greatest s."""
-    low, high = math.inf, 0.0
-    for k in range(rank):
-        size = factors.energy[k * LANES + lane]
-        if size > 0.0:  # else channels are linearly dependent
-            low, high = min(low, size), max(high, size)
-    first, last, power = low * 1e-4, math.sqrt(high), search.power
-    ratio = math.exp(math.log(first / last) / (points - 1))
-    power[0] = 1.0 / first
-    for i in range(1, LANES):
-        power[i] = power[i - 1] * ratio
-    power[LANES] = ratio**LANES
-    b = LANES + 1
-    while points // LANES >> (b - LANES):
-        power[b] = power[b - 1] * power[b - 1]
+def grid(factors, search, points):
+    """The grids of all lanes, from 1e-4 of the least s^2 to the greatest s: 1 / mu[0], and its factors to others.
+
+    `power` holds mu[i] / mu[i + 2^b] for b = 0, 1, ..., `sign` -1 where mu falls along the grid, else 1.
+    """
+    power = search.power
+    for lane in range(LANES):
+        first, last = factors.ends[lane] * 1e-4, math.sqrt(factors.ends[LANES + lane])
+        step = math.log(first / last) / (points - 1)
+        search.start[lane] = 1.0 / first
+        power[lane] = math.exp(step)
+        search.sign[lane] = -1.0 if last < first else 1.0
+        search.flat[lane] = FLAT * math.exp(2 * abs(step))
+    b, value = 1, load(power, 0)
+    while (points - 1) >> b:
+        value = value * value
+        store(power, b * LANES, value)
         b += 1
-    return Grid(factors, lane, rank, power, search.excess, ramp, points, -1.0 if last < first else 1.0)
 
 
 @part
-def shift(g, block):
-    """mu[i] / mu[i + LANES * block], by the same multiplications however the search came to it."""
-    value, b = 1.0, LANES
-    while block:
-        if block & 1:
-            value *= read(g.power, b)
-        block >>= 1
+def reciprocal(search, points, index):
+    """1 / mu of a grid point in each lane, by the same multiplications however the search came to it."""
+    half, zero = splat(0.5), splat(0.0)
+    value, b = load(search.start, 0), 0
+    while (points - 1) >> b:
+        rest = floor(index * half)
+        value = where_less(zero, index - rest - rest, value * load(search.power, b * LANES), value)
+        index = rest
         b += 1
     return value
 
 
 @part
-def reciprocal(g, index):
-    """1 / mu of a grid point."""
-    return read(g.power, index % LANES) * shift(g, index // LANES)
+def misfits(factors, search, rank, v, w):
+    """Misfits at 1 / mu = v and w. Leaves z, by components: that of v, then that of w."""
+    one = splat(1.0)
+    z, gain = search.pair, search.gain
+    s = t = one
+    y, x = load(factors.projection, 0), load(factors.projection, 0)
+    for k in range(rank):
+        a, b, c = load(factors.diagonal, k * LANES), load(factors.below, k * LANES), load(factors.product, k * LANES)
+        q, r = one / fma(a, v, s), one / fma(a, w, t)
+        at = 2 * k * LANES
+        store(z, at, y * q)
+        store(z, at + LANES, x * r)
+        q, r = q * v, r * w
+        e, g = c * q, c * r
+        store(gain, at, e)
+        store(gain, at + LANES, g)
+        d = load(factors.projection, (k + 1) * LANES)
+        y, x = d - e * y, d - g * x
+        s, t = fma(b * s, q, one), fma(b * t, r, one)
+    at = 2 * (rank - 1) * LANES
+    y, x = load(z, at), load(z, at + LANES)
+    p, q = y * y, x * x
+    for _ in range(rank - 1):
+        at -= 2 * LANES
+        y = load(z, at) - load(gain, at) * y
+        x = load(z, at + LANES) - load(gain, at + LANES) * x
+        store(z, at, y)
+        store(z, at + LANES, x)
+        p, q = fma(y, y, p), fma(x, x, q)
+    unfitted = load(factors.unfitted, 0)
+    return p + unfitted, q + unfitted
 
 
 @part
-def excesses(g, block, target):
-    """For a vector of grid points the misfit beyond the target, or the reverse if mu falls along the grid: rising.
+def logarithm(a):
+    """Binary logarithm within 0.01, of a positive number."""
+    x = exponent(a)
+    part_of_one = x - floor(x)
+    return fma(splat(0.344) * part_of_one, splat(1.0) - part_of_one, x)
 
-    The misfit is the sum of (u.d / (1 + s^2 / mu))^2, and what no mu can fit. Infinite beyond the grid.
+
+@part
+def aim(search, target):
+    """Where along the grid the misfit should reach the target, by the secant in logarithms of the last pair's."""
+    a, b = logarithm(load(search.seen, 0)), logarithm(load(search.seen, LANES))
+    return floor(load(search.at, 0) + (logarithm(target) - a) / (b - a))
+
+
+@part
+def morozov(factors, search, rank, points, target, guess):
+    """Choose the grid point whose misfit is nearest to `target`, the first where several are; guess: any number.
+
+    Leaves `chosen` = 1 / mu and its z, and returns its index.
     """
-    r = load(g.power, 0) * splat(shift(g, block))
-    value, one = broadcast(g.factors.unfitted, g.lane), splat(1.0)
-    for k in range(g.rank):
-        at = k * LANES + g.lane
-        term = broadcast(g.factors.projection, at) / (one + broadcast(g.factors.energy, at) * r)
-        value = value + term * term
-    value = (value - splat(target)) * splat(g.sign)
-    return where_less(load(g.ramp, 0), splat(float(g.points - block * LANES)), value, splat(math.inf))
+    zero, one, half = splat(0.0), splat(1.0), splat(0.5)
+    last, sign = splat(float(points - 1)), load(search.sign, 0)
+    low, high = zero - one, last + one  # the excess is below 0 at low, and not below 0 at high
+    g = larger(smaller(guess, last - one), zero)
+    excess = beyond = zero
+    tries = 0
+    while True:
+        v, w = reciprocal(search, points, g), reciprocal(search, points, g + one)
+        p, q = misfits(factors, search, rank, v, w)
+        store(search.at, 0, g)
+        store(search.seen, 0, p)
+        store(search.seen, LANES, q)
+        excess, beyond = (p - target) * sign, (q - target) * sign
+        # open: where neither the crossing nor an end of the grid is between the two
+        upward = where_less(beyond, zero, last - one - g, zero)
+        is_open = where_less(excess, zero, upward, g)
+        if not any_less(zero, is_open):
+            break
+        low = where_less(beyond, zero, g + one, where_less(excess, zero, g, low))
+        high = where_less(excess, zero, where_less(beyond, zero, high, g + one), g)
+        tries += 1
+        to = aim(search, target) if tries <= SECANTS else floor((low + high) * half)
+        to = larger(smaller(smaller(to, high - one), last - one), larger(low, zero))
+        g = where_less(zero, is_open, to, g)
+    return nearest(factors, search, rank, points, target, g, excess, beyond)
 
 
 @part
-def excess_at(g, index, target):
-    """`excesses` at one grid point."""
-    store(g.excess, 0, excesses(g, index // LANES, target))
-    return read(g.excess, index % LANES)
+def nearest(factors, search, rank, points, target, g, excess, beyond):
+    """The nearer of grid points g and g + 1 with those excesses, the first of its equals; see `morozov`."""
+    zero, one = splat(0.0), splat(1.0)
+    second = where_less(excess, zero, where_less(beyond, zero - excess, one, zero), zero)
+    index = g + second
+    # might points before have the same excess, but for the rounding of a target that dwarfs misfits?
+    flat = load(search.flat, 0) * (target + load(search.seen, LANES))
+    before = where_less(excess, zero, where_less(beyond - excess, flat, index, zero), zero)
+    if any_less(zero, before):
+        level = where_less(zero, second, beyond, excess)
+        index = plateau(factors, search, rank, points, target, index, level, before)
+        v = reciprocal(search, points, index)
+        misfits(factors, search, rank, v, v)
+    for k in range(rank):
+        y, x = load(search.pair, 2 * k * LANES), load(search.pair, (2 * k + 1) * LANES)
+        store(search.z, k * LANES, where_less(zero, second, x, y))
+    store(search.chosen, 0, reciprocal(search, points, index))
+    return index
 
 
 @part
-def crossing_block(g, target, guess):
-    """First vector of points not all before the crossing: from `guess` on in doubling steps, then by halving."""
-    zero, step, blocks = splat(0.0), 1, (g.points - 1) // LANES + 1
-    if count_less(excesses(g, guess, target), zero) == LANES:
-        low, high = guess, guess + 1
-        while high < blocks and count_less(excesses(g, high, target), zero) == LANES:
-            step *= 2
-            low, high = high, min(high + step, blocks)
-    else:
-        low, high = guess - 1, guess
-        while low >= 0 and count_less(excesses(g, low, target), zero) < LANES:
-            step *= 2
-            low, high = max(low - step, -1), low
-    while high - low > 1:
-        middle = (low + high) // 2
-        if count_less(excesses(g, middle, target), zero) == LANES:
-            low = middle
-        else:
-            high = middle
-    return min(high, blocks - 1)
-
-
-@part
-def morozov(g, target, guess):
-    """Index of the grid point whose misfit is nearest to `target`, the first where several are; guess: any index."""
-    block, zero = guess // LANES, splat(0.0)
-    excess = excesses(g, block, target)
-    before = count_less(excess, zero)
-    if before == 0 or before == LANES:
-        block = crossing_block(g, target, block)
-        excess = excesses(g, block, target)
-        before = count_less(excess, zero)
-    low = block * LANES + before - 1  # the last point before the crossing
-    if low < 0:
-        return 0
-    store(g.excess, 0, excess)
-    above = read(g.excess, before) if before < LANES else math.inf
-    below = read(g.excess, before - 1) if before > 0 else excess_at(g, low, target)
-    if above < -below:
-        return low + 1
-    if before > 1 and read(g.excess, before - 2) != below:
-        return low
-    return plateau(g, target, low, below)
-
-
-@part
-def plateau(g, target, low, excess):
-    """The first point with the excess that `low` has: itself, but for the rounding of a target that dwarfs misfits."""
-    if low == 0 or excess_at(g, low - 1, target) != excess:
-        return low
-    high, low = low - 1, -1
-    while high - low > 1:
-        middle = (low + high) // 2
-        if excess_at(g, middle, target) != excess:
-            low = middle
-        else:
-            high = middle
+def plateau(factors, search, rank, points, target, index, level, maybe):
+    """In lanes where `maybe` > 0 the first point with the excess `level` of `index`, else `index`."""
+    zero, one, half, sign = splat(0.0), splat(1.0), splat(0.5), load(search.sign, 0)
+    high = index
+    low = where_less(zero, maybe, zero - one, high - one)
+    middle = larger(high - one, low)  # most often it is none
+    while any_less(low + one, high):
+        excess = excess_at(factors, search, rank, points, target, larger(middle, zero)) * sign
+        differs = where_less(excess, level, one, where_less(level, excess, one, zero))
+        moves = where_less(low, middle, where_less(middle, high, one, zero), zero)
+        low = where_less(zero, moves * differs, middle, low)
+        high = where_less(zero, moves * (one - differs), middle, high)
+        middle = floor((low + high) * half)
     return high
+
+
+@part
+def excess_at(factors, search, rank, points, target, index):
+    """The misfit beyond the target at one grid point of each lane."""
+    v = reciprocal(search, points, index)
+    return misfits(factors, search, rank, v, v)[0] - target

@@ -1,7 +1,11 @@
-"""Compiled `maths.factorise` for a vector of pixels: B = K L^-1 = U diag(s) V^T without squaring its condition.
+"""Compiled `maths.factorise` for a vector of pixels: B = K L^-1 = P Bd V^T, Bd lower bidiagonal, without an SVD.
 
-B^T = Q R by Gram-Schmidt, then Jacobi rotations make the columns of R^T orthogonal: they become U diag(s). V is not
-needed. Both are chains of divisions and square roots on few numbers, which a vector along the bins would wait for; so
+B^T = Q R by Gram-Schmidt, then Householder reflections from the right and the left in turn take R^T to Bd: a fixed
+number of steps, the same in all lanes. Q and V are not needed: all the rest is made of (B B^T + mu)^-1, and that of
+P and of the triangular factors of Bd Bd^T + mu (`compiled.discrepancy`). The grid's ends need the least and the
+greatest singular value, no other, which Laguerre's iteration finds (`extremes`).
+
+These are chains of divisions and square roots on few numbers, which a vector along the bins would wait for; so
 a vector holds the same element of LANES pixels: element (f, k) at (f * R + k) * LANES, with R = min(F, T).
 """
 
@@ -10,27 +14,24 @@ a vector holds the same element of LANES pixels: element (f, k) at (f * R + k) *
 from implementations.compiled.jit import part
 from implementations.compiled.simd import (
     LANES,
-    absolute,
     any_less,
     broadcast,
     fma,
     larger,
     load,
-    read,
     splat,
     sqrt,
     store,
     where_less,
-    write,
 )
 
 PANEL = 40
 """Bins that are reduced to a triangle at a time: of 8 pixels and 6 channels, half the first-level cache."""
-ORTHOGONAL = 1e-15
-"""Cosine below which two columns need no rotation."""
-SMALL = 1e-7
-"""Cosine and tangent of rotations that leave, at second order, nothing to do for another sweep."""
-MAX_SWEEPS = 30
+CONVERGED = 1e-13
+"""Relative distance from a singular value's square that is left, if no iteration were better than the last."""
+MOST_STEPS = 40
+NEGLIGIBLE = 1e-33
+"""Energy relative to the greatest below which a singular value is rounding: channels are linearly dependent."""
 
 
 @part
@@ -53,11 +54,8 @@ def triangle(sizes, response, weight, inverse_error, factors):
     """
     channels, rank, bins, padded = sizes
     factor, root, panel = factors.matrix, factors.root, factors.panel
-    for lane in range(LANES):
-        for t in range(bins):
-            write(root, t * LANES + lane, read(weight, lane * padded + t))
-    for t in range(bins):
-        store(root, t * LANES, sqrt(load(root, t * LANES)))
+    for t in range(0, bins * LANES, LANES):
+        store(root, t, sqrt(load(weight, t)))
     if rank < channels:
         for f in range(channels):
             for t in range(rank):
@@ -127,67 +125,221 @@ def reduce_panel(panel, factor, channels, width):
 
 
 @part
-def rotation(factor, p, q, rank, channels, busy):
-    """Cosine and sine that make columns p and q orthogonal in busy lanes, and whether (> 0) others feel it."""
-    zero, one, two = splat(0.0), splat(1.0), splat(2.0)
-    alpha = beta = gamma = zero
-    for f in range(channels):
-        x, y = load(factor, (f * rank + p) * LANES), load(factor, (f * rank + q) * LANES)
-        alpha, beta, gamma = fma(x, x, alpha), fma(y, y, beta), fma(x, y, gamma)
-    delta, twice = beta - alpha, gamma * two
-    t = where_less(delta, zero, zero - twice, twice) / (absolute(delta) + sqrt(fma(delta, delta, twice * twice)))
-    cosine2, scale, small2 = gamma * gamma, alpha * beta, splat(SMALL**2)
-    needed = busy * (cosine2 - splat(ORTHOGONAL**2) * scale)
-    t = where_less(zero, needed, t, zero)
-    felt = where_less(zero, needed, larger(cosine2 - small2 * scale, (t * t - small2) * scale), zero)
-    c = one / sqrt(fma(t, t, one))
-    return c, c * t, felt
+def reflection(first, length2):
+    """The reflection of a vector, of that first element and square, onto its first axis.
 
-
-@part
-def orthogonalise(factor, pairs, channels, rank):
-    """One-sided Jacobi: rotate the columns of `factor` until they are orthogonal, each lane until it is done."""
-    zero = splat(0.0)
-    busy = splat(1.0)
-    for _ in range(MAX_SWEEPS):
-        unsettled = zero
-        for n in range(rank * (rank - 1) // 2):
-            p, q = read(pairs, 2 * n), read(pairs, 2 * n + 1)
-            c, s, felt = rotation(factor, p, q, rank, channels, busy)
-            unsettled = larger(felt, unsettled)
-            for f in range(channels):
-                a, b = (f * rank + p) * LANES, (f * rank + q) * LANES
-                x, y = load(factor, a), load(factor, b)
-                store(factor, a, c * x - s * y)
-                store(factor, b, fma(s, x, c * y))
-        busy = where_less(zero, unsettled, busy, zero)
-        if not any_less(zero, busy):
-            break
-
-
-@part
-def thin_svd(sizes, pairs, pixels, factors):
-    """The matrix R^T becomes U; energy = s^2, projection = U^T d, unfitted = |d - U U^T d|^2."""
-    channels, rank, factor = sizes.channels, sizes.rank, factors.matrix
-    orthogonalise(factor, pairs, channels, rank)
+    Returns what the first element becomes, the first element of the reflection's own vector, whose others are the
+    vector's, and twice the inverse of that vector's square.
+    """
     zero, one = splat(0.0), splat(1.0)
+    length = sqrt(length2)
+    onto = where_less(first, zero, length, zero - length)
+    scale = where_less(zero, length2, one / (length2 - first * onto), zero)
+    return onto, first - onto, scale
+
+
+@part
+def reflect_rows(matrix, basis, columns, channels, top, bottom, column, inner):
+    """Reflect rows top to bottom - 1 so that only the first is left in `column`; the same to the columns of basis.
+
+    `inner`: rows of the basis before it are those of the identity. Returns the element that is left.
+    """
+    length2 = splat(0.0)
+    for i in range(top, bottom):
+        x = load(matrix, (i * columns + column) * LANES)
+        length2 = fma(x, x, length2)
+    onto, head, scale = reflection(load(matrix, (top * columns + column) * LANES), length2)
+    for j in range(column + 1, columns):
+        along = head * load(matrix, (top * columns + j) * LANES)
+        for i in range(top + 1, bottom):
+            v = load(matrix, (i * columns + column) * LANES)
+            along = fma(v, load(matrix, (i * columns + j) * LANES), along)
+        along = splat(0.0) - along * scale
+        at = (top * columns + j) * LANES
+        store(matrix, at, fma(along, head, load(matrix, at)))
+        for i in range(top + 1, bottom):
+            at = (i * columns + j) * LANES
+            store(matrix, at, fma(along, load(matrix, (i * columns + column) * LANES), load(matrix, at)))
+    for f in range(inner, channels):
+        along = head * load(basis, (f * channels + top) * LANES)
+        for i in range(top + 1, bottom):
+            v = load(matrix, (i * columns + column) * LANES)
+            along = fma(v, load(basis, (f * channels + i) * LANES), along)
+        along = splat(0.0) - along * scale
+        at = (f * channels + top) * LANES
+        store(basis, at, fma(along, head, load(basis, at)))
+        for i in range(top + 1, bottom):
+            at = (f * channels + i) * LANES
+            store(basis, at, fma(along, load(matrix, (i * columns + column) * LANES), load(basis, at)))
+    return onto
+
+
+@part
+def reflect_columns(matrix, columns, row):
+    """Reflect columns `row` and after so that only the first is left in `row`; returns the element that is left."""
+    length2 = splat(0.0)
+    for j in range(row, columns):
+        x = load(matrix, (row * columns + j) * LANES)
+        length2 = fma(x, x, length2)
+    onto, head, scale = reflection(load(matrix, (row * columns + row) * LANES), length2)
+    for i in range(row + 1, columns):
+        along = head * load(matrix, (i * columns + row) * LANES)
+        for j in range(row + 1, columns):
+            v = load(matrix, (row * columns + j) * LANES)
+            along = fma(v, load(matrix, (i * columns + j) * LANES), along)
+        along = splat(0.0) - along * scale
+        at = (i * columns + row) * LANES
+        store(matrix, at, fma(along, head, load(matrix, at)))
+        for j in range(row + 1, columns):
+            at = (i * columns + j) * LANES
+            store(matrix, at, fma(along, load(matrix, (row * columns + j) * LANES), load(matrix, at)))
+    return onto
+
+
+@part
+def lower_triangle(matrix, basis, columns, channels):
+    """Where there are more channels than bins: B = P R^T by reflections, in reverse order of rows and columns."""
+    zero = splat(0.0)
+    for k in range(columns):
+        onto = reflect_rows(matrix, basis, columns, channels, k, channels, k, 0)
+        store(matrix, (k * columns + k) * LANES, onto)
+        for i in range(k + 1, channels):
+            store(matrix, (i * columns + k) * LANES, zero)
+    end = columns * columns - 1
+    for n in range(columns * columns // 2):
+        x, y = load(matrix, n * LANES), load(matrix, (end - n) * LANES)
+        store(matrix, n * LANES, y)
+        store(matrix, (end - n) * LANES, x)
+    for f in range(channels):
+        for k in range(columns // 2):
+            a, b = (f * channels + k) * LANES, (f * channels + columns - 1 - k) * LANES
+            x, y = load(basis, a), load(basis, b)
+            store(basis, a, y)
+            store(basis, b, x)
+
+
+@part
+def bidiagonal(sizes, pixels, factors):
+    """From R^T: `basis` P, the squares of Bd's diagonal and subdiagonal, their products, P^T d, |d - P P^T d|^2."""
+    channels, rank, matrix, basis = sizes.channels, sizes.rank, factors.matrix, factors.basis
+    zero, one = splat(0.0), splat(1.0)
+    for n in range(channels * channels):
+        store(basis, n * LANES, one if n % (channels + 1) == 0 else zero)
+    inner = 1  # the first row and column of the basis stay the identity's
+    if rank < channels:
+        lower_triangle(matrix, basis, rank, channels)
+        inner = 0
     for k in range(rank):
-        length2 = zero
-        for f in range(channels):
-            x = load(factor, (f * rank + k) * LANES)
-            length2 = fma(x, x, length2)
-        store(factors.energy, k * LANES, length2)
-        unit = where_less(zero, length2, one / sqrt(length2), zero)
+        a = load(matrix, (k * rank + k) * LANES)
+        if 0 < k < rank - 1:
+            a = reflect_columns(matrix, rank, k)
+        b = zero
+        if k < rank - 2:
+            b = reflect_rows(matrix, basis, rank, channels, k + 1, rank, k, inner)
+        elif k == rank - 2:
+            b = load(matrix, ((k + 1) * rank + k) * LANES)
+        store(factors.diagonal, k * LANES, a * a)
+        store(factors.below, k * LANES, b * b)
+        store(factors.product, k * LANES, a * b)
+    project(sizes, pixels, factors)
+
+
+@part
+def project(sizes, pixels, factors):
+    """projection = P^T d and unfitted = |d - P P^T d|^2."""
+    channels, rank, basis = sizes.channels, sizes.rank, factors.basis
+    rest = zero = splat(0.0)
+    for k in range(rank):
         along = zero
         for f in range(channels):
-            u = load(factor, (f * rank + k) * LANES) * unit
-            store(factor, (f * rank + k) * LANES, u)
-            along = fma(u, load(pixels.counts, f * LANES) * load(pixels.inverse_error, f * LANES), along)
+            d = load(pixels.counts, f * LANES) * load(pixels.inverse_error, f * LANES)
+            along = fma(load(basis, (f * channels + k) * LANES), d, along)
         store(factors.projection, k * LANES, along)
-    rest = zero
-    for f in range(channels):
-        d = load(pixels.counts, f * LANES) * load(pixels.inverse_error, f * LANES)
-        for k in range(rank):
-            d = d - load(factor, (f * rank + k) * LANES) * load(factors.projection, k * LANES)
-        rest = fma(d, d, rest)
+    if rank < channels:
+        for f in range(channels):
+            d = load(pixels.counts, f * LANES) * load(pixels.inverse_error, f * LANES)
+            for k in range(rank):
+                d = d - load(basis, (f * channels + k) * LANES) * load(factors.projection, k * LANES)
+            rest = fma(d, d, rest)
     store(factors.unfitted, 0, rest)
+
+
+@part
+def laguerre(first, second, order):
+    """How far the nearest of `order` real zeros is at least, from the sums of 1 / distance and of 1 / distance^2.
+
+    0 where a distance is 0, or where rounding has led beyond the zero.
+    """
+    zero, one, n = splat(0.0), splat(1.0), splat(float(order))
+    spread = larger((n - one) * (n * second - first * first), zero)
+    return where_less(zero, first, n / (first + sqrt(spread)), zero)
+
+
+@part
+def from_below(factors, rank, at):
+    """The sums for the eigenvalues of Bd Bd^T - at > 0, by the qd transform: all terms are positive."""
+    zero, one = splat(0.0), splat(1.0)
+    s, ds, dds = zero - at, one, zero  # minus the derivatives by `at`
+    first = second = zero
+    for k in range(rank):
+        a, b = load(factors.diagonal, k * LANES), load(factors.below, k * LANES)
+        r = one / (s + a)
+        q = ds * r
+        p = fma(q, q + q, dds * r)
+        first, second = first + q, second + fma(zero - q, q, p)
+        damped = a * b * r
+        s, ds, dds = fma(b * s, r, zero - at), fma(damped, q, one), damped * p
+    return first, second
+
+
+@part
+def from_above(factors, rank, unit, at):
+    """The sums for the eigenvalues of at - unit Bd Bd^T > 0, from its characteristic polynomial and two derivatives."""
+    zero, one, two = splat(0.0), splat(1.0), splat(2.0)
+    p, dp, ddp = one, zero, zero
+    before, dbefore, ddbefore = zero, zero, zero
+    couple = beside = zero
+    for k in range(rank):
+        a, b = load(factors.diagonal, k * LANES) * unit, load(factors.below, k * LANES) * unit
+        x = at - a - beside
+        new = fma(x, p, zero - couple * before)
+        dnew = fma(x, dp, p - couple * dbefore)
+        ddnew = fma(x, ddp, fma(two, dp, zero - couple * ddbefore))
+        before, dbefore, ddbefore = p, dp, ddp
+        p, dp, ddp = new, dnew, ddnew
+        beside, couple = b, a * b
+    first = dp / p
+    return first, fma(first, first, zero - ddp / p)
+
+
+@part
+def extremes(factors, rank):
+    """The squares of the least and the greatest singular value, into `ends`; each lane until it is done."""
+    zero, one = splat(0.0), splat(1.0)
+    low, trace = zero, zero
+    for k in range(rank):
+        trace = trace + load(factors.diagonal, k * LANES) + load(factors.below, k * LANES)
+    unit, high, busy = one / trace, one, one
+    low_before, high_before = trace, one
+    for _ in range(MOST_STEPS):
+        first, second = from_below(factors, rank, low)
+        low_step = where_less(zero, busy, laguerre(first, second, rank), zero)
+        first, second = from_above(factors, rank, unit, high)
+        high_step = where_less(zero, busy, laguerre(first, second, rank), zero)
+        low, high = low + low_step, high - high_step
+        # what is left, were the steps to go on shrinking by the same factor: cubic convergence leaves far less
+        left = low_step * low_step - splat(CONVERGED) * low * low_before
+        right = high_step * high_step - splat(CONVERGED) * high * high_before
+        low_before, high_before = low_step, high_step
+        busy = where_less(zero, larger(left, right), busy, zero)
+        if not any_less(zero, busy):
+            break
+    store(factors.ends, 0, larger(low, high * trace * splat(NEGLIGIBLE)))
+    store(factors.ends, LANES, high * trace)
+
+
+@part
+def factorise(sizes, pixels, factors):
+    """What the matrix R^T, which is overwritten, has for the search and the solution."""
+    bidiagonal(sizes, pixels, factors)
+    extremes(factors, sizes.rank)

@@ -1,34 +1,45 @@
-"""Compiled `maths.inverse` for one pixel: x = W K^T U diag(1/(s^2 + mu)) U^T d, in vectors along the bins."""
+"""Compiled `maths.inverse` for a vector of pixels: x = W K^T P z, with z = (Bd Bd^T + mu)^-1 P^T d."""
 
 # mypy: allow-untyped-defs
 
 from implementations.compiled.jit import part
-from implementations.compiled.simd import LANES, any_less, broadcast, fma, load, smaller, splat, store
+from implementations.compiled.simd import LANES, broadcast, fma, load, smaller, splat, store
+
+BINS = 4
+"""Bins at a time: a coefficient that is loaded serves them all."""
 
 
 @part
-def solution(sizes, response, inverse_error, factors, lane, mu, weight, at, rows):
-    """dem of one lane, whose weights start at `at`; returns whether some bin is negative."""
-    channels, rank, padded, coefficient = sizes.channels, sizes.rank, sizes.padded, rows.coefficient
-    for f in range(channels):
-        coefficient[f] = 0.0
-    for k in range(rank):
-        filtered = factors.projection[k * LANES + lane] / (factors.energy[k * LANES + lane] + mu)
-        for f in range(channels):
-            coefficient[f] += factors.matrix[(f * rank + k) * LANES + lane] * filtered
-    for f in range(channels):
-        coefficient[f] *= inverse_error[f * LANES + lane]
-    zero = splat(0.0)
-    lowest = zero
-    for t in range(0, padded, 2 * LANES):
-        c = broadcast(coefficient, 0)
-        x, y = c * load(response, t), c * load(response, t + LANES)
+def combine(sizes, inverse_error, factors, search, coefficient):
+    """coefficient (F) = P z / errors, for the mu z that the search left and its 1 / mu."""
+    one = load(search.chosen, 0)
+    for f in range(sizes.channels):
+        total = load(factors.basis, f * sizes.channels * LANES) * load(search.z, 0)
+        for k in range(1, sizes.rank):
+            total = fma(load(factors.basis, (f * sizes.channels + k) * LANES), load(search.z, k * LANES), total)
+        store(coefficient, f * LANES, total * one * load(inverse_error, f * LANES))
+
+
+@part
+def solution(sizes, response, coefficient, weight, dem):
+    """dem; returns the least of each pixel's bins, at most 0."""
+    channels, padded = sizes.channels, sizes.padded
+    lowest = splat(0.0)
+    for t in range(0, sizes.bins, BINS):
+        c = load(coefficient, 0)
+        x0, x1 = c * broadcast(response, t), c * broadcast(response, t + 1)
+        x2, x3 = c * broadcast(response, t + 2), c * broadcast(response, t + 3)
+        at = t
         for f in range(1, channels):
-            c = broadcast(coefficient, f)
-            x = fma(c, load(response, f * padded + t), x)
-            y = fma(c, load(response, f * padded + t + LANES), y)
-        x, y = x * load(weight, at + t), y * load(weight, at + t + LANES)
-        store(rows.dem, t, x)
-        store(rows.dem, t + LANES, y)
-        lowest = smaller(y, smaller(x, lowest))
-    return any_less(lowest, zero)
+            c, at = load(coefficient, f * LANES), at + padded
+            x0, x1 = fma(c, broadcast(response, at), x0), fma(c, broadcast(response, at + 1), x1)
+            x2, x3 = fma(c, broadcast(response, at + 2), x2), fma(c, broadcast(response, at + 3), x3)
+        at = t * LANES
+        x0, x1 = x0 * load(weight, at), x1 * load(weight, at + LANES)
+        x2, x3 = x2 * load(weight, at + 2 * LANES), x3 * load(weight, at + 3 * LANES)
+        store(dem, at, x0)
+        store(dem, at + LANES, x1)
+        store(dem, at + 2 * LANES, x2)
+        store(dem, at + 3 * LANES, x3)
+        lowest = smaller(x3, smaller(x2, smaller(x1, smaller(x0, lowest))))
+    return lowest

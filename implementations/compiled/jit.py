@@ -7,14 +7,12 @@ from typing import Any
 
 import numba
 
-part = numba.njit(error_model="numpy", forceinline=True, _nrt=False)
+part = numba.njit(error_model="numpy", forceinline=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 """A step of a kernel, inlined, so that arrays are not handed on through memory.
 
-Without Numba's run-time: an allocation in a kernel would not compile, and no reference is counted on the way.
+Without Numba's run-time: an allocation in a kernel would not compile, and no reference is counted on the way. And
+without what Python would call a step by, whose compilation takes long.
 """
-
-inner = numba.njit(error_model="numpy", forceinline=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-"""A part that compiled functions alone call: without what Python would call it by, whose compilation takes long."""
 
 
 def entry(function: Callable[..., Any]) -> Any:

@@ -1,8 +1,8 @@
 """The whole inversion of a tile of pixels as one compiled function, `invert`.
 
-Vectors (`compiled.simd`) run along the temperature bins, except in `compiled.factorise`, where they run across pixels.
-So pixels go through in blocks of LANES; a pixel's result depends neither on its neighbours nor on its lane. Nothing is
-allocated: a thread has one `Scratch` for all its tiles (`compiled.staging`).
+Vectors (`compiled.simd`) run across pixels, LANES of them at a time, but for the resolution of many bins
+(`compiled.sorted_profiles`). A pixel's result depends neither on its neighbours nor on its lane. Nothing is allocated:
+a thread has one `Scratch` for all its tiles (`compiled.staging`).
 """
 
 # mypy: allow-untyped-defs
@@ -10,13 +10,15 @@ allocated: a thread has one `Scratch` for all its tiles (`compiled.staging`).
 import math
 
 from implementations.compiled.constraint import given_weight, loci_weight, smoothed, solution_weight
-from implementations.compiled.discrepancy import grid, morozov, reciprocal
-from implementations.compiled.factorise import thin_svd, triangle, uniform_triangle
-from implementations.compiled.inverse import solution
+from implementations.compiled.discrepancy import aim, grid, morozov
+from implementations.compiled.factorise import factorise, triangle, uniform_triangle
+from implementations.compiled.inverse import combine, solution
 from implementations.compiled.jit import entry, fingerprint, part
-from implementations.compiled.simd import LANES, load, store
+from implementations.compiled.profiles import widths
+from implementations.compiled.simd import LANES, any_less, load, splat, store, turn, where_less
+from implementations.compiled.sorted_profiles import elogt_of, lay_out, order_rows, profile_samples, take_lane
 from implementations.compiled.ticks import ERRORS, FACTORISATION, OTHER, POSITIVITY, SEARCH, WEIGHTS, WIDTH, mark, start
-from implementations.compiled.uncertainty import count, edem_and_rows, elogt_of, order_rows, profile_samples
+from implementations.compiled.uncertainty import count, edem_and_rows, factors_at
 
 OK, HIT_MAX_ITER, INVALID = 0, 1, 2
 
@@ -55,71 +57,118 @@ def gather(dn, edn, first, last, channels, pixels, outputs):
 
 
 @part
-def constrain(setup, scratch, lane, ticks, since):
-    """The weights of one lane; if self-normalised, from the factorisation under the uniform ones."""
+def constrain(setup, scratch):
+    """The weights: the user's, else from EM loci or from the dem under uniform weights."""
     sizes, settings, c, w, rows = setup.sizes, setup.settings, setup.constraint, scratch, scratch.rows
-    at, l_emd = lane * sizes.padded, settings.l_emd
-    if not (len(c.norm) and given_weight(sizes, c.norm, w.pixels.number[lane], c.scale, l_emd, rows.weight, at)):
-        if settings.self_normalised:
-            since = mark(ticks, WEIGHTS, since)
-            g = grid(w.factors, lane, sizes.rank, w.search, setup.ramp, settings.nmu)
-            index = morozov(g, sizes.channels * settings.reg_tweak, w.search.guess[0])
-            w.search.guess[0] = index
-            since = mark(ticks, SEARCH, since)
-            mu, errors = 1.0 / reciprocal(g, index), w.pixels.inverse_error
-            solution(sizes, setup.response, errors, w.factors, lane, mu, c.width, 0, rows)
-            solution_weight(sizes, rows.dem, c.fallback, rows.line)
-        else:
-            loci_weight(sizes, c.loci, w.pixels.counts, lane, rows.line)
-        smoothed(sizes, rows.line, c.scale, l_emd, rows.weight, at)
-    return mark(ticks, WEIGHTS, since)
+    if settings.self_normalised:
+        solution_weight(sizes, rows.dem, rows.line)
+    else:
+        loci_weight(sizes, c.loci, w.pixels.counts, rows.line)
+    smoothed(sizes, rows.line, c.scale, settings.l_emd, rows.weight)
+    if len(c.norm):
+        for lane in range(LANES):
+            given_weight(sizes, c.norm, w.pixels.number[lane], c.scale, settings.l_emd, rows.weight, lane)
 
 
 @part
-def solve(setup, scratch, lane, ticks, since):
-    """The positivity loop of one lane: its dem; returns the mu it ended with, iterations, status and the counter."""
-    sizes, settings, w = setup.sizes, setup.settings, scratch
-    g = grid(w.factors, lane, sizes.rank, w.search, setup.ramp, settings.nmu)
-    target, index, mu = sizes.channels * settings.reg_tweak, w.search.guess[1], 0.0
-    negative, iterations, at = True, 0, lane * sizes.padded
-    while negative and iterations < settings.max_iter:
-        index = morozov(g, target, index)
+def solve(setup, scratch, weighted, ticks, since):
+    """dem: one solution under uniform weights, or the positivity loop under the pixels' own; returns the counter.
+
+    A pixel that is done keeps its target, and so its mu and its dem, while others go on.
+    """
+    sizes, settings, w, rows, search = setup.sizes, setup.settings, scratch, scratch.rows, scratch.search
+    zero, one, factor = splat(0.0), splat(1.0), splat(settings.rgt_fact)
+    if weighted:
+        triangle(sizes, setup.response, rows.weight, w.pixels.inverse_error, w.factors)
+    else:
+        uniform_triangle(sizes, setup.constraint.uniform, w.pixels.inverse_error, w.factors.matrix)
+    factorise(sizes, w.pixels, w.factors)
+    since = mark(ticks, FACTORISATION, since)
+    grid(w.factors, search, settings.nmu)
+    weight, most = (rows.weight, settings.max_iter) if weighted else (setup.constraint.width, 1)
+    target, guess = splat(sizes.channels * settings.reg_tweak), load(search.guess, weighted * LANES)
+    negative, taken, iterations = one, 0, zero
+    while taken < most and any_less(zero, negative):
+        index = morozov(w.factors, search, sizes.rank, settings.nmu, target, guess)
+        if taken == 0:
+            store(search.guess, weighted * LANES, index)
+        combine(sizes, w.pixels.inverse_error, w.factors, search, rows.coefficient)
         since = mark(ticks, SEARCH, since)
-        if iterations == 0:
-            w.search.guess[1] = index
-        mu, errors = 1.0 / reciprocal(g, index), w.pixels.inverse_error
-        negative = solution(sizes, setup.response, errors, w.factors, lane, mu, w.rows.weight, at, w.rows)
-        iterations += 1
-        target *= settings.rgt_fact
+        lowest = solution(sizes, setup.response, rows.coefficient, weight, rows.dem)
+        iterations, taken = iterations + negative, taken + 1
+        negative = where_less(lowest, zero, negative, zero)
+        target = where_less(zero, negative, target * factor, target)
+        guess = where_less(zero, negative, aim(search, target), load(search.at, 0))
         since = mark(ticks, POSITIVITY, since)
-    return mu, iterations, HIT_MAX_ITER if negative else OK, since
+    store(rows.passes, 0, iterations)
+    store(rows.passes, LANES, negative)
+    return since
 
 
 @part
-def finish(setup, scratch, lane, mu, outputs, ticks, since):
-    """The outputs of one lane whose dem is in scratch; returns the counter."""
-    sizes, pixels, rows, profiles = setup.sizes, scratch.pixels, scratch.rows, scratch.profiles
-    pixel, residual = pixels.number[lane], 0.0
-    for f in range(sizes.channels):
-        counts = count(setup.response, f * sizes.padded, rows.dem, sizes.padded)
-        outputs.dn_reg[pixel, f] = counts
-        residual += ((pixels.counts[f * LANES + lane] - counts) * pixels.inverse_error[f * LANES + lane]) ** 2
-    outputs.chisq[pixel] = residual / sizes.channels
-    greatest = edem_and_rows(sizes, setup.response, pixels.inverse_error, scratch.factors, lane, mu, rows, profiles)
+def finish(setup, scratch, found, outputs, ticks, since):
+    """The outputs of pixels whose dem is in scratch; returns the counter."""
+    sizes, sorts, pixels, rows = setup.sizes, setup.settings.sorts, scratch.pixels, scratch.rows
+    put_counts(setup, scratch, found, outputs)
+    factors_at(sizes, pixels.inverse_error, scratch.factors, scratch.search, rows)
+    step = LANES if sorts else sizes.bins + sizes.bins % 2
+    for first in range(0, sizes.bins, step):
+        edem_and_rows(sizes, setup.response, rows, first, step, scratch.profiles)
+        if sorts:
+            lay_out(sizes, scratch.profiles, first)
     since = mark(ticks, ERRORS, since)
-    if setup.settings.sorts:
-        order_rows(sizes.bins, profiles, greatest)
-    profile_samples(sizes, setup.samples, profiles)
-    elogt_of(sizes, setup.samples, profiles, rows.elogt)
+    if sorts:
+        for lane in range(found):
+            order_rows(sizes.bins, scratch.along, take_lane(sizes, scratch.profiles, scratch.along, lane))
+            profile_samples(sizes, setup.samples, scratch.along)
+            elogt_of(sizes, setup.samples, scratch.along, scratch.along.elogt)
+            put_row(outputs.elogt, pixels.number[lane], scratch.along.elogt, sizes.bins)
+    else:
+        widths(sizes, setup.samples, scratch.profiles)
+        put(outputs.elogt, pixels, scratch.profiles.width, sizes.bins, found)
     since = mark(ticks, WIDTH, since)
-    put(outputs.dem, pixel, rows.dem, sizes.bins)
-    put(outputs.edem, pixel, rows.edem, sizes.bins)
-    put(outputs.elogt, pixel, rows.elogt, sizes.bins)
+    put(outputs.dem, pixels, rows.dem, sizes.bins, found)
+    put(outputs.edem, pixels, rows.edem, sizes.bins, found)
     return mark(ticks, OTHER, since)
 
 
 @part
-def put(output, pixel, row, bins):
+def put_counts(setup, scratch, found, outputs):
+    """The outputs that are not rows along the bins."""
+    sizes, pixels, rows = setup.sizes, scratch.pixels, scratch.rows
+    residual = splat(0.0)
+    for f in range(sizes.channels):
+        counts = count(sizes, setup.response, f, rows.dem)
+        off = (load(pixels.counts, f * LANES) - counts) * load(pixels.inverse_error, f * LANES)
+        residual = residual + off * off
+        store(rows.coefficient, f * LANES, counts)
+    store(rows.chisq, 0, residual / splat(float(sizes.channels)))
+    for lane in range(found):
+        pixel = pixels.number[lane]
+        for f in range(sizes.channels):
+            outputs.dn_reg[pixel, f] = rows.coefficient[f * LANES + lane]
+        outputs.chisq[pixel] = rows.chisq[lane]
+        outputs.iterations[pixel] = int(rows.passes[lane])
+        outputs.status[pixel] = HIT_MAX_ITER if rows.passes[LANES + lane] > 0.0 else OK
+
+
+@part
+def put(output, pixels, values, bins, found):
+    """output[pixels] = values; the last vector overlaps the one before it. A lane without a pixel repeats the first."""
+    if bins < LANES:
+        for lane in range(found):
+            for t in range(bins):
+                output[pixels.number[lane], t] = values[t * LANES + lane]
+    else:
+        for lane in range(LANES):
+            pixels.start[lane] = pixels.number[lane] * bins
+        for t in range(0, bins - LANES, LANES):
+            turn(values, t * LANES, LANES, output, pixels.start, t)
+        turn(values, (bins - LANES) * LANES, LANES, output, pixels.start, bins - LANES)
+
+
+@part
+def put_row(output, pixel, row, bins):
     """output[pixel] = row; the last vector overlaps the one before it."""
     if bins < LANES:
         for t in range(bins):
@@ -137,26 +186,19 @@ def _compiled(version):
     def invert(setup, scratch, dn, edn, first, last, outputs, ticks):
         """Solve pixels first to last - 1; `ticks`, unless None, gets the cycles of each stage added."""
         _ = version
-        sizes, pixels, factors = setup.sizes, scratch.pixels, scratch.factors
+        sizes, pixels = setup.sizes, scratch.pixels
         since = start(ticks)
         while first < last:
             found, first = gather(dn, edn, first, last, sizes.channels, pixels, outputs)
             since = mark(ticks, OTHER, since)
             if found == 0:
                 break
-            if setup.settings.self_normalised:
-                uniform_triangle(sizes, setup.constraint.uniform, pixels.inverse_error, factors.matrix)
-                thin_svd(sizes, setup.pairs, pixels, factors)
-                since = mark(ticks, FACTORISATION, since)
-            for lane in range(LANES):
-                since = constrain(setup, scratch, lane, ticks, since)
-            triangle(sizes, setup.response, scratch.rows.weight, pixels.inverse_error, factors)
-            thin_svd(sizes, setup.pairs, pixels, factors)
-            since = mark(ticks, FACTORISATION, since)
-            for lane in range(found):
-                mu, iterations, status, since = solve(setup, scratch, lane, ticks, since)
-                outputs.iterations[pixels.number[lane]], outputs.status[pixels.number[lane]] = iterations, status
-                since = finish(setup, scratch, lane, mu, outputs, ticks, since)
+            for weighted in range(0 if setup.settings.self_normalised else 1, 2):
+                if weighted:
+                    constrain(setup, scratch)
+                    since = mark(ticks, WEIGHTS, since)
+                since = solve(setup, scratch, weighted, ticks, since)
+            since = finish(setup, scratch, found, outputs, ticks, since)
 
     return invert
 

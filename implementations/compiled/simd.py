@@ -26,11 +26,11 @@ LANES = BITS // 64
 
 
 class Vector(types.Type):
-    """Numba type of a vector of `dtype` (float64 or float32)."""
+    """Numba type of a vector of `dtype` (float64 or float32); of as many lanes as a register holds, unless said."""
 
-    def __init__(self, dtype: types.Float):
+    def __init__(self, dtype: types.Float, lanes: int = 0):
         self.dtype = dtype
-        self.lanes = BITS // dtype.bitwidth
+        self.lanes = lanes or BITS // dtype.bitwidth
         super().__init__(f"Vector({dtype}, {self.lanes})")
 
 
@@ -81,6 +81,31 @@ def load(typingctx, array, index):
         kind = context.get_value_type(vector)
         address = _address(context, builder, sig.args[0], args[0], args[1], kind)
         return builder.load(address, align=array.dtype.bitwidth // 8)
+
+    return vector(array, types.intp), codegen
+
+
+@intrinsic
+def load_pixels(typingctx, array, index):
+    """The vector array.ravel()[index : index + LANES], in the array's type: half a register of float32."""
+    vector = Vector(array.dtype, LANES)
+
+    def codegen(context, builder, sig, args):
+        kind = context.get_value_type(vector)
+        address = _address(context, builder, sig.args[0], args[0], args[1], kind)
+        return builder.load(address, align=array.dtype.bitwidth // 8)
+
+    return vector(array, types.intp), codegen
+
+
+@intrinsic
+def broadcast_pixels(typingctx, array, index):
+    """The vector with array.ravel()[index] in every one of LANES lanes."""
+    vector = Vector(array.dtype, LANES)
+
+    def codegen(context, builder, sig, args):
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        return _splat(builder, context.get_value_type(vector), builder.load(builder.gep(data, [args[1]])))
 
     return vector(array, types.intp), codegen
 
@@ -165,6 +190,70 @@ def sqrt(typingctx, a):
         return _call(builder, "llvm.sqrt", args[0].type, list(args))
 
     return a(a), codegen
+
+
+@intrinsic
+def floor(typingctx, a):
+    """The greatest whole number of at most a, in each lane."""
+
+    def codegen(context, builder, sig, args):
+        return _call(builder, "llvm.floor", args[0].type, list(args))
+
+    return a(a), codegen
+
+
+@intrinsic
+def exponent(typingctx, a):
+    """What a double's bits say of its binary logarithm: right at powers of two, linear between, at most 0.09 low."""
+
+    def codegen(context, builder, sig, args):
+        kind = args[0].type
+        bits = builder.bitcast(args[0], ir.VectorType(ir.IntType(64), kind.count))
+        number = builder.sitofp(bits, kind)
+        scale, bias = (ir.Constant(kind, [x] * kind.count) for x in (2.0**-52, -1023.0))
+        return builder.fadd(builder.fmul(number, scale), bias)
+
+    return a(a), codegen
+
+
+@intrinsic
+def turn(typingctx, source, at, stride, target, starts, column):
+    """Transpose LANES vectors of `source`, at, at + stride, ...: lane l of all to target.ravel()[starts[l] + column:].
+
+    In the target's type.
+    """
+
+    def codegen(context, builder, sig, args):
+        kind = context.get_value_type(Vector(source.dtype, LANES))
+        whole = ir.IntType(64)
+        table = []
+        for n in range(LANES):
+            index = builder.add(args[1], builder.mul(args[2], whole(n)))
+            address = _address(context, builder, sig.args[0], args[0], index, kind)
+            table.append(builder.load(address, align=source.dtype.bitwidth // 8))
+        half = LANES // 2
+        while half:  # exchange the upper lanes of upper rows with the lower lanes of the rows `half` below
+            low = [lane if not lane & half else lane - half + LANES for lane in range(LANES)]
+            high = [lane + half if not lane & half else lane + LANES for lane in range(LANES)]
+            masks = [ir.Constant(ir.VectorType(ir.IntType(32), LANES), chosen) for chosen in (low, high)]
+            turned = list(table)
+            for n in range(LANES):
+                if not n & half:
+                    for m, mask in zip((n, n + half), masks, strict=True):
+                        turned[m] = builder.shuffle_vector(table[n], table[n + half], mask)
+            table, half = turned, half // 2
+        scalar = ir.DoubleType() if target.dtype.bitwidth == 64 else ir.FloatType()
+        kept = ir.VectorType(scalar, LANES)
+        first = context.make_array(sig.args[4])(context, builder, args[4]).data
+        for n, row in enumerate(table):
+            start = builder.load(builder.gep(first, [whole(n)]))
+            address = _address(context, builder, sig.args[3], args[3], builder.add(start, args[5]), kept)
+            if kept != row.type:
+                row = builder.fptrunc(row, kept) if target.dtype.bitwidth == 32 else builder.fpext(row, kept)
+            builder.store(row, address, align=target.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(source, types.intp, types.intp, target, starts, types.intp), codegen
 
 
 @intrinsic

@@ -1,22 +1,30 @@
 """What the kernel is given, laid out for its vectors: `Setup`, which all pixels share, and a thread's `Scratch`.
 
 F channels, R = min(F, T) singular values, S bins per row after padding with zeros. All arrays are flat: a row along the
-bins starts at f * S; a matrix across pixels has its element (f, k) of those pixels at (f * R + k) * LANES.
+bins starts at f * S; across pixels bin t is the vector at t * LANES, and element (f, k) of a matrix at
+(f * R + k) * LANES.
 """
 
 import functools
+from collections import deque
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from implementations.compiled.constraint import BEFORE
 from implementations.compiled.factorise import PANEL
+from implementations.compiled.profiles import FAR, ROWS, SAMPLES
 from implementations.compiled.simd import BITS, LANES
-from implementations.compiled.uncertainty import BUCKETS, FAR, ROWS, SAMPLES
-from implementations.contract import Array, Problem
+from implementations.compiled.sorted_profiles import BUCKETS
+from implementations.contract import Array, Options, Problem
 
 SORT_FROM = 64
 """Bins from which on sorting them costs less than the rows of the resolution that it spares."""
+
+
+REMEMBERED, IDLE = 4, 16
+"""Responses with their settings whose staging is kept, for calls of a few pixels; working memory kept for each."""
 
 
 class Sizes(NamedTuple):
@@ -44,9 +52,8 @@ class Constraint(NamedTuple):
     """What the weights are made from."""
 
     loci: Array  # F rows: 1 / response, infinite for a channel that is not chosen
-    fallback: Array  # the weight where the first solution is too small: 1, and -inf in the padding
     uniform: Array  # (F, R): the triangle under uniform weights and unit errors
-    width: Array  # the uniform weights
+    width: Array  # the uniform weights, across pixels
     scale: Array  # what takes a weight to L^-2
     norm: Array  # (P, T): the user's, or no rows
 
@@ -55,10 +62,11 @@ class Samples(NamedTuple):
     """Where a profile is compared with its half maximum, ROWS each."""
 
     left: NDArray[np.intp]  # the bin below
+    before: NDArray[np.intp]  # for each bin, and one more, how many samples lie below it
     near: Any  # twice the share of that bin
     far: Any  # twice the share of the next
     position: Any  # half of the sample's logt, and FAR
-    dlogt: Any  # the resolution where no sample reaches the half maximum
+    dlogt: Any  # the resolution where no sample reaches the half maximum; see `sorted_profiles` of bins nobody sees
 
 
 class Setup(NamedTuple):
@@ -69,14 +77,13 @@ class Setup(NamedTuple):
     response: Array  # F rows
     constraint: Constraint
     samples: Samples
-    pairs: NDArray[np.intp]  # columns that are rotated, two by two
-    ramp: Array  # 0, 1, 2, ... for each lane
 
 
 class Pixels(NamedTuple):
     """The pixels in the lanes."""
 
     number: NDArray[np.intp]
+    start: NDArray[np.intp]  # of a pixel's row in an output
     counts: Array
     inverse_error: Array
 
@@ -84,46 +91,75 @@ class Pixels(NamedTuple):
 class Factors(NamedTuple):
     """The factorised problem of each lane."""
 
-    matrix: Array  # R^T, then U, (F, R)
-    energy: Array  # s^2
-    projection: Array  # U^T d
-    unfitted: Array  # |d - U U^T d|^2
+    matrix: Array  # R^T, (F, R); working memory
+    basis: Array  # P, (F, F)
+    diagonal: Array  # Bd's, squared
+    below: Array  # Bd's subdiagonal, squared
+    product: Array  # of the two
+    projection: Array  # P^T d
+    unfitted: Array  # |d - P P^T d|^2
+    ends: Array  # the squares of the least and the greatest singular value
     root: Array
     panel: Array
 
 
 class Search(NamedTuple):
-    """The search of the regularisation grid: see `discrepancy.Grid`."""
+    """The search of the regularisation grid: see `discrepancy`."""
 
-    guess: NDArray[np.intp]  # where the last pixel's ended: first solution, solution
+    guess: Array  # where the last pixels' ended: first solution, solution
+    start: Array  # 1 / mu[0]
     power: Array
-    excess: Array
+    sign: Array
+    flat: Array
+    at: Array  # the last pair of points, its first
+    seen: Array  # its misfits
+    pair: Array  # its z, (R, 2)
+    gain: Array
+    z: Array  # of the point chosen
+    chosen: Array  # 1 / mu of it
 
 
 class Rows(NamedTuple):
-    """One lane's rows along the bins; the weights are those of all lanes."""
+    """Rows along the bins, across pixels, and what makes them."""
 
     weight: Array
     line: Array
     coefficient: Array
     dem: Array
     edem: Array
-    elogt: Array
+    couple: Array
+    root: Array
+    mixing: Array
+    fitted: Array
+    chisq: Array
+    passes: Array  # iterations, and whether some bin is negative still
 
 
 class Profiles(NamedTuple):
-    """The resolution of one lane: see `uncertainty`."""
+    """The resolution: see `uncertainty`, `profiles` and, of the last two, `sorted_profiles`."""
+
+    rows: Any
+    size: Array
+    pair: Any
+    width: Array
+    starts: NDArray[np.intp]
+    lines: Any
+
+
+class Along(NamedTuple):
+    """The resolution of one lane, along the bins: see `sorted_profiles`."""
 
     wz: Any
     gz: Any
     reach: Any
-    bound: Array
+    bound: Any
     bucket: NDArray[np.intp]
     tally: NDArray[np.intp]
     order: NDArray[np.intp]
     limit: Any
     sample: Any
     sample_bound: Any
+    elogt: Array
 
 
 class Scratch(NamedTuple):
@@ -134,6 +170,7 @@ class Scratch(NamedTuple):
     search: Search
     rows: Rows
     profiles: Profiles
+    along: Along
 
 
 class Outputs(NamedTuple):
@@ -146,6 +183,23 @@ class Outputs(NamedTuple):
     dn_reg: Array
     iterations: NDArray[np.int32]
     status: NDArray[np.int8]
+
+
+def staged(problem: Problem, dtype: type[np.floating]) -> tuple[Setup, deque[Scratch]]:
+    """What all pixels share, and working memory that lies idle: those of an earlier problem, where it had the same."""
+    content = (array.tobytes() for array in (problem.rmatrix, problem.logt, problem.dlogt))
+    setup, idle = _staged(np.dtype(dtype), SORT_FROM, problem.options, problem.sizes[1], *content)
+    if problem.dem_norm0 is None:
+        return setup, idle
+    return setup._replace(constraint=setup.constraint._replace(norm=problem.dem_norm0)), idle
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def _staged(dtype: Any, sorts: bool, options: Options, channels: int, *content: bytes) -> tuple[Setup, deque[Scratch]]:
+    rmatrix, logt, dlogt = (np.frombuffer(array) for array in content)
+    nothing = np.empty((0, channels))
+    problem = Problem(nothing, nothing, rmatrix.reshape(-1, channels), logt, dlogt, options)
+    return stage(problem, dtype.type), deque(maxlen=IDLE)
 
 
 def stage(problem: Problem, dtype: type[np.floating]) -> Setup:
@@ -165,15 +219,20 @@ def stage(problem: Problem, dtype: type[np.floating]) -> Setup:
     )
     constraint = Constraint(
         loci=_rows(_loci(response, mask), sizes.padded, -np.inf),
-        fallback=_rows(np.ones(bins), sizes.padded, -np.inf),
         uniform=uniform,
-        width=_rows(problem.dlogt, sizes.padded),
+        width=_rows(np.repeat(problem.dlogt, LANES), sizes.padded * LANES),
         scale=_rows(np.ones(bins) if options.l_emd else 1 / problem.dlogt, sizes.padded),
-        norm=np.empty((0, bins)) if problem.dem_norm0 is None else problem.dem_norm0,
+        norm=_none(bins),
     )
     samples = _samples(problem, sizes.padded, dtype)
-    pairs, ramp = _round_robin(sizes.rank), _rows(np.arange(LANES), LANES)
-    return Setup(sizes, settings, _rows(response, sizes.padded), constraint, samples, pairs, ramp)
+    return Setup(sizes, settings, _rows(response, sizes.padded), constraint, samples)
+
+
+def _none(bins: int) -> Array:
+    """No user weights; read-only as those of a problem, so that one kernel is compiled for both."""
+    rows = np.empty((0, bins))
+    rows.flags.writeable = False
+    return rows
 
 
 def _loci(response: Array, mask: NDArray[np.bool_] | None) -> Array:
@@ -194,43 +253,87 @@ def _samples(problem: Problem, padded: int, dtype: type[np.floating]) -> Samples
     near, far, position = 2 - 2 * share, 2 * share, np.append(points / 2, FAR)
     unseen = (problem.rmatrix == 0).all(axis=1)  # a profile of zeros, half of whose maximum every sample reaches
     dlogt = _rows(np.where(unseen, (points[-1] - points[0]) / 2, problem.dlogt), padded)
-    return Samples(left, *(values.astype(dtype) for values in (near, far, position, dlogt)))
+    before = np.searchsorted(left[:SAMPLES], np.arange(len(logt) + 1))
+    return Samples(left, before, *(values.astype(dtype) for values in (near, far, position, dlogt)))
 
 
 def working_memory(setup: Setup, dtype: type[np.floating]) -> Scratch:
-    """Working memory for one thread: some 4 F + 30 rows of bins."""
+    """Working memory for one thread: for each of LANES pixels some 2 F + 10 rows of bins."""
     f, r, _, s = setup.sizes
+    points, along = setup.settings.nmu, s if setup.settings.sorts else 0
+    across = LANES if along else s
     return Scratch(
-        Pixels(_zeros(LANES, np.intp), counts=_zeros(f * LANES), inverse_error=_zeros(f * LANES)),
+        Pixels(
+            number=_zeros(LANES, np.intp),
+            start=_zeros(LANES, np.intp),
+            counts=_zeros(f * LANES),
+            inverse_error=_zeros(f * LANES),
+        ),
         Factors(
             matrix=_zeros(f * r * LANES),
-            energy=_zeros(r * LANES),
-            projection=_zeros(r * LANES),
+            basis=_zeros(f * f * LANES),
+            diagonal=_zeros(r * LANES),
+            below=_zeros(r * LANES),
+            product=_zeros(r * LANES),
+            projection=_zeros((r + 1) * LANES),
             unfitted=_zeros(LANES),
+            ends=_zeros(2 * LANES),
             root=_zeros(s * LANES),
             panel=_zeros(f * (PANEL + f + 3) * LANES),
         ),
-        Search(guess=np.full(2, setup.settings.nmu // 2), power=_zeros(64 + LANES), excess=_zeros(LANES)),
+        Search(
+            guess=np.full(2 * LANES, float(points // 2)),
+            start=_zeros(LANES),
+            power=_zeros((points.bit_length() + 1) * LANES),
+            sign=_zeros(LANES),
+            flat=_zeros(LANES),
+            at=_zeros(LANES),
+            seen=_zeros(2 * LANES),
+            pair=_zeros(2 * r * LANES),
+            gain=_zeros(2 * r * LANES),
+            z=_zeros(r * LANES),
+            chosen=_zeros(LANES),
+        ),
         Rows(
-            weight=_zeros(LANES * s),
-            line=_zeros(s + 2 * LANES),
-            coefficient=_zeros((f + 1) * r + f),
-            dem=_zeros(s),
-            edem=_zeros(s),
-            elogt=_zeros(s),
+            weight=_zeros(s * LANES),
+            line=_zeros((s + 2 * BEFORE) * LANES),
+            coefficient=_zeros(f * LANES),
+            dem=_zeros(s * LANES),
+            edem=_zeros(s * LANES),
+            couple=_zeros(r * LANES),
+            root=_zeros(r * LANES),
+            mixing=_zeros(r * f * LANES),
+            fitted=_zeros(2 * r * LANES),
+            chisq=_zeros(LANES),
+            passes=_zeros(2 * LANES),
         ),
         Profiles(
-            wz=_zeros(r * s, dtype),
-            gz=_zeros(r * s, dtype),
-            reach=_zeros(s, dtype),
-            bound=_zeros(s),
-            bucket=_zeros(s, np.intp),
-            tally=_zeros(BUCKETS, np.intp),
-            order=np.arange(s),
-            limit=np.full(s, np.inf, dtype),  # of rows that are not sorted
-            sample=_zeros(r * ROWS, dtype),
-            sample_bound=_zeros(ROWS // 4, dtype),
+            rows=_zeros(r * (across + 4) * LANES, dtype),
+            size=_zeros(across * LANES),
+            pair=_zeros(2 * (across + 4) * LANES, dtype),
+            width=_zeros(across * LANES),
+            starts=_zeros(LANES, np.intp),
+            lines=_zeros(LANES * (r + 1) * along, dtype),
         ),
+        along_bins(r, along, dtype, alike=True),
+    )
+
+
+def along_bins(rank: int, size: int, dtype: DTypeLike, alike: bool) -> Along:
+    """Working memory for the profiles of one lane; `alike`: wz is gz, and bound is reach."""
+    wz, bound = _zeros(rank * size, dtype), _zeros(size, dtype)
+    return Along(
+        wz=wz,
+        gz=wz if alike else _zeros(rank * size, dtype),
+        reach=bound if alike else _zeros(size, dtype),
+        bound=bound,
+        bucket=_zeros(size, np.intp),
+        tally=_zeros(BUCKETS, np.intp),
+        order=np.arange(size),
+        limit=np.full(size, np.inf, dtype),  # of rows that are not sorted
+        sample=_zeros(rank * ROWS, dtype),
+        sample_bound=_zeros(ROWS // 4, dtype),
+        elogt=_zeros(size),
     )
 
 
@@ -240,18 +343,6 @@ def _zeros(size: int, dtype: DTypeLike = np.float64) -> NDArray[Any]:
     memory = np.zeros(size * np.dtype(dtype).itemsize + line, np.uint8)
     start = -memory.__array_interface__["data"][0] % line
     return memory[start : start + size * np.dtype(dtype).itemsize].view(dtype)
-
-
-@functools.cache
-def _round_robin(players: int) -> NDArray[np.intp]:
-    """Every pair once, flat, in rounds in which nobody plays twice: the rotations of a round wait for none of it."""
-    seats = list(range(players + players % 2))
-    pairs = []
-    for _ in seats[1:]:
-        halves = zip(seats[: len(seats) // 2], reversed(seats), strict=False)
-        pairs += [sorted(pair) for pair in halves if max(pair) < players]
-        seats = [seats[0], seats[-1], *seats[1:-1]]
-    return np.array(pairs, np.intp).ravel()
 
 
 def _rows(values: ArrayLike, padded: int, fill: float = 0.0) -> Array:

@@ -4,6 +4,7 @@ Imports Numba: strategies import this module when they prepare a problem, not be
 """
 
 import functools
+import itertools
 import math
 from collections import deque
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from implementations.compiled.kernel import invert
 from implementations.compiled.simd import LANES
-from implementations.compiled.staging import Outputs, round_up, stage, working_memory
+from implementations.compiled.staging import Outputs, round_up, staged, working_memory
 from implementations.contract import Array, Problem, Solution
 
 TILE = 1024
@@ -35,6 +36,8 @@ class State:
 
     problem: Problem
     setup: Any
+    idle: deque[Any]
+    """Working memory that no thread uses."""
     dtype: type[np.floating]
     pool: ThreadPoolExecutor | None
     others: int
@@ -48,7 +51,8 @@ class State:
 
 def prepare(problem: Problem, dtype: type[np.floating], threads: int | None) -> State:
     """Lay out what all pixels share, with the resolution profiles in `dtype`; threads: None for Numba's number."""
-    return deal(problem, stage(problem, dtype), dtype, threads, invert, working_memory)
+    setup, idle = staged(problem, dtype)
+    return deal(problem, setup, dtype, threads, invert, working_memory, idle)
 
 
 def deal(
@@ -58,13 +62,15 @@ def deal(
     threads: int | None,
     kernel: Callable[..., None],
     memory: Callable[..., Any],
+    idle: deque[Any] | None = None,
 ) -> State:
     """The threads and the size of their tiles, for what is laid out already."""
     threads = threads or numba.get_num_threads()
     share = -(-len(problem.dn) // (threads * TILES_PER_THREAD)) if threads > 1 else TILE
     pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
     tile = min(TILE, round_up(max(share, 1), LANES))
-    return State(problem, setup, dtype, pool, threads - 1, tile, kernel, memory)
+    idle = deque() if idle is None else idle
+    return State(problem, setup, idle, dtype, pool, threads - 1, tile, kernel, memory)
 
 
 def solve(state: State) -> Solution:
@@ -104,18 +110,23 @@ def _doubles(shapes: list[tuple[int, ...]]) -> list[Array]:
     sizes = [math.prod(shape) for shape in shapes]
     if max(sizes) > ONE_PIECE:  # large ones have huge pages of their own, and whoever keeps one should not keep all
         return [np.empty(shape) for shape in shapes]
-    parts = np.split(np.empty(sum(sizes)), np.cumsum(sizes)[:-1])
-    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+    ends = list(itertools.accumulate(sizes))
+    piece = np.empty(ends[-1])
+    return [piece[end - size : end].reshape(shape) for end, size, shape in zip(ends, sizes, shapes, strict=True)]
 
 
 def take_tiles(state: State, solution: Solution, tiles: deque[int], ticks: NDArray[np.int64] | None = None) -> None:
     """Invert tiles, given by their first pixels, until there are none; `ticks`: see `kernel.invert`."""
     p, outputs = state.problem, Outputs(**vars(solution))
-    scratch = state.memory(state.setup, state.dtype)
+    try:
+        scratch = state.idle.pop()
+    except IndexError:
+        scratch = state.memory(state.setup, state.dtype)
     while tiles:
         try:
             first = tiles.popleft()
         except IndexError:  # another thread was faster
-            return
+            break
         last = min(first + state.tile, len(p.dn))
         state.kernel(state.setup, scratch, p.dn, p.edn, first, last, outputs, ticks)
+    state.idle.append(scratch)

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from implementations.blas import threadpool_limits
+from implementations.blas import one_thread
 from implementations.contract import Options, Problem, Solution, Solver, Status
 from implementations.maths import constraint, discrepancy, factorise, inverse, uncertainty
 from implementations.maths.namespace import array_namespace
@@ -152,7 +152,7 @@ class Batched(Solver):
             for pixels in state.chunks():
                 self.fill(solution, pixels, state)
             return solution
-        with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(self.threads) as pool:
+        with one_thread("blas"), ThreadPoolExecutor(self.threads) as pool:
             deque(pool.map(lambda pixels: self.fill(solution, pixels, state), state.chunks()), maxlen=0)
         return solution
 

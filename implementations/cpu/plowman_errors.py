@@ -10,13 +10,14 @@ a DEM of bin t leaves.
 
 # mypy: allow-untyped-defs
 
-from implementations.compiled.jit import inner
+from implementations.compiled.jit import part
+from implementations.compiled.profiles import SLACK
 from implementations.compiled.simd import LANES, broadcast, fma, load, read, splat, sqrt, store, where_less, write
-from implementations.compiled.uncertainty import SLACK, elogt_of, order_rows, profile_samples
+from implementations.compiled.sorted_profiles import elogt_of, order_rows, profile_samples
 from implementations.cpu.plowman_steps import FAR, NEAR, dot, factor, solve
 
 
-@inner
+@part
 def inverse(setup, w):
     """Z = G - (G m)(G m)^T / (m^T G m), with G = (I + N N^T)^-1: what the linearised problem leaves of the data."""
     f_all = setup.channels
@@ -33,7 +34,7 @@ def inverse(setup, w):
             store(w.remains, at, load(w.remains, at) - share * load(w.border, g * LANES))
 
 
-@inner
+@part
 def answers(setup, w):
     """`answer`: by how much a unit of each channel's noise lengthens the last step; no more in all than its range
     allows."""
@@ -54,7 +55,7 @@ def answers(setup, w):
         store(w.answer, f * LANES, load(w.answer, f * LANES) * held)
 
 
-@inner
+@part
 def spread(setup, w):
     """dem exp(s) times ds / dd, at the nodes (`spread`)."""
     f_all, t_all, row = setup.channels, setup.bins, setup.row
@@ -79,7 +80,7 @@ def spread(setup, w):
                 store(w.far, f * LANES, fma(load(w.slopes, (f * row + t) * LANES), h, load(w.far, f * LANES)))
 
 
-@inner
+@part
 def in_bin(setup, values, at, t):
     """What values at the nodes, whose row starts at `at`, make in bin t."""
     value = load(values, (at + t) * LANES) * broadcast(setup.middle, t)
@@ -90,7 +91,7 @@ def in_bin(setup, values, at, t):
     return value
 
 
-@inner
+@part
 def in_bins(setup, w):
     """DEM, its error and E in the bins: `turn`, `log` and `sensitivity`."""
     f_all, t_all = setup.channels, setup.bins
@@ -104,7 +105,7 @@ def in_bins(setup, w):
         store(w.turn, t * LANES, in_bin(setup, w.dem, 0, t))
 
 
-@inner
+@part
 def propagate(setup, w):
     """DEM, edem and E of all lanes, from their last linearisation."""
     inverse(setup, w)
@@ -113,7 +114,7 @@ def propagate(setup, w):
     in_bins(setup, w)
 
 
-@inner
+@part
 def elogt_of_lane(setup, w, lane):
     """The resolution of one lane, from its profiles E K."""
     sizes, profiles, greatest = setup.sizes, w.profiles, 0.0

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from implementations.compiled.jit import entry, fingerprint, inner
-from implementations.compiled.kernel import blank, put
+from implementations.compiled.jit import entry, fingerprint, part
+from implementations.compiled.kernel import blank, put_row
 from implementations.compiled.simd import LANES, splat, store
-from implementations.compiled.staging import Samples, Sizes, round_up, stage, working_memory
+from implementations.compiled.staging import Samples, Sizes, along_bins, round_up, stage
 from implementations.compiled.staging import Setup as Fused
 from implementations.contract import Array, Problem
 from implementations.cpu.plowman_errors import elogt_of_lane, propagate
@@ -141,18 +141,18 @@ def memory(fused: Fused, setup: Setup, dtype: type[np.floating]) -> Scratch:
     whole = np.zeros(ends[-1] + LANES)
     skipped = -whole.ctypes.data // 8 % LANES  # a vector that straddles two cache lines costs two accesses
     rows = dict(zip(across, np.split(whole[skipped:][: ends[-1]], ends[:-1]), strict=True))
-    shared = working_memory(fused, dtype)
+    profiles = along_bins(f, setup.sizes.padded, dtype, alike=False)
     return Scratch(
         number=np.zeros(LANES, np.intp),
         steps=np.zeros(LANES, np.intp),
-        elogt=shared.rows.elogt,
-        line=shared.rows.dem,
-        profiles=shared.profiles,
+        elogt=profiles.elogt,
+        line=np.zeros(setup.sizes.padded),
+        profiles=profiles,
         **rows,
     )
 
 
-@inner
+@part
 def gather(setup, w, dn, edn, first, last, outputs):
     """The next valid pixels from `first` on into the lanes; returns how many, and where to go on."""
     found = 0
@@ -175,7 +175,7 @@ def gather(setup, w, dn, edn, first, last, outputs):
     return found, first
 
 
-@inner
+@part
 def start(setup, w):
     """Flat; or the user's row, or the EM loci, where these are positive in all bins. Then scaled to the counts."""
     for t in range(setup.bins):
@@ -188,7 +188,7 @@ def start(setup, w):
     scaled_start(setup, w)
 
 
-@inner
+@part
 def shaped_start(setup, w, lane):
     """A start that isn't flat, into one lane."""
     pixel, given = w.number[lane], False
@@ -212,7 +212,7 @@ def shaped_start(setup, w, lane):
             w.dem[t * LANES + lane], w.log[t * LANES + lane] = w.line[t], math.log(w.line[t])
 
 
-@inner
+@part
 def finish(setup, w, lane, outputs):
     """The outputs of one lane."""
     pixel = w.number[lane]
@@ -220,7 +220,7 @@ def finish(setup, w, lane, outputs):
         outputs.dn_reg[pixel, f] = w.model[f * LANES + lane] / w.inverse_error[f * LANES + lane]
     outputs.chisq[pixel], outputs.iterations[pixel], outputs.status[pixel] = w.chisq[lane], w.steps[lane] + 1, OK
     elogt_of_lane(setup, w, lane)
-    put(outputs.elogt, pixel, w.elogt, setup.bins)
+    put_row(outputs.elogt, pixel, w.elogt, setup.bins)
     for t in range(setup.bins):
         outputs.dem[pixel, t] = w.turn[t * LANES + lane]
         outputs.edem[pixel, t] = w.log[t * LANES + lane]

@@ -14,7 +14,7 @@ it is, bit by bit.
 
 import math
 
-from implementations.compiled.jit import inner
+from implementations.compiled.jit import part
 from implementations.compiled.simd import (
     LANES,
     absolute,
@@ -37,7 +37,7 @@ MOST_STEPS, PATIENCE, GAIN = 100, 5, 1e-3
 """After `PATIENCE` steps, one that comes less than this share nearer to the target is the last."""
 
 
-@inner
+@part
 def series(a, terms):
     """exp(a), |a| <= 0.5, by so many terms of its series."""
     one = splat(1.0)
@@ -47,7 +47,7 @@ def series(a, terms):
     return result
 
 
-@inner
+@part
 def counts_of(setup, dem, counts):
     """Counts of a DEM at the nodes."""
     f_all, t_all = setup.channels, setup.bins
@@ -59,7 +59,7 @@ def counts_of(setup, dem, counts):
             store(counts, f * LANES, fma(broadcast(setup.folded, t * f_all + f), x, load(counts, f * LANES)))
 
 
-@inner
+@part
 def scaled_start(setup, w):
     """The start times what fits best in the errors' metric, and what that factor's logarithm does with the data."""
     f_all, t_all = setup.channels, setup.bins
@@ -79,7 +79,7 @@ def scaled_start(setup, w):
         store(w.level, f * LANES, load(w.level, f * LANES) * inverse)
 
 
-@inner
+@part
 def linearise(setup, w):
     """N, m (`model`), the residual and y = residual + M s of the DEM; returns chi-squared per channel."""
     f_all, t_all, row = setup.channels, setup.bins, setup.row
@@ -109,7 +109,7 @@ def linearise(setup, w):
     return chisq * splat(1.0 / f_all)
 
 
-@inner
+@part
 def product(slopes, f, g, row):
     """Element (f, g) of N N^T, by four sums at a time, so that none waits for itself."""
     i, j = f * row * LANES, g * row * LANES
@@ -122,7 +122,7 @@ def product(slopes, f, g, row):
     return (a + b) + (c + d)
 
 
-@inner
+@part
 def factor(setup, w):
     """Cholesky's L of I + N N^T; its diagonal inverted. No pivot is below 1, but by rounding."""
     f_all, one = setup.channels, splat(1.0)
@@ -138,7 +138,7 @@ def factor(setup, w):
             store(w.gram, (f * f_all + g) * LANES, value)
 
 
-@inner
+@part
 def solve(setup, w, given, out, at):
     """out = (I + N N^T)^-1 given, row `at` of out."""
     f_all = setup.channels
@@ -154,7 +154,7 @@ def solve(setup, w, given, out, at):
         store(out, (at + f) * LANES, value * load(w.gram, (f * f_all + f) * LANES))
 
 
-@inner
+@part
 def dot(a, b, at, f_all):
     """Sum over the channels of a times row `at` of b."""
     value = splat(0.0)
@@ -163,7 +163,7 @@ def dot(a, b, at, f_all):
     return value
 
 
-@inner
+@part
 def turn(setup, w):
     """Where (D + M^T M) s = M^T y lies from here, into `turn`; returns how far, in the node that is to go farthest."""
     f_all, t_all, row = setup.channels, setup.bins, setup.row
@@ -186,7 +186,7 @@ def turn(setup, w):
     return greatest
 
 
-@inner
+@part
 def tried(setup, w, scale, active):
     """The way to be gone, `way`, which is `turn` times `scale`; returns chi-squared at both trial steps along it."""
     f_all, t_all = setup.channels, setup.bins
@@ -213,7 +213,7 @@ def tried(setup, w, scale, active):
     return chisq_near * share, chisq_far * share
 
 
-@inner
+@part
 def advance(setup, w, step):
     """Go `step` of the way; a lane whose step is 0 stays bit by bit."""
     for t in range(setup.bins):
@@ -222,7 +222,7 @@ def advance(setup, w, step):
         store(w.dem, t * LANES, load(w.dem, t * LANES) * series(moved, 14))
 
 
-@inner
+@part
 def stopped(setup, w, lane):
     """Whether a lane's steps end here: at the target, from a start that fits better, or where no more is gained."""
     target, chisq, steps = setup.target, w.chisq[lane], w.steps[lane]
@@ -233,7 +233,7 @@ def stopped(setup, w, lane):
     return steps > PATIENCE and not before - off > GAIN * off
 
 
-@inner
+@part
 def chosen(setup, w, lane, scale):
     """The step at which chi-squared would be at its target, were it linear between the trial steps."""
     near, far = w.trial[lane], w.trial[LANES + lane]
@@ -246,7 +246,7 @@ def chosen(setup, w, lane, scale):
     return step
 
 
-@inner
+@part
 def descend(setup, w):
     """Steps until all lanes have stopped, each linearised where it ended."""
     for lane in range(LANES):

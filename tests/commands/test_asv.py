@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("asv_runner", reason="asv is not installed (pip install 'demreg-bench[asv]')")
 METRICS = """time_solve peakmem_solve track_chisq_median track_chisq_iqr track_chisq_p95 track_dem_error
     track_worst_parity track_gate_violation track_oneoff track_time_to_baseline""".split()
+LOOP_METRICS = ("track_warm_call", "track_first_call")
 TRIMMED = """
 IN_REPO = {name: IN_REPO[name] for name in ("baseline", "vectorized")}
 IN_REPO["dying"] = "implementations.only_here:Dying"
@@ -88,14 +89,25 @@ def measured(clone):
 
 def test_every_metric_of_every_registered_solver_is_stored(measured):
     done, stored, _, _ = measured
-    assert sorted(name.rpartition(".")[2] for name in stored["results"]) == sorted(METRICS), done.stdout + done.stderr
+    every = sorted([*METRICS, *LOOP_METRICS])
+    assert sorted(name.rpartition(".")[2] for name in stored["results"]) == every, done.stdout + done.stderr
     for name, (values, params, *_) in stored["results"].items():
+        if name.rpartition(".")[2] in LOOP_METRICS:
+            continue
         assert params == [["'baseline'", "'vectorized'", "'dying'", "'absent'"], ["8"], ["12"]]
         baseline, vectorized, dying, absent = values
         assert math.isfinite(baseline), name
         assert math.isfinite(vectorized), name
         assert dying is None, "failed, not skipped"
         assert math.isnan(absent), "skipped, not failed"
+
+
+def test_a_loop_over_pixels_is_timed_or_skipped(measured):
+    for name in LOOP_METRICS:
+        (values, params, *_) = measured[1]["results"][f"pixel_loop.PixelLoop.{name}"]
+        assert params == [["'numba'", "'vectorized'"], ["1", "10"]]
+        assert all(map(math.isnan, values[:2])), "the clone has no such solver"
+        assert all(0 < value < 60 for value in values[2:])
 
 
 def test_the_values_are_of_this_run(measured):
@@ -122,7 +134,7 @@ def test_publish_makes_a_site_of_it(clone, measured):
     done = asv(clone, "publish")
     assert done.returncode == 0, done.stdout + done.stderr
     index = json.loads((clone / ".asv" / "html" / "index.json").read_text())
-    assert {name.rpartition(".")[2] for name in index["benchmarks"]} == set(METRICS)
+    assert {name.rpartition(".")[2] for name in index["benchmarks"]} == {*METRICS, *LOOP_METRICS}
     assert (clone / ".asv" / "html" / "index.html").exists()
 
 

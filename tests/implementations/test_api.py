@@ -9,6 +9,7 @@ import solvers
 
 import implementations
 from implementations.contract import OUTPUTS
+from implementations.maths import response
 from implementations.registry import Registry
 
 FILE = golden_cases.FILE
@@ -103,6 +104,60 @@ def test_single_precision_input_is_welcome():
     single, double = call("map", dn_in=dn, edn_in=edn), call("map", dn_in=dn.astype(float), edn_in=edn.astype(float))
     for a, b in zip(single, double, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_response_given_again_is_not_put_on_the_bins_again(monkeypatch):
+    """Those who loop over pixels pay for it once; what it holds counts, not which array it is."""
+    made = []
+    real = response.response_matrix
+    monkeypatch.setattr(response, "response_matrix", lambda *given: made.append(1) or real(*given))
+    tresp = FILE["tresp"] * (1 + 1e-9)  # nobody has given this one
+    temps, logt = FILE["temps even"], FILE["tresp_logt"]
+    dn, edn = FILE["map dn"][0, 0], FILE["map edn"][0, 0]
+
+    def dem_of(tresp, **options):
+        return implementations.dn2dem(dn, edn, tresp[:, : len(dn)], logt, temps, **options)[0]
+
+    first = dem_of(tresp)
+    np.testing.assert_array_equal(dem_of(tresp.copy()), first)
+    assert len(made) == 1
+    tresp[:, 0] *= 1.5  # in place
+    assert not np.array_equal(dem_of(tresp), first)
+    assert len(made) == 2
+    assert not np.array_equal(dem_of(tresp, emd_int=True), dem_of(tresp))
+    assert len(made) == 3
+
+
+def test_bins_beyond_the_response_are_warned_of_every_time():
+    given = FILE["map dn"], FILE["map edn"], FILE["tresp"][:, :6], FILE["tresp_logt"], 10 ** np.linspace(5.2, 7.2, 21)
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="temps has bins outside of the response"):
+            implementations.dn2dem(*given)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_outputs_in_single_precision_are_the_double_ones_rounded(lazy):
+    dn, edn = FILE["map dn"].copy(), FILE["map edn"]
+    dn[0, 0, 0] = np.nan
+    if lazy:
+        da = pytest.importorskip("dask.array")
+        dn, edn = da.from_array(dn, chunks=(1, -1, -1)), da.from_array(edn, chunks=(1, -1, -1))
+    given = {"dn_in": dn, "edn_in": edn, "full": True}
+    single, double = call("map", dtype="float32", **given), call("map", **given)
+    for name in (*OUTPUTS, "target"):
+        one, two = getattr(single, name), getattr(double, name)
+        assert one.dtype == np.float32
+        assert two.dtype == np.float64
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(two).astype(np.float32))
+    for name in ("status", "iterations"):
+        assert getattr(single, name).dtype == getattr(double, name).dtype
+        np.testing.assert_array_equal(np.asarray(getattr(single, name)), np.asarray(getattr(double, name)))
+
+
+@pytest.mark.parametrize("dtype", ["float16", int, "no type", np.complex64])
+def test_another_type_of_outputs_is_refused(dtype):
+    with pytest.raises(ValueError, match="dtype must be float64 or float32, got"):
+        call("map", dtype=dtype)
 
 
 def test_input_is_never_changed_and_may_be_read_only():

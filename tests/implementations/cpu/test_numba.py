@@ -20,7 +20,7 @@ from implementations.baseline import regularisation
 from implementations.compiled import jit, staging, tiles
 from implementations.compiled.discrepancy import excess_at, grid, morozov
 from implementations.compiled.kernel import invert
-from implementations.compiled.simd import LANES
+from implementations.compiled.simd import LANES, splat, store
 from implementations.contract import OUTPUTS
 from implementations.cpu.fused import NumbaFloat32, NumbaFused
 from implementations.cpu.regmap_search import search, search_parallel
@@ -157,18 +157,24 @@ def test_dead_pixels_among_good_ones_do_not_touch_them():
         assert quality.deviation(ours, theirs).max() <= 1e-12
 
 
-@numba.njit(_nrt=False)
-def chosen_point(factors, search, ramp, lane, rank, nmu, target, guess):
-    g = grid(factors, lane, rank, search, ramp, nmu)
-    return morozov(g, target, guess)
+def sized(setup, channels):
+    """A setup for as many channels, and as many singular values."""
+    return setup._replace(sizes=setup.sizes._replace(channels=channels, rank=channels))
 
 
 @numba.njit(_nrt=False)
-def scanned_point(factors, search, ramp, lane, rank, nmu, target):
-    g = grid(factors, lane, rank, search, ramp, nmu)
+def chosen_point(factors, search, rank, nmu, target, guess):
+    grid(factors, search, nmu)
+    store(search.seen, 0, morozov(factors, search, rank, nmu, splat(target), splat(guess)))
+
+
+@numba.njit(_nrt=False)
+def scanned_point(factors, search, rank, nmu, target, lane):
+    grid(factors, search, nmu)
     best, least = 0, np.inf
     for index in range(nmu):
-        distance = abs(excess_at(g, index, target))
+        store(search.seen, 0, excess_at(factors, search, rank, nmu, splat(target), splat(float(index))))
+        distance = abs(search.seen[lane])
         if distance < least:
             best, least = index, distance
     return best
@@ -190,13 +196,20 @@ def test_bisection_ends_where_a_scan_of_the_grid_does(exponents, level, projecti
     s, rank = level * 10 ** np.array(exponents), len(exponents)
     span = abs(np.log(s.max() / (s.min() ** 2 * 1e-4)))
     assume(span / (nmu - 1) > 1e-9)  # else the points are one, and their misfits differ by rounding alone
-    energy, along, rest = (np.full(shape, np.nan) for shape in ((rank, LANES), (rank, LANES), LANES))
-    energy[:, lane], along[:, lane], rest[lane] = s**2, projection[:rank], unfitted
-    unused = np.empty(0)
-    factors = staging.Factors(unused, energy.ravel(), along.ravel(), rest, unused, unused)
-    search = staging.Search(np.zeros(2, np.intp), np.zeros(64 + LANES), np.zeros(LANES))
-    work = (factors, search, np.arange(float(LANES)), lane, rank, nmu, target)
-    assert chosen_point(*work, round(start * (nmu - 1))) == scanned_point(*work)
+    problem = problem_of("random-response", 1, 20)
+    problem = replace(problem, options=replace(problem.options, nmu=nmu))
+    scratch = staging.working_memory(sized(NumbaFused().prepare(problem).setup, rank), float)
+    factors, search = scratch.factors, scratch.search
+    for array, values in (
+        (factors.diagonal, s**2),
+        (factors.projection, projection[:rank]),
+        (factors.unfitted, unfitted),
+        (factors.ends, [s.min() ** 2, s.max() ** 2]),
+    ):
+        array[:] = 1.0  # other lanes: a problem of their own
+        array[lane : np.size(values) * LANES : LANES] = values
+    chosen_point(factors, search, rank, nmu, target, float(round(start * (nmu - 1))))
+    assert search.seen[lane] == scanned_point(factors, search, rank, nmu, target, lane)
 
 
 def test_an_allocation_in_the_kernel_would_not_compile():
