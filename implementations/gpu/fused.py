@@ -26,6 +26,7 @@ dem, edem 1e15 cm-5 K-1; logt log10 K; elogt dex.
 Source: Hannah & Kontar (2012, A&A 539, A146; 2013, A&A 553, A10); the kernel: `fused.cu`, `factorise.cu`.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,7 +71,8 @@ class GpuFused(Streamed):
 
     def job(self, problem: Problem) -> Job:
         """One launch per chunk; the kernel is compiled, and its tables are uploaded, once per device."""
-        return inversion(problem, lambda xp: Kernel.compiled(xp, problem, self.precision), compute, work_bytes=0)
+        share = partial(Kernel.compiled, problem=problem, precision=self.precision)
+        return inversion(problem, share, compute, work_bytes=0, every=True)
 
 
 class Kernel(NamedTuple):

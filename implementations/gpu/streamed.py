@@ -65,11 +65,15 @@ def inversion(
     work_bytes: int,
     fixed_bytes: int = 0,
     weights: bool = True,
-    most_pixels: int | None = None,
+    every: bool = False,
 ) -> Job:
-    """The job of a problem's valid pixels: counts and errors go up, and user weights, as `norm`, where they are given
-    and have an effect (`weights`); a `Solution` comes home. The rest is as `Job` has it."""
+    """The job of a problem's valid pixels, or of `every` pixel for a `compute` that knows which are valid: counts and
+    errors go up, and user weights, as `norm`, where they are given and have an effect (`weights`); a `Solution` comes
+    home. The rest is as `Job` has it."""
     given = {"dn": problem.dn, "edn": problem.edn, "norm": problem.dem_norm0 if weights else None}
     inputs = {name: array for name, array in given.items() if array is not None}
-    rows = np.flatnonzero(problem.valid())
-    return Job(inputs, vars(Solution.empty(problem)), rows, share, compute, work_bytes, fixed_bytes, most_pixels)
+    outputs = vars(Solution.empty(problem))
+    if every:  # all of it is written to: pages need not be zeros, and may be large ones
+        outputs = {name: np.empty_like(array) for name, array in outputs.items()}
+    rows = None if every else np.flatnonzero(problem.valid())
+    return Job(inputs, outputs, rows, share, compute, work_bytes, fixed_bytes)
