@@ -38,17 +38,17 @@ THREADS = 128
 class GpuBatched(Streamed):
     """The exact algorithm on stacked arrays on one or several devices.
 
-    Tunables: `profile_mb`, what the T x T profiles of some pixels may take at a time; `devices` and `chunk` as
-    `Streamed` has them.
+    Tunables: `profile_mb`, what the T x T profiles of some pixels may take at a time; `devices`, `chunk` and
+    `outputs` as `Streamed` has them.
     """
 
     name = "gpu-batched"
     accuracy = "exact"
 
-    def __init__(self, devices: int = 1, profile_mb: float = 256.0, chunk: int | None = None):
+    def __init__(self, devices: int = 1, profile_mb: float = 256.0, chunk: int | None = None, outputs: str = "float64"):
         if not profile_mb > 0:
             raise ValueError(f"profile_mb must be > 0, got {profile_mb}")
-        super().__init__(devices, chunk)
+        super().__init__(devices, chunk, outputs)
         self.profile_mb = profile_mb
 
     def job(self, problem: Problem) -> Job:

@@ -170,3 +170,12 @@ def test_of_equal_points_the_first_is_chosen(device, reg_tweak, scale):
     plain = problem(30, reg_tweak=reg_tweak, max_iter=2)
     given = Problem(plain.dn * scale, plain.edn * scale, plain.rmatrix, plain.logt, plain.dlogt, plain.options)
     same(GpuBatched().run(given), Batched().run(given))
+
+
+def test_outputs_of_single_precision_are_the_others_rounded(device):
+    given, _ = with_invalid(problem(30))
+    double, single = GpuBatched().run(given), GpuBatched(outputs="float32", chunk=8).run(given)
+    for output in OUTPUTS:
+        np.testing.assert_allclose(getattr(single, output), getattr(double, output), rtol=1e-6)
+        assert getattr(single, output).dtype == np.float32
+    np.testing.assert_array_equal(single.status, double.status)
