@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from implementations.calls import arguments, channels
+from implementations.calls import arguments, channels, on_device
 from implementations.calls.result import Result
 from implementations.contract import OUTPUTS, Array, Options, Problem, Solution, Solver, Status, as_problem
 from implementations.registry import Registry
@@ -41,9 +41,11 @@ class Inversion:
     full: bool
 
     def of(self, dn: Any, edn: Any, norm: Any, progress: bool) -> Any:
-        """The outputs of those pixels; dask arrays of dask arrays."""
+        """The outputs of those pixels; dask arrays of dask arrays, CuPy arrays of CuPy arrays."""
         if not isinstance(self.solver, str):
             raise ValueError(f"solver must be a name, as 'numba', got {self.solver!r}")
+        if arguments.on_device(dn, edn):
+            return self._on_device(dn, edn, norm)
         if not arguments.is_lazy(dn, edn):
             return self(dn, edn, norm, progress)
         from implementations.cluster import arrays as cluster_arrays
@@ -65,10 +67,26 @@ class Inversion:
         problem = channels.within_scales(as_problem(*pixels, c.rmatrix, c.logt, c.dlogt, c.options, rows))
         solver = Registry().ready(self.solver)
         solution, used = self._solved(problem, solver, progress)
-        _warn(solution, c.options if _raises(solver) else None, self.warn)
+        return self._finished(solution, used, solver, leading, self.unit)
+
+    def _on_device(self, dn: Any, edn: Any, norm: Array | None) -> tuple[Any, ...]:
+        """The same of CuPy arrays: on their device where solver and settings allow it."""
+        solver = Registry().ready(self.solver)
+        solution = on_device.solved(self, solver, dn, edn, norm)
+        if solution is None:
+            return on_device.back(self(arguments.at_home(dn), arguments.at_home(edn), norm))
+        used = np.repeat((solution.status != Status.INVALID)[:, None], dn.shape[-1], axis=1)
+        return on_device.back(self._finished(solution, used, solver, dn.shape[:-1], arguments.placed(self.unit)))
+
+    def _finished(
+        self, solution: Solution, used: channels.Flags, solver: Solver, leading: tuple[int, ...], unit: Any
+    ) -> tuple[Any, ...]:
+        """The outputs in the call's units and shape."""
+        options = self.constants.options
+        _warn(solution, options if _raises(solver) else None, self.warn)
         dem, edem, elogt, chisq, dn_reg = (getattr(solution, name) for name in OUTPUTS)
-        shaped = (dem * self.unit, edem * self.unit, elogt * self.width, chisq, dn_reg)
-        ends = _ends(c.options, solution, solver, used) if self.full else ()
+        shaped = (dem * unit, edem * unit, elogt * self.width, chisq, dn_reg)
+        ends = _ends(options, solution, solver, used) if self.full else ()
         return tuple(a.reshape((*leading, *a.shape[1:]))[()] for a in (*shaped, *ends))
 
     def _solved(self, problem: Problem, solver: Solver, progress: bool) -> tuple[Solution, channels.Flags]:
@@ -156,9 +174,9 @@ def _warn(solution: Solution, options: Options | None, every: bool) -> None:
         warnings.warn(
             f"{raised} of {len(solution.status)} pixels are no fit: their target of chi-squared was raised more than "
             f"{RAISED:g} times above reg_tweak, to avoid negative bins; full=True has it{wayout}",
-            stacklevel=5,
+            stacklevel=6,
         )
     counts = np.bincount(solution.status, minlength=len(Status)) if every else np.zeros(len(Status))
     for status, what in ((Status.INVALID, "invalid counts or errors"), (Status.HIT_MAX_ITER, "negative bins left")):
         if counts[status]:
-            warnings.warn(f"{counts[status]} of {len(solution.status)} pixels have {what}", stacklevel=5)
+            warnings.warn(f"{counts[status]} of {len(solution.status)} pixels have {what}", stacklevel=6)

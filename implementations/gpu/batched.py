@@ -53,7 +53,7 @@ class GpuBatched(Streamed):
 
     def job(self, problem: Problem) -> Job:
         """The stacked solver's chunks; profiles by as many pixels at a time as `profile_mb` holds."""
-        profile = min(profile_pixels(problem, self.profile_mb), max(1, problem.sizes[0]))
+        profile = profile_pixels(problem, self.profile_mb)
         return inversion(
             problem,
             share=lambda xp: setup_of(problem, xp, profile, Factorisation(xp, problem)),

@@ -52,10 +52,13 @@ class Streamed(Solver):
     def job(self, problem: Problem) -> Job:
         """What goes up, what is computed of a chunk, what it takes; most are made by `inversion`."""
 
+    def work(self, problem: Problem) -> Job:
+        """The job, with outputs of the type asked for."""
+        return rounded(self.job(problem)) if self.outputs == "float32" else self.job(problem)
+
     def prepare(self, problem: Problem) -> Pipeline:
         """Plan the chunks, take host and device memory, place what all chunks share. MemoryError: no pixel fits."""
-        job = rounded(self.job(problem)) if self.outputs == "float32" else self.job(problem)
-        return Pipeline(job, gpu_device.runtime(), self.devices, self.chunk)
+        return Pipeline(self.work(problem), gpu_device.runtime(), self.devices, self.chunk)
 
     def solve(self, state: Pipeline) -> Solution:
         """Upload, invert and download every chunk; invalid pixels stay zero."""
