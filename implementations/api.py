@@ -122,8 +122,8 @@ def dn2dem(
     Leading axes are those of dn_in: a 1 x N map comes back as (1, N, T). Pixels with a count or error that is not
     finite and positive, or masked (numpy.ma or astropy), are zeros. A warning says of how many pixels the target of
     chi-squared was raised more than tenfold, so that the DEM need not fit the counts. Dask arrays give dask arrays,
-    computed when they are, a block of pixels a task. astropy quantities are converted, and where the counts are some,
-    so are the outputs.
+    computed when they are, a block of pixels a task; CuPy arrays give CuPy arrays, which a solver of the device
+    computes there. astropy quantities are converted, and where the counts are some, so are the outputs.
 
     Examples
     --------
@@ -218,7 +218,7 @@ def demmap(
 
     Notes
     -----
-    Dask arrays give dask arrays.
+    Dask arrays give dask arrays, CuPy arrays CuPy arrays.
 
     Examples
     --------

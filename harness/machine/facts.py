@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import platform
 import subprocess
 import tomllib
@@ -16,6 +17,9 @@ from harness.machine.confinement import confinement, cores
 from implementations.places import INSTALLED, ROOT
 
 NAME = "demreg-bench"
+COMMIT_VARIABLE = "DEMREG_BENCH_COMMIT"
+"""Environment variable that says which commit a copy without .git is of."""
+SOURCES = ("implementations", "harness", "datasets")
 RECORDED_PACKAGES = (
     "numpy",
     "scipy",
@@ -104,7 +108,11 @@ def own_version() -> str:
 
 
 def commit() -> str:
-    """The checkout's commit, with "+" where tracked files differ from it, or what an installed copy is of; or ""."""
+    """The checkout's commit, with "+" where tracked files differ from it, or what an installed copy is of, or "".
+
+    Without git: what `COMMIT_VARIABLE` says, or else "files-" and a digest of the sources, by which their commit can be
+    found.
+    """
     if INSTALLED:
         origin = json.loads(distribution(NAME).read_text("direct_url.json") or "{}")
         return str(origin.get("vcs_info", {}).get("commit_id", ""))[:12]
@@ -118,7 +126,16 @@ def commit() -> str:
 
     try:
         if git("rev-parse", "--show-prefix") or not git("ls-files", "pyproject.toml"):
-            return ""  # sources that lie in a repository of something else
+            return copied()  # sources that lie in no repository, or in one of something else
         return git("rev-parse", "--short=12", "HEAD") + "+" * bool(git("status", "--porcelain", "--untracked-files=no"))
     except OSError:
-        return ""
+        return copied()
+
+
+def copied() -> str:
+    """What is known of sources that were copied without their repository: `COMMIT_VARIABLE`, or their own digest."""
+    digest = hashlib.sha256()
+    for path in sorted(path for folder in SOURCES for path in (ROOT / folder).rglob("*")):
+        if path.suffix in (".py", ".cu", ".toml"):
+            digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
+    return os.environ.get(COMMIT_VARIABLE, "") or f"files-{digest.hexdigest()[:12]}"

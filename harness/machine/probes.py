@@ -101,28 +101,72 @@ def first_use() -> float:
     return FRESH / min(timeit.repeat(lambda: np.empty(FRESH, np.uint8).fill(1), number=1, repeat=5))
 
 
+MULTIPLY_ADDS = """
+extern "C" __global__ void multiply_adds(double *out, int rounds) {
+    double x[8];
+    for (int k = 0; k < 8; k++) x[k] = threadIdx.x + k;
+    for (int n = 0; n < rounds; n++)
+#pragma unroll
+        for (int k = 0; k < 8; k++) x[k] = x[k] * 0.999 + 0.001;
+    double sum = 0.0;
+    for (int k = 0; k < 8; k++) sum += x[k];
+    out[blockIdx.x * blockDim.x + threadIdx.x] = sum;
+}
+"""
+"""Eight chains a thread: the rate without the units for matrices, which `a @ a` may use."""
+DEVICE_BYTES, DEVICE_ROUNDS = 1 << 28, 4096
+
+
 def device() -> dict[str, Any] | None:
-    """The same of a GPU, by CuPy; None where there is none. Not yet measured on any."""
+    """The same of a GPU, by CuPy, each rate None that can't be had; None where there is no device. Not yet measured."""
     if not find_spec("cupy"):
         return None
-    import cupy
+    try:
+        import cupy
 
-    if not cupy.is_available():
+        tasks = _device_tasks(cupy) if cupy.is_available() else {}
+    except (
+        Exception
+    ):  # a driver that is broken, a device that is full: the rest of the machine is measured all the same
         return None
-    from cupyx.profiler import benchmark
+    return {name: _rate(cupy, amount, task) for name, (amount, task) in tasks.items()} or None
 
-    def best(function: Callable[[], Any]) -> float:
-        return float(benchmark(function, n_repeat=20).gpu_times.min())
 
-    host, ours, other = np.ones(2**23), cupy.ones(2**23), cupy.empty(2**23)
-    a = cupy.ones((4096, 4096))
+def _device_tasks(cupy: Any) -> dict[str, tuple[float, Task]]:
+    """Name -> how much is done, and what does it."""
+    numbers = DEVICE_BYTES // 8
+    host, ours, other = np.ones(numbers), cupy.ones(numbers), cupy.empty(numbers)
+    pinned = np.frombuffer(cupy.cuda.alloc_pinned_memory(DEVICE_BYTES), np.float64, numbers)
+    pinned[...] = 1.0
+    a, blocks, threads = cupy.ones((4096, 4096)), 4096, 256
+    chains = cupy.RawKernel(MULTIPLY_ADDS, "multiply_adds")
     return {
-        "copy_bytes_per_s": 2 * ours.nbytes / best(lambda: cupy.copyto(other, ours)),
-        "flops_per_s": 2 * 4096.0**3 / best(lambda: a @ a),
-        "launch_s": best(lambda: cupy.negative(a[:1, :1])),
-        "to_device_bytes_per_s": host.nbytes / best(lambda: other.set(host)),
-        "to_host_bytes_per_s": host.nbytes / best(lambda: ours.get(out=host)),
+        "copy_bytes_per_s": (2.0 * DEVICE_BYTES, lambda: cupy.copyto(other, ours)),
+        "flops_per_s": (2 * 4096.0**3, lambda: a @ a),
+        "plain_flops_per_s": (
+            16.0 * DEVICE_ROUNDS * blocks * threads,
+            lambda: chains((blocks,), (threads,), (ours, np.int32(DEVICE_ROUNDS))),
+        ),
+        "launches_per_s": (1.0, lambda: cupy.negative(a[:1, :1])),
+        "to_device_bytes_per_s": (float(DEVICE_BYTES), lambda: other.set(host)),
+        "to_host_bytes_per_s": (float(DEVICE_BYTES), lambda: ours.get(out=host)),
+        "pinned_to_device_bytes_per_s": (float(DEVICE_BYTES), lambda: other.set(pinned)),
+        "pinned_to_host_bytes_per_s": (float(DEVICE_BYTES), lambda: ours.get(out=pinned)),
     }
+
+
+def _rate(cupy: Any, amount: float, task: Task) -> float | None:
+    """The best of twenty rounds by the clock of the host, which waits for the device's end; None where it fails."""
+    try:
+        times = []
+        for _ in range(21):
+            start = time.perf_counter()
+            task()
+            cupy.cuda.Device().synchronize()
+            times.append(time.perf_counter() - start)
+    except Exception:
+        return None
+    return amount / min(times[1:])
 
 
 def measure() -> dict[str, Any]:

@@ -6,6 +6,7 @@ are known by their shapes; their values are checked when they are computed.
 """
 
 import warnings
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,10 +67,26 @@ def is_lazy(*arrays: Any) -> bool:
     return any(type(array).__module__.startswith("dask.array") for array in arrays)
 
 
+def on_device(*arrays: Any) -> bool:
+    """Whether one is a CuPy array; CuPy is not imported to find out."""
+    return any(type(array).__module__.partition(".")[0] == "cupy" for array in arrays)
+
+
+def placed(array: Any) -> Any:
+    """The array on the device, as float64."""
+    return import_module("cupy").asarray(array, dtype=np.float64)
+
+
+def at_home(array: Any) -> Any:
+    """What is on a device as an array of the host; other things as they are."""
+    return array.get() if on_device(array) else array
+
+
 def as_array(values: Any, name: str, units: tuple[str, ...] = NO_UNIT) -> Any:
     """Dask arrays as they are, all else as float64: quantities in the first of `units` that fits, NaN where masked."""
     if is_lazy(values):
         return values
+    values = at_home(values)
     if isinstance(values, list | tuple) and any(hasattr(v, "unit") or hasattr(v, "mask") for v in values):
         return np.stack([as_array(v, name, units) for v in values])
     if has_unit(values):
@@ -131,7 +148,10 @@ def counts(dn_in: Any, edn_in: Any, names: tuple[str, str] = ("dn_in", "edn_in")
     if has_unit(dn_in) != has_unit(edn_in):
         name, other = names if has_unit(dn_in) else names[::-1]
         raise ValueError(f"{name} has a unit and {other} has none, expected both or neither with one")
-    dn, edn = as_array(dn_in, names[0], COUNTS), as_array(edn_in, names[1], COUNTS)
+    if on_device(dn_in, edn_in):
+        dn, edn = placed(dn_in), placed(edn_in)
+    else:
+        dn, edn = as_array(dn_in, names[0], COUNTS), as_array(edn_in, names[1], COUNTS)
     if not 1 <= dn.ndim <= 4:
         raise ValueError(f"the counts have shape {dn.shape}, expected one to four axes, channels last")
     if not dn.shape[-1]:

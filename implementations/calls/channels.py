@@ -6,6 +6,7 @@ P pixels, F channels, T temperature bins. A measurement is missing where its cou
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -41,6 +42,12 @@ class Handling:
     saturated: Array
     fewest: int
 
+    @property
+    def plain(self) -> bool:
+        """Whether counts and errors are taken as they are, in all channels or in none."""
+        whole = self.fewest == len(self.systematic)
+        return whole and not self.systematic.any() and not np.isfinite(self.saturated).any()
+
     def of(self, dn: Array, edn: Array) -> tuple[Array, Array]:
         """Counts and errors (P, F) as they are taken: NaN where saturated, errors with the systematic one."""
         if self.systematic.any():
@@ -75,22 +82,33 @@ def within_scales(problem: Problem) -> Problem:
     top = np.abs(problem.rmatrix).max(axis=0)
     if not len(problem.dn) or _all_within(problem, top):
         return problem
-    with np.errstate(invalid="ignore", over="ignore"):
-        edn = np.where(_measured(problem), problem.edn, np.nan)
-        strength = top / edn
-        lowest, highest = np.fmin.reduce(strength, axis=1), np.fmax.reduce(strength, axis=1)
-        beyond = (lowest < SCALES[0]) | (highest > SCALES[1]) | (highest > SPREAD * lowest)
-        beyond |= (problem.dn / edn > FINEST).any(axis=1)
+    beyond = beyond_scales(np, problem.dn, problem.edn, top)
     if not beyond.any():
         return problem
+    warn_beyond(int(np.count_nonzero(beyond)), len(beyond), stacklevel=7)
+    return replace(problem, edn=np.where(beyond[:, None], np.nan, problem.edn))
+
+
+def beyond_scales(xp: Any, dn: Any, edn: Any, top: Any) -> Any:
+    """Which pixels (P,) are; `xp`: the library of the arrays, `top`: the greatest of a channel's response (F,)."""
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        measured = xp.isfinite(dn) & xp.isfinite(edn) & (edn > 0)
+        strength = top / edn
+        lowest = xp.min(xp.where(measured, strength, xp.inf), axis=1)
+        highest = xp.max(xp.where(measured, strength, -xp.inf), axis=1)
+        beyond = (lowest < SCALES[0]) | (highest > SCALES[1]) | (highest > SPREAD * lowest)
+        return beyond | xp.any(measured & (dn / edn > FINEST), axis=1)
+
+
+def warn_beyond(count: int, pixels: int, stacklevel: int) -> None:
+    """Say of how many pixels."""
     warnings.warn(
-        f"{np.count_nonzero(beyond)} of {len(beyond)} pixels have counts or errors that rounding would decide on, and "
+        f"{count} of {pixels} pixels have counts or errors that rounding would decide on, and "
         f"are invalid: expected errors > {1 / FINEST:g} of the counts, and response times bin width over error, "
         f"{SCALES[0]:g} to {SCALES[1]:g} and within a factor {SPREAD:g} in all channels of a pixel; are units right? "
         "NaN leaves a channel out",
-        stacklevel=6,
+        stacklevel=stacklevel,
     )
-    return replace(problem, edn=np.where(beyond[:, None], np.nan, problem.edn))
 
 
 def _measured(problem: Problem) -> Flags:

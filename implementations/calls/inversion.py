@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from implementations.calls import arguments, channels
+from implementations.calls import arguments, channels, on_device
 from implementations.calls.result import Result
 from implementations.contract import OUTPUTS, Array, Options, Problem, Solution, Solver, Status, marked
 from implementations.registry import Registry
@@ -43,9 +43,11 @@ class Inversion:
     """Of the outputs."""
 
     def of(self, dn: Any, edn: Any, norm: Any, progress: bool) -> Any:
-        """The outputs of those pixels; dask arrays of dask arrays."""
+        """The outputs of those pixels; dask arrays of dask arrays, CuPy arrays of CuPy arrays."""
         if not isinstance(self.solver, str):
             raise ValueError(f"solver must be a name, as 'numba', got {self.solver!r}")
+        if arguments.on_device(dn, edn):
+            return self._on_device(dn, edn, norm)
         if not arguments.is_lazy(dn, edn):
             return self(dn, edn, norm, progress)
         from implementations.cluster import arrays as cluster_arrays
@@ -67,10 +69,26 @@ class Inversion:
         problem = channels.within_scales(c.with_pixels(pixels[0], marked(pixels[1]), rows))
         solver = Registry().ready(self.solver)
         solution, used = self._solved(problem, solver, progress)
-        _warn(solution, c.options, solver, self.warn)
+        return self._finished(solution, used, solver, leading, self.unit)
+
+    def _on_device(self, dn: Any, edn: Any, norm: Array | None) -> tuple[Any, ...]:
+        """The same of CuPy arrays: on their device where solver and settings allow it."""
+        solver = Registry().ready(self.solver)
+        solution = on_device.solved(self, solver, dn, edn, norm)
+        if solution is None:
+            return on_device.back(self(arguments.at_home(dn), arguments.at_home(edn), norm))
+        used = np.repeat((solution.status != Status.INVALID)[:, None], dn.shape[-1], axis=1)
+        return on_device.back(self._finished(solution, used, solver, dn.shape[:-1], arguments.placed(self.unit)))
+
+    def _finished(
+        self, solution: Solution, used: channels.Flags, solver: Solver, leading: tuple[int, ...], unit: Any
+    ) -> tuple[Any, ...]:
+        """The outputs in the call's units and shape."""
+        options = self.constants.options
+        _warn(solution, options, solver, self.warn)
         dem, edem, elogt, chisq, dn_reg = (getattr(solution, name) for name in OUTPUTS)
-        shaped = (dem * self.unit, edem * self.unit, elogt * self.width, chisq, dn_reg)
-        ends = _ends(c.options, solution, solver, used) if self.full else ()
+        shaped = (dem * unit, edem * unit, elogt * self.width, chisq, dn_reg)
+        ends = _ends(options, solution, solver, used) if self.full else ()
         typed = (a.astype(self.dtype, copy=False) if a.dtype.kind == "f" else a for a in (*shaped, *ends))
         return tuple(a.reshape((*leading, *a.shape[1:]))[()] for a in typed)
 
@@ -165,8 +183,8 @@ def _raises(solver: Solver) -> bool:
 def _warn(solution: Solution, options: Options, solver: Solver, every: bool) -> None:
     """Warn of targets raised beyond `RAISED`, with `every` of other ills too."""
     if unfit := no_fit(solution, options, solver):
-        warnings.warn(f"{no_fit_text(unfit, len(solution.status))}; full=True has it{way_out()}", stacklevel=5)
+        warnings.warn(f"{no_fit_text(unfit, len(solution.status))}; full=True has it{way_out()}", stacklevel=6)
     counts = np.bincount(solution.status, minlength=len(Status)) if every else np.zeros(len(Status))
     for status, what in ((Status.INVALID, "invalid counts or errors"), (Status.HIT_MAX_ITER, "negative bins left")):
         if counts[status]:
-            warnings.warn(f"{counts[status]} of {len(solution.status)} pixels have {what}", stacklevel=5)
+            warnings.warn(f"{counts[status]} of {len(solution.status)} pixels have {what}", stacklevel=6)

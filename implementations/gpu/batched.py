@@ -38,22 +38,22 @@ THREADS = 128
 class GpuBatched(Streamed):
     """The exact algorithm on stacked arrays on one or several devices.
 
-    Tunables: `profile_mb`, what the T x T profiles of some pixels may take at a time; `devices` and `chunk` as
-    `Streamed` has them.
+    Tunables: `profile_mb`, what the T x T profiles of some pixels may take at a time; `devices`, `chunk` and
+    `outputs` as `Streamed` has them.
     """
 
     name = "gpu-batched"
     accuracy = "exact"
 
-    def __init__(self, devices: int = 1, profile_mb: float = 256.0, chunk: int | None = None):
+    def __init__(self, devices: int = 1, profile_mb: float = 256.0, chunk: int | None = None, outputs: str = "float64"):
         if not profile_mb > 0:
             raise ValueError(f"profile_mb must be > 0, got {profile_mb}")
-        super().__init__(devices, chunk)
+        super().__init__(devices, chunk, outputs)
         self.profile_mb = profile_mb
 
     def job(self, problem: Problem) -> Job:
         """The stacked solver's chunks; profiles by as many pixels at a time as `profile_mb` holds."""
-        profile = min(profile_pixels(problem, self.profile_mb), max(1, problem.sizes[0]))
+        profile = profile_pixels(problem, self.profile_mb)
         return inversion(
             problem,
             share=lambda xp: setup_of(problem, xp, profile, Factorisation(xp, problem)),

@@ -46,6 +46,12 @@ class Runtime(Protocol):
     def held_bytes(self) -> int:
         """Memory that this process has taken on this thread's device; it only grows, so it is the high-water mark."""
 
+    def in_use_bytes(self) -> int:
+        """Memory of this thread's device that is taken: by contexts, libraries and other processes too."""
+
+    def settle(self) -> None:
+        """Wait, on the host, until all streams of this thread's device have done all they were given."""
+
     def pinned(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """Host memory that the device can copy from and to while the host goes on."""
 
@@ -98,6 +104,15 @@ class Cupy:
     def held_bytes(self) -> int:
         """See `Runtime`."""
         return self.xp.get_default_memory_pool().total_bytes()
+
+    def in_use_bytes(self) -> int:
+        """See `Runtime`."""
+        free, total = self.cuda.runtime.memGetInfo()
+        return total - free
+
+    def settle(self) -> None:
+        """See `Runtime`. The null stream would wait for none of these."""
+        self.cuda.Device().synchronize()
 
     def pinned(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """See `Runtime`. From CuPy's pool, which keeps what is let go of: pinning costs more than one copy."""

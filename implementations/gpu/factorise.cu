@@ -194,6 +194,26 @@ UNROLLED
 
 __device__ __forceinline__ double mu_of(const Bidiagonal &of, int point) { return of.first * exp(point * of.step); }
 
+// The first point that rounding doesn't tell from the last, whose misfit falls short of the target by `below`: where the
+// target dwarfs misfits, and where they are within rounding of |d|^2, of which a large mu leaves 2 |B^T d|^2 / mu unfitted.
+__device__ int plateau(const Bidiagonal &of, double target, double below, int points) {
+    double total = of.unfitted, slope = 0.0, z[RANK];
+UNROLLED
+    for (int k = 0; k < RANK; k++) {
+        const double d = of.projection[k], next = k < RANK - 1 ? of.projection[k < RANK - 1 ? k + 1 : k] : 0.0;
+        total += d * d, slope += (of.diagonal[k] + of.above[k]) * d * d + 2.0 * of.product[k] * d * next;
+    }
+    const double rounding = 5.5e-17 * fmax(total, target);  // 2^-54
+    int low = -1, high = points - 1;
+    while (high - low > 1) {
+        const int middle = (low + high) / 2;
+        const double mu = mu_of(of, middle), misfit = of.unfitted + mu * mu * residual(of, mu, z);
+        if (misfit - target == -below || 2.0 * slope <= rounding * mu) high = middle;
+        else low = middle;
+    }
+    return high;
+}
+
 // The mu of the grid whose misfit is nearest to the target, the first of equals. The misfit rises with mu.
 __device__ double morozov(const Bidiagonal &of, double target, int points) {
     const bool falls = of.step < 0.0;  // along the grid
@@ -207,7 +227,8 @@ __device__ double morozov(const Bidiagonal &of, double target, int points) {
         else high = middle, beyond = excess;
     }
     const bool lower = falls ? below < beyond : below <= beyond;
-    const int nearest = high == points || (low >= 0 && lower) ? low : high;
+    int nearest = high == points || (low >= 0 && lower) ? low : high;
+    if (high == points && !falls) nearest = plateau(of, target, below, points);
     return mu_of(of, falls ? points - 1 - nearest : nearest);
 }
 

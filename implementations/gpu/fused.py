@@ -26,6 +26,7 @@ dem, edem 1e15 cm-5 K-1; logt log10 K; elogt dex.
 Source: Hannah & Kontar (2012, A&A 539, A146; 2013, A&A 553, A10); the kernel: `fused.cu`, `factorise.cu`.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,7 +36,7 @@ from numpy.typing import NDArray
 from implementations.contract import Array, Bounds, Problem
 from implementations.gpu import device as gpu_device
 from implementations.gpu.pipeline import Arrays, Job
-from implementations.gpu.streamed import Streamed, inversion
+from implementations.gpu.streamed import ROUNDED, Streamed, inversion
 from implementations.maths import uncertainty
 
 SOURCES = tuple(Path(__file__).with_name(f"{name}.cu") for name in ("factorise", "fused"))
@@ -52,25 +53,29 @@ REAL = {"float64": "double", "float32": "float"}
 class GpuFused(Streamed):
     """Fused kernel.
 
-    Tunables: `precision` of the profiles, float64 or float32; `devices` and `chunk` as `Streamed` has them.
+    Tunables: `precision` of the profiles, float64 or float32; `devices`, `chunk` and `outputs` as `Streamed` has them.
     """
 
     name = "gpu-fused"
     accuracy = "exact"
 
-    def __init__(self, precision: str = "float64", devices: int = 1, chunk: int | None = None):
+    def __init__(
+        self, precision: str = "float64", devices: int = 1, chunk: int | None = None, outputs: str = "float64"
+    ):
         if precision not in REAL:
             raise ValueError(f"precision must be float64 or float32, got {precision}")
-        super().__init__(devices, chunk)
+        super().__init__(devices, chunk, outputs)
         self.precision = precision
         if precision == "float32":  # all but elogt is as exact as before
-            same = (1 - 1e-9, 1 + 1e-9)
+            near = 1e-9 if outputs == "float64" else ROUNDED
+            same = (1 - near, 1 + near)
             self.accuracy = "approximate"  # type: ignore[misc]
-            self.bounds = Bounds(same, same, same, 1 + 1e-9, 0.0, same, (1 - 1e-4, 1 + 1e-4))  # type: ignore[misc]
+            self.bounds = Bounds(same, same, same, 1 + near, 0.0, same, (1 - 1e-4, 1 + 1e-4))  # type: ignore[misc]
 
     def job(self, problem: Problem) -> Job:
         """One launch per chunk; the kernel is compiled, and its tables are uploaded, once per device."""
-        return inversion(problem, lambda xp: Kernel.compiled(xp, problem, self.precision), compute, work_bytes=0)
+        share = partial(Kernel.compiled, problem=problem, precision=self.precision)
+        return inversion(problem, share, compute, work_bytes=0, every=True)
 
 
 class Kernel(NamedTuple):

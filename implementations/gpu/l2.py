@@ -29,7 +29,7 @@ from implementations.maths.namespace import array_namespace
 class GpuL2(Streamed):
     """Shared-SVD discrepancy solver on one or several devices.
 
-    Tunables: `devices` and `chunk` as `Streamed` has them.
+    Tunables: `devices`, `chunk` and `outputs` as `Streamed` has them.
     """
 
     name = "gpu-l2"

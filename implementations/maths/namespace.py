@@ -1,7 +1,7 @@
 """The library that an array is of, by the names of the array API standard.
 
-array-api-compat says it. Where that is missing, an array that knows its own namespace (those of NumPy 2 and of the
-strict library) says so itself, and another library (CuPy) is given the names that the maths uses and that it may lack.
+array-api-compat says it. Where that is missing, an array that knows its namespace (those of NumPy 2 and of the strict
+library) says so itself, and another library (CuPy) is given those names that the maths uses and that it may lack.
 """
 
 from importlib import import_module

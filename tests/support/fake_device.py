@@ -55,6 +55,21 @@ class FakeDevices:
     def held_bytes(self):
         return self.held[self.device]
 
+    def in_use_bytes(self):
+        return self.held[self.device] + 10**6
+
+    def settle(self):
+        errors = []
+        with self.lock:
+            for stream in self.streams:
+                while stream.device == self.device and stream.pending:
+                    try:
+                        self._step(stream)
+                    except Exception as error:
+                        errors.append(error)
+        if errors:
+            raise errors[0]
+
     def pinned(self, shape, dtype):
         self.log.append((self.device, f"pinned {np.dtype(dtype).itemsize * int(np.prod(shape))}"))
         return np.full(shape, 99, dtype)

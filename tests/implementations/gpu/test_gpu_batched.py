@@ -162,3 +162,20 @@ def test_no_room_is_a_memory_error_and_no_crash(device):
 def test_tunables_out_of_range_are_refused(tunables):
     with pytest.raises(ValueError, match=f"{next(iter(tunables))} must be"):
         GpuBatched(**tunables)
+
+
+@pytest.mark.parametrize(("reg_tweak", "scale"), [(1e6, 1.0), (1e18, 1.0), (1e4, 1e9), (1e-9, 1e18)])
+def test_of_equal_points_the_first_is_chosen(device, reg_tweak, scale):
+    """Where the target is beyond all misfits, some of which rounding makes equal."""
+    plain = problem(30, reg_tweak=reg_tweak, max_iter=2)
+    given = Problem(plain.dn * scale, plain.edn * scale, plain.rmatrix, plain.logt, plain.dlogt, plain.options)
+    same(GpuBatched().run(given), Batched().run(given))
+
+
+def test_outputs_of_single_precision_are_the_others_rounded(device):
+    given, _ = with_invalid(problem(30))
+    double, single = GpuBatched().run(given), GpuBatched(outputs="float32", chunk=8).run(given)
+    for output in OUTPUTS:
+        np.testing.assert_allclose(getattr(single, output), getattr(double, output), rtol=1e-6)
+        assert getattr(single, output).dtype == np.float32
+    np.testing.assert_array_equal(single.status, double.status)

@@ -20,6 +20,8 @@ from implementations.baseline import Baseline
 from implementations.contract import OUTPUTS, Problem, Solution, Status
 from implementations.cpu.batched import Batched
 from implementations.gpu import fused
+from implementations.gpu.batched import GpuBatched
+from implementations.gpu.l2 import GpuL2
 
 needs_compiler = pytest.mark.skipif(not COMPILER, reason="g++ is not installed")
 
@@ -222,3 +224,28 @@ def test_multiply_adds_that_round_once_change_nothing(bins, channels, gloci):
         assert_close(getattr(got, output), getattr(reference, output))
     np.testing.assert_array_equal(got.iterations, reference.iterations)
     assert not np.array_equal(got.dem, emulated(of).dem)
+
+
+@needs_compiler
+@pytest.mark.parametrize("chunk", [None, 7])
+def test_outputs_of_single_precision_are_the_others_rounded(chunk):
+    of, _ = with_invalid(problem(30))
+    double, single = emulated(of), emulated(of, outputs="float32", chunk=chunk)
+    single.check(of)
+    for name, array in vars(double).items():
+        got = getattr(single, name)
+        if array.dtype == np.float64:
+            assert got.dtype == np.float32
+            np.testing.assert_array_equal(got, array.astype(np.float32))
+        else:
+            np.testing.assert_array_equal(got, array)
+
+
+@pytest.mark.parametrize("solver", [fused.GpuFused, GpuBatched, GpuL2])
+def test_rounded_outputs_are_approximate_and_held_to_bounds_of_their_own(solver):
+    exact, single = solver(), solver(outputs="float32")
+    assert single.accuracy == "approximate"
+    assert single.bounds.edem[1] > 1
+    assert (exact.accuracy, exact.bounds) == (solver.accuracy, solver.bounds)
+    with pytest.raises(ValueError, match="outputs must be float64 or float32, got half"):
+        solver(outputs="half")
