@@ -193,14 +193,8 @@ def _list(console: Console, table: registry.Registry, as_json: bool) -> int:
     view = Table("solver", "device", "accuracy", "method", "runs here", "tunables", box=None)
     for row in described:
         runs = "yes" if row["available"] else f"no: {row['reason']}"
-        view.add_row(
-            row["name"],
-            row["device"],
-            row["accuracy"],
-            row["method"],
-            runs,
-            " ".join(f"{k}={v}" for k, v in row["tunables"].items()),
-        )
+        said = (row[key] for key in ("name", "device", "accuracy", "method"))
+        view.add_row(*said, runs, " ".join(f"{k}={v}" for k, v in row["tunables"].items()))
     console.print(view)
     _show_workloads(console)
     return cli.OK

@@ -19,6 +19,7 @@ dem, edem 1e15 cm-5 K-1; logt log10 K; elogt dex.
 Source: Plowman & Caspi (2020, ApJ 905, 17); errors and resolution are this project's.
 """
 
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -73,3 +74,8 @@ class Plowman(Solver):
 
         tiles.finish(state)
         return solution
+
+    def run_into(self, problem: Problem, rows: slice, whole: Solution) -> None:
+        """Have the kernel write a block's rows of the whole solution."""
+        state = replace(self.prepare(problem.take(rows)), into=whole.rows(rows))
+        whole.put(rows, self.collect(state, self.solve(state)))

@@ -43,12 +43,8 @@ def write_run(
     for count in bins:
         for size in pixels:
             for name, law in laws.items():
-                run.add(
-                    Cell("random-response", size, count, 1),
-                    name,
-                    row(name, law, size, count, rng, noise, columns),
-                    {"turns": {}},
-                )
+                made = row(name, law, size, count, rng, noise, columns)
+                run.add(Cell(made["dataset"], size, count, 1), name, made, {"turns": {}})
     return run
 
 
