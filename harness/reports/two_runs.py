@@ -20,7 +20,8 @@ from harness.records.run import Run
 
 KEYS = ("dataset", "bins", "pixels", "seed", "solver", "threads")
 BETWEEN_RUNS = 0.01
-"""Two runs of the same code differ by about this in CPU time beyond what their turns show; see docs/clocks.md."""
+"""Two runs of the same code may differ by this beyond what their turns show. Whether it is enough, `python -m
+harness.selfcheck` says."""
 Key = tuple[Any, ...]
 
 
