@@ -2,7 +2,7 @@
 
 `python -m harness.regression BASE [HEAD]` unpacks both and lets their solvers take turns, in an order drawn anew for
 each round, so that drift of the machine hits both alike. All are judged by the base's baseline. A solver whose time
-looks changed is measured a second time in fresh processes, and only what that run says counts. A commit from before
+looks changed is measured a second time in fresh processes, and only what both say counts. A commit from before
 every run had a problem of its own is timed on one problem, and judged by its first solution.
 """
 

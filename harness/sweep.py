@@ -230,11 +230,6 @@ def _conclude(console: Console, run: Run, strict: bool) -> int:
     if (table.status == "ok").any():
         (run.folder / PLOTS).mkdir(exist_ok=True)
         pictures = gallery.write_figures([run], run.folder / PLOTS, note, gallery.FIGURES[:2])
-    others = table.others_cores.dropna()
-    if len(others):
-        before = run.provenance.get("load", {}).get("load", ["unknown"])[0]
-        note_of_load = f"load before: {before}; other work had {others.median():.1f} cores during turns"
-        console.print(f"{note_of_load}, {others.max():.1f} at most", soft_wrap=True)
     console.print(f"machine: {note}", f"table: {run.write_table()}", sep="\n", soft_wrap=True)
     for picture in pictures:
         console.print(f"plot: {picture}", soft_wrap=True)

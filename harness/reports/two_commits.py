@@ -4,7 +4,10 @@ Where both workers say what their runs used, a pair of one-thread solvers is com
 doesn't, by the CPU time of whole turns as the parent sees it; what waits, or has several threads, by wall time.
 """
 
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from harness.judge import clocks, intervals
 from harness.judge.comparison import NO_ESTIMATE, Comparison, Row, Tolerance
@@ -40,11 +43,11 @@ class Match:
         self.solvers = list(solvers or every)
 
     def compare(self, cell: Cell) -> list[Comparison]:
-        """Every solver in one cell; those whose time changed, measured anew in fresh processes: only that counts."""
+        """Every solver in one cell; those whose time changed, measured anew in fresh processes: both must say so."""
         first = self._measure(cell, self.solvers)
         suspects = [comparison.solver for comparison in first if comparison.changed]
         again = {comparison.solver: comparison for comparison in self._measure(cell, suspects)} if suspects else {}
-        return [again.get(comparison.solver, comparison) for comparison in first]
+        return [_both(comparison, again.get(comparison.solver)) for comparison in first]
 
     def _measure(self, cell: Cell, solvers: list[str]) -> list[Comparison]:
         contenders = {
@@ -90,6 +93,15 @@ class Match:
                 warming = [each.keep_warming() for each in pair]
                 known = _ratio(*pair)[0].half_width <= self.plan.rel_ci
                 pair[0].satisfied = pair[1].satisfied = known and not any(warming)
+
+
+def _both(first: Comparison, again: Comparison | None) -> Comparison:
+    """What holds after both measurements: processes of the same code differ, however often each is timed."""
+    if again is None or np.isnan([first.ratio.low, again.ratio.low]).any():
+        return again or first
+    middle = (first.ratio.value * again.ratio.value) ** 0.5
+    spanned = min(first.ratio.low, again.ratio.low), max(first.ratio.high, again.ratio.high)
+    return replace(again, ratio=intervals.Estimate(middle, *spanned))
 
 
 def _ratio(base: Contender | None, head: Contender | None) -> tuple[intervals.Estimate, str, str]:

@@ -5,12 +5,13 @@ baseline tells whether the machine was the same: where its source is, its times 
 Where its source changed, that is said, and the others are judged all the same.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import median_abs_deviation
 
 from harness.judge import clocks, intervals
 from harness.judge.comparison import NO_ESTIMATE, Comparison, Row, Tolerance
@@ -20,7 +21,10 @@ from harness.records.run import Run
 
 KEYS = ("dataset", "bins", "pixels", "seed", "solver", "threads")
 BETWEEN_RUNS = 0.01
-"""Two runs of the same code differ by about this in CPU time beyond what their turns show; see docs/clocks.md."""
+"""Two runs of the same code may differ by this beyond what their turns show. Whether it is enough, `python -m
+harness.selfcheck` says."""
+FEWEST_ALIKE, SURE = 8, 2.58
+"""Rows of unchanged source by whose scatter two runs are known to differ more; so many times that scatter is rare."""
 Key = tuple[Any, ...]
 
 
@@ -80,6 +84,7 @@ def rows(a: Run, b: Run, tolerance: Tolerance, chosen: Callable[[Row], bool] = l
     if not (before.keys() & after.keys()) - edited:
         raise ValueError(f"{a.folder} and {b.folder} have no solver, workload and size in common")
     baselines = [{key[:4]: row for key, row in run.items() if row["solver"] == "baseline"} for run in (before, after)]
+    between = scatter([(before[key], after[key]) for key in before.keys() & after.keys() - edited])
     for key in dict.fromkeys([*before, *after]):
         base, head = before.get(key), after.get(key)
         row = head or base
@@ -88,12 +93,23 @@ def rows(a: Run, b: Run, tolerance: Tolerance, chosen: Callable[[Row], bool] = l
         if base is None or head is None:
             yield Change(row["solver"], base, head, NO_ESTIMATE, tolerance(row))
             continue
-        yield judged(base, head, (baselines[0].get(key[:4]), baselines[1].get(key[:4])), tolerance(row))
+        yield judged(base, head, (baselines[0].get(key[:4]), baselines[1].get(key[:4])), tolerance(row), between)
 
 
-def judged(base: Row, head: Row, baselines: tuple[Row | None, Row | None], tolerance: float) -> Change:
-    """Two rows of a solver in a cell, beside the two runs' baselines in it."""
-    ratio, clock = of_times(base, head)
+def scatter(pairs: Sequence[tuple[Row, Row]]) -> float:
+    """By what share two runs differ where the source is the same: what all rows have in common is not of it."""
+    logs = np.log([of_times(*pair)[0].value for pair in pairs if not _differ(*pair, "source")])
+    logs = logs[np.isfinite(logs)]
+    if logs.size < FEWEST_ALIKE:
+        return BETWEEN_RUNS
+    return max(BETWEEN_RUNS, SURE * float(median_abs_deviation(logs, scale="normal")))
+
+
+def judged(
+    base: Row, head: Row, baselines: tuple[Row | None, Row | None], tolerance: float, between: float = BETWEEN_RUNS
+) -> Change:
+    """Two rows of a solver in a cell, beside the two runs' baselines in it; same code may differ by `between`."""
+    ratio, clock = of_times(base, head, between)
     doubt = _doubt(base, head, clock) or machine_differed(*baselines) if clock else ""
     return Change(head["solver"], base, head, ratio, tolerance, clock, doubt)
 
@@ -108,7 +124,7 @@ def _differ(a: Row, b: Row, column: str) -> bool:
     return bool(a[column] and b[column] and a[column] != b[column])
 
 
-def of_times(base: Row, head: Row) -> tuple[Estimate, str]:
+def of_times(base: Row, head: Row, between: float = BETWEEN_RUNS) -> tuple[Estimate, str]:
     """Time of B over time of A, and the clock; errors of the two add in quadrature."""
     if not base["status"] == head["status"] == "ok":
         return NO_ESTIMATE, ""
@@ -117,7 +133,7 @@ def of_times(base: Row, head: Row) -> tuple[Estimate, str]:
     (a, a_low, a_high), (b, b_low, b_high) = (np.log([float(row[n]) for n in names]) for row in (base, head))
     middle, down, up = b - a, np.hypot(b - b_low, a_high - a), np.hypot(b_high - b, a - a_low)
     logs = Estimate(middle, middle - down, middle + up)
-    return intervals.widened(logs, BETWEEN_RUNS), clocks.CPU if by_cpu else clocks.WALL
+    return intervals.widened(logs, between), clocks.CPU if by_cpu else clocks.WALL
 
 
 def _busy(row: Row) -> bool:

@@ -143,6 +143,10 @@ def show_table(console: Console, table: pd.DataFrame) -> None:
         )
     _show_reasons(console, table[(table.status != "ok") | (table.reason != "")])
     _show_doubts(console, measured[measured.doubts != ""])
+    if len(others := measured.others_cores.dropna()):
+        console.print(
+            f"other work had {others.median():.1f} cores during turns, {others.max():.1f} at most", soft_wrap=True
+        )
 
 
 def _show_doubts(console: Console, rows: pd.DataFrame) -> None:

@@ -106,6 +106,20 @@ def test_wall_times_are_compared_where_no_cpu_time_is_known(tmp_path):
     assert row.ratio.low == pytest.approx(1.3 / np.exp(apart))
 
 
+def test_runs_that_scatter_are_told_apart_by_more(tmp_path):
+    """Of rows whose source is the same; what all of them have in common, a slower machine, is no scatter."""
+    rng = np.random.default_rng(1)
+    rows = [
+        dict.fromkeys(("median_s", "ci_low_s", "ci_high_s"), t) | {"status": "ok", "source": "1", "cpu_s": np.nan}
+        for t in 1.3 * np.exp(rng.normal(0, 0.05, 40))
+    ]
+    first = rows[0] | dict.fromkeys(("median_s", "ci_low_s", "ci_high_s"), 1.0)
+    assert two_runs.scatter([(first, row) for row in rows]) == pytest.approx(2.58 * 0.05, rel=0.35)
+    assert two_runs.scatter([(first, first)] * 40) == two_runs.BETWEEN_RUNS
+    assert two_runs.scatter([(first, row | {"source": "2"}) for row in rows]) == two_runs.BETWEEN_RUNS
+    assert two_runs.scatter([(first, row) for row in rows[:7]]) == two_runs.BETWEEN_RUNS
+
+
 def test_rows_that_came_and_went_are_listed(tmp_path):
     a = records.write_run(tmp_path / "a", {"baseline": records.slow, "old": records.fast}, pixels=(200,), bins=(34,))
     b = records.write_run(tmp_path / "b", {"baseline": records.slow, "new": records.fast}, pixels=(200,), bins=(34,))

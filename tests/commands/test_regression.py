@@ -14,6 +14,7 @@ from harness.judge.comparison import FAILED, GATE_VIOLATED, NO_ESTIMATE, SLOWER,
 from harness.judge.intervals import Estimate
 from harness.measure import checkout
 from harness.measure.supervisor import worker_module
+from harness.reports import two_commits
 from implementations.places import ROOT
 
 WITHOUT_ROOMS = "b5957a0"
@@ -217,3 +218,19 @@ def test_the_worker_is_the_one_that_a_checkout_has(tmp_path):
         worker_module(tmp_path)
     (tmp_path / "harness" / "worker.py").touch()
     assert worker_module(tmp_path) == "harness.worker"
+
+
+@pytest.mark.parametrize(
+    ("first", "again", "words"),
+    [
+        (SLOW_RATIO, Estimate(1.12, 1.06, 1.2), "SLOWER"),
+        (SLOW_RATIO, Estimate(1.0, 0.98, 1.02), "undecided"),
+        (SLOW_RATIO, FAST, "undecided"),
+        (FAST, Estimate(0.9, 0.85, 0.95), "faster"),
+    ],
+)
+def test_a_change_must_be_seen_twice(first, again, words):
+    """Processes of the same code differ, so that one measurement may see a change where there is none."""
+    both = two_commits._both(*(Comparison("x", row(), row(), ratio, 0.05) for ratio in (first, again)))
+    assert both.words == words
+    assert two_commits._both(Comparison("x", row(), row(), first, 0.05), None).ratio == first
