@@ -26,8 +26,6 @@ BANDS = 3
 """Bands of equal width in log T where none are given."""
 MK = 1e6
 """Temperatures are weighed in MK: single precision ends at 3e38."""
-PIECE = 2048
-"""Pixels at a time, whose bins stay in the processor's cache."""
 
 Bands = tuple[tuple[float, float], ...]
 Planes = NDArray[Any]
@@ -63,26 +61,32 @@ def constrained(
     dem: Planes, edem: Planes, dn_reg: Planes, response: Array, logt: Array, dlogt: Array
 ) -> NDArray[np.bool_]:
     """Which bins (T, ...) the counts constrain; dem, edem (T, ...), dn_reg (F, ...), response (T, F)."""
-    per_dex = (response * (width_k(logt, dlogt) / (SHARE * dlogt))[:, None]).astype(dem.dtype)
-    dems, edems, counts = (a.reshape(len(a), -1) for a in (dem, edem, dn_reg))
-    found = np.empty(dems.shape, bool)
-    for piece in _pieces(found.shape[1]):
-        found[:, piece] = _constrained(dems[:, piece], edems[:, piece], counts[:, piece], per_dex)
-    return found.reshape(dem.shape)
+    lists = _lists(dem, edem, dn_reg)
+    kept, weights = np.empty(lists[0].shape, bool), np.zeros((2, len(logt)))
+    _weigh(lists, _per_dex(response, logt, dlogt), weights, kept)
+    return kept.reshape(dem.shape)
 
 
-def _pieces(pixels: int) -> list[slice]:
-    return [slice(first, first + PIECE) for first in range(0, pixels, PIECE)]
+def _per_dex(response: Array, logt: Array, dlogt: Array) -> Array:
+    return response * (width_k(logt, dlogt) / (SHARE * dlogt))[:, None]
 
 
-def _constrained(dem: Planes, edem: Planes, dn_reg: Planes, per_dex: Planes) -> Planes:
-    """Of a piece: per_dex (T, F) is the least DEM's counts, so that a bin has its share where dem·per_dex >= dn_reg."""
-    with np.errstate(divide="ignore"):
-        per_count = np.where(dn_reg > 0, 1 / dn_reg, 0).astype(dem.dtype)
-    best = per_dex[:, 0, None] * per_count[0]
-    for channel in range(1, len(per_count)):
-        np.maximum(best, per_dex[:, channel, None] * per_count[channel], out=best)
-    return (dem >= SIGNIFICANT * edem) & (dem * best >= 1)
+def _lists(*planes: Planes) -> list[Planes]:
+    """Planes as lists of pixels (T, P), in the processor's order of bytes."""
+    return [plane.reshape(len(plane), -1).astype(plane.dtype.newbyteorder("="), copy=False) for plane in planes]
+
+
+def _weigh(lists: list[Planes], per_dex: Array, weights: Array, kept: NDArray[np.bool_]) -> Planes:
+    """The sums (W + 1, P) of `weighing.weigh`."""
+    from implementations.aia import weighing
+
+    dem, edem, dn_reg = lists
+    kind = dem.dtype
+    sums = np.zeros((len(weights) + 1, dem.shape[1]), kind)
+    scratch = weighing.scratch(len(dn_reg), kind)
+    constants = per_dex.astype(kind), weights.astype(kind), kind.type(SIGNIFICANT)
+    weighing.weigh(dem, edem, dn_reg, *constants, kept, sums, *scratch)
+    return sums
 
 
 def in_bands(dem: Planes, bands: Bands, logt: Array, dlogt: Array) -> Planes:
@@ -99,16 +103,11 @@ def products(
     NaN where nothing was inverted. `temperature` is weighted by emission measure, NaN where no bin is constrained;
     `constrained` the share of all emission measure, negative bins as zero, that is in constrained bins.
     """
-    dem, image = planes["dem"], planes["dem"].shape[1:]
-    lists = [planes[name].reshape(len(planes[name]), -1) for name in ("dem", "edem", "dn_reg")]
-    width, kind = width_k(logt, dlogt), dem.dtype
-    per_dex = (response * (width / (SHARE * dlogt))[:, None]).astype(kind)
-    rows = [*shares(bands, logt, dlogt) * width, width, width * 10**logt / MK]
-    weights, sums = np.stack(rows).astype(kind), np.empty((len(rows) + 1, lists[0].shape[1]), kind)
-    for piece in _pieces(sums.shape[1]):
-        dems, edems, counts = (a[:, piece] for a in lists)
-        np.matmul(weights, np.where(_constrained(dems, edems, counts, per_dex), dems, 0), out=sums[:-1, piece])
-        np.matmul(weights[-2], np.maximum(dems, 0), out=sums[-1, piece])
+    image = planes["dem"].shape[1:]
+    width = width_k(logt, dlogt)
+    weights = np.stack([*shares(bands, logt, dlogt) * width, width, width * 10**logt / MK])
+    lists = _lists(*(planes[name] for name in ("dem", "edem", "dn_reg")))
+    sums = _weigh(lists, _per_dex(response, logt, dlogt), weights, np.empty((0, 0), bool))
     sums[:, planes["status"].reshape(-1) == Status.INVALID] = np.nan
     with np.errstate(invalid="ignore", divide="ignore"):
         found = {"em_bands": sums[:-3], "temperature": sums[-2] / sums[-3] * MK, "constrained": sums[-3] / sums[-1]}
