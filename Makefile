@@ -13,7 +13,7 @@ NEWER ?= $(shell for p in python3.12 "$$HOME"/.pyenv/versions/3.12.*/bin/python3
 PEERS := $(VENV)-peers
 LOWEST := $(VENV)-lowest
 
-.PHONY: sweep test test-newer test-long test-lowest mutations data peers gpu-check selfcheck readme reference profile methods instructions heldout cluster full-frame history regression clean
+.PHONY: sweep test test-newer test-long test-lowest mutations data peers gpu-check selfcheck readme reference profile methods instructions heldout cluster full-frame full-disc history regression clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/python -m harness.sweep $(ARGS)
@@ -128,6 +128,11 @@ cluster: $(VENV)/.installed
 # A map of 4096 x 4096 pixels from one Zarr store to another, within 4 GiB: minutes, and 18 GB of disk meanwhile.
 full-frame: $(VENV)/.installed-dev
 	$(BIN)/python -m harness.upkeep.full_frame $(ARGS)
+
+# AIA's full disc from FITS to FITS and to Zarr, beside the kernel alone and writing alone: minutes, and 16 GB of disk
+# meanwhile; the machine otherwise idle.
+full-disc: $(VENV)/.installed-dev data
+	$(BIN)/python -m harness.upkeep.full_disc $(ARGS)
 
 # The README's tables, and the page and figures in plots/, from the committed runs.
 readme: $(VENV)/.installed

@@ -27,6 +27,7 @@ COMMANDS = {
     "gpu-check": "harness.upkeep.gpu_check",
     "mapfile": "harness.upkeep.mapfile",
     "fullframe": "harness.upkeep.full_frame",
+    "fulldisc": "harness.upkeep.full_disc",
 }
 
 
