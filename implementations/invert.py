@@ -10,6 +10,7 @@ another, however large they are; the same command again goes on where one ended.
 import argparse
 import importlib
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
+from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn, track
 
 from implementations import command_line as cli
 from implementations.aia import degradation, files, formats, frames, images, instrument, maps, opening, products
@@ -118,7 +119,7 @@ def _invert_images(given: argparse.Namespace) -> int:
     edges = np.logspace(given.logt[0], given.logt[1], given.bins + 1)
     table = _response(response_file, edges)
     bands = products.bands_of(given.bands, *response.bins_of(edges))
-    sets = frames.frames_of(given.inputs)
+    sets = frames.frames_of(track(given.inputs, "reading headers", transient=True, disable=not sys.stdout.isatty()))
     job = opening.Job.of(sets, given.register, given.degradation)
     for remark in job.remarks:
         print(f"note: {remark}")
@@ -197,7 +198,7 @@ def _progress(pixels: int) -> Iterator[Callable[[int], None]]:
     from numba.core import event
 
     columns = (*Progress.get_default_columns(), TimeElapsedColumn())
-    with Progress(SpinnerColumn(), *columns, transient=True) as progress:
+    with Progress(SpinnerColumn(), *columns, transient=True, disable=not sys.stdout.isatty()) as progress:
         bar = progress.add_task("DEM", total=pixels)
 
         class Compiling(event.Listener):

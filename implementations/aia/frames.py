@@ -5,7 +5,7 @@ All that can be wrong with files is found here and in `grid`, before a pixel is 
 
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -99,7 +99,7 @@ Set = tuple[Frame, ...]
 """Six frames of one time, in the order of `files.CHANNELS`."""
 
 
-def frames_of(paths: Sequence[Path]) -> list[Set]:
+def frames_of(paths: Iterable[Path]) -> list[Set]:
     """The files in sets of six, matched by time, a channel each, in the order of time.
 
     ValueError, naming the file, when a channel lacks a time, or has it twice, as with two regions of one image.
