@@ -159,6 +159,8 @@ def _checked(given: argparse.Namespace) -> Path:
     """Where to. ValueError when what is asked for can't be done, whatever the files hold."""
     if images.unavailable():
         raise ValueError(images.unavailable())
+    if given.threads < 1:
+        raise ValueError(f"--threads must be at least 1, got {given.threads}")
     low, high = given.logt
     if not (3 <= given.bins <= 1000 and 3 <= low < high <= 10):
         raise ValueError(

@@ -355,6 +355,7 @@ def test_degradation_is_applied_or_noted_in_the_file(table, tmp_path, capsys):
         (["-o", "dem.txt"], "must end in one of .fits, .zarr, .asdf"),
         (["-o", "dem.fits", "--solver", "nunba"], "unknown solver 'nunba'; nearest known: numba"),
         (["-o", "dem.fits", "--bins", "2"], "--bins must be from 3 to 1000"),
+        (["-o", "dem.fits", "--threads", "0"], "--threads must be at least 1, got 0"),
         (["-o", "dem.fits", "--logt", "7", "6"], "--logt rise within 3 to 10"),
         (["-o", "dem.fits", "--systematic", "-1"], "--systematic must be a share of the counts >= 0, got -1"),
         (
