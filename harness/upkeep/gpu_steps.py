@@ -1,5 +1,6 @@
 """The steps of the check of a device: what each runs, what it needs, and how it is run within the time left."""
 
+import math
 import os
 import shutil
 import signal
@@ -32,7 +33,7 @@ LAST_LINES = 40
 
 @dataclass(frozen=True)
 class Step:
-    """A process of its own. `needs_s`: with less time left it isn't begun."""
+    """A process of its own. `needs_s`: with less time left it isn't begun; `most_s`: what it may take of the time."""
 
     name: str
     command: tuple[str, ...]
@@ -40,6 +41,7 @@ class Step:
     needs_s: float = 20.0
     tool: str = ""
     """A program that must be there, and is the command's first word."""
+    most_s: float = math.inf
 
     def unable(self) -> str:
         """Why it can't be run here; "" where it can."""
@@ -67,13 +69,13 @@ def _solve(pixels: int, bins: int = 34) -> tuple[str, ...]:
 
 
 def _sanitised(tool: str) -> Step:
-    return Step(tool, ("--tool", tool, "--error-exitcode", "9", *_solve(100)), 60.0, "compute-sanitizer")
+    return Step(tool, ("--tool", tool, "--error-exitcode", "9", *_solve(100)), 60.0, "compute-sanitizer", 100.0)
 
 
 def _profiled(bins: int) -> Step:
     asked = ("--clock-control", "none", "--set", "full", "--kernel-name", "invert", "--launch-count", "1")
     log = ("--log-file", f"{{out}}/ncu-{bins}.txt")
-    return Step(f"ncu-{bins}", (*asked, *log, *_solve(200_000, bins)), 60.0, "ncu")
+    return Step(f"ncu-{bins}", (*asked, *log, *_solve(200_000, bins)), 60.0, "ncu", 100.0)
 
 
 PARTS: dict[str, tuple[Step, ...]] = {
@@ -82,7 +84,10 @@ PARTS: dict[str, tuple[Step, ...]] = {
         _sweep("parity", f"--solvers baseline,{EXACT},gpu-l2 --pixels 40 --bins 34 --repeats 1 --strict", 45.0),
         *map(_sanitised, ("memcheck", "racecheck", "initcheck")),
         Step(
-            "contract", _python("pytest", "-m", "gpu", "-x", "-W", "default", "-p", "no:cacheprovider", *TESTED), 60.0
+            "contract",
+            _python("pytest", "-m", "gpu", "-x", "-W", "default", "-p", "no:cacheprovider", *TESTED),
+            60.0,
+            most_s=150.0,
         ),
         _sweep("gates", "--preset gpu --strict", 60.0),
         _task("limits", "limits"),
@@ -128,7 +133,7 @@ def take(step: Step, work: Path, out: Path, left_s: float) -> dict[str, Any]:
         log.open("w") as said,
         subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said, env=environment()) as process,
     ):
-        code = _wait(process, left_s - END_S)
+        code = _wait(process, min(left_s, step.most_s) - END_S)
     lines = log.read_text(errors="replace").splitlines()
     return {
         "step": step.name,

@@ -7,8 +7,9 @@ computation (`gpu.pipeline`).
 
 Wins: not yet measured. Aim: a 4096 x 4096 map of six channels at 34 bins with all five outputs in under 12 s on one
 H200-class device, transfers included.
-Cost per pixel: that of `batched`. In launches: some 200 a chunk, some 20 more a positivity pass. Where the time goes is
-not yet measured: every intermediate array passes through the device's memory, which is expected to bound it.
+Cost per pixel: that of `batched`, but for the factorisation, some 4·F^3 flops. How many launches a chunk takes, and
+where the time goes, are not yet measured: every intermediate array passes through the device's memory, which is
+expected to bound it.
 Memory: on the device, `profile_mb` and per pixel of a chunk two slots and the stacked arrays; on the host, pinned, two
 slots. A map larger than the device is streamed through it.
 

@@ -135,6 +135,16 @@ def test_a_step_out_of_time_is_ended_and_the_rest_is_skipped_with_a_word(as_if_h
     assert late["reason"].endswith("s are left, and it needs 30")
 
 
+def test_a_step_that_may_take_some_of_the_time_leaves_the_rest(as_if_here, monkeypatch, tmp_path):
+    monkeypatch.setattr(gpu_steps, "END_S", 1.0)
+    slow = Step("slow", (sys.executable, "-c", "import time; time.sleep(60)"), 1.0, most_s=2.5)
+    assert gpu_check.check([slow, python("late", "")], tmp_path / "gpu-x", QUIET) == cli.CELL_FAILED
+    assert [step["ended"] for step in found(tmp_path / "gpu-x").values()] == ["out of time", "ok"]
+    contract = next(step for step in PARTS["correctness"] if step.name == "contract")
+    assert contract.most_s < gpu_check.PART_S / 3
+    assert {"-x", "default"} <= set(contract.command)
+
+
 def test_workers_may_take_their_share_of_all_memory(monkeypatch):
     monkeypatch.delenv(LIMIT_VARIABLE, raising=False)
     assert int(gpu_steps.environment()[LIMIT_VARIABLE]) == int(psutil.virtual_memory().total / 2**20 * 0.8)
