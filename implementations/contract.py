@@ -479,7 +479,7 @@ class Solver(ABC):
     all."""
     releases_lock: ClassVar[bool] = False
     """Whether one process's threads can run it at a time, each on pixels of its own: all but a little of the work is
-    done without the interpreter lock, and nothing is kept on the solver or beside it."""
+    done without the interpreter lock, and nothing that a problem's pixels decide is kept on the solver or beside it."""
 
     @classmethod
     def available(cls) -> tuple[bool, str]:

@@ -18,6 +18,7 @@ import numpy as np
 from harness.measure import clock
 from harness.profiling.stopwatch import OTHER, Stopwatch, Sums, in_workers
 from implementations.contract import Problem, Solver
+from implementations.registry import Registry
 from implementations.solver_spec import parse
 
 STAGES = (
@@ -116,6 +117,8 @@ def _counted(spec: str) -> Callable[[Solver, Problem], tuple[float, Sums]] | str
     name = parse(spec)[0]
     if name in HANDS_ON:
         return handed_on_run
+    if (method := Registry().load(spec).method) != "demreg":
+        return f"the stages are DEMREG's, and its method is {method}"
     module_name = COUNTED.get(name)
     if module_name is None:
         return hooked_run

@@ -1,7 +1,6 @@
 """A problem like another, for one timed run alone: no answer to the one, of a map or of a pixel, answers the other."""
 
 import hashlib
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -35,7 +34,7 @@ def of(problem: Problem, seed: int) -> Variant:
     dn *= wide
     edn *= wide
     norm = None if problem.dem_norm0 is None else problem.dem_norm0[order]
-    return Variant(replace(problem, dn=dn, edn=edn, dem_norm0=norm), order, factor)
+    return Variant(problem.with_pixels(dn, edn, norm), order, factor)
 
 
 def _shuffled(pixels: int, rng: np.random.Generator) -> NDArray[np.intp]:

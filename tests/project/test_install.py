@@ -134,7 +134,7 @@ def test_the_commands_from_an_empty_folder(installed):
     installed.bench("report")
     installed.bench("profile", "l2", "--pixels", "12", "--bins", "12")
     assert installed.bench("recommend", "--pixels", "12", "--bins", "12").stdout
-    assert "l2" in installed.bench("compare", "results/run", "results/run").stdout
+    assert "6 rows: 6 same" in installed.bench("compare", "results/run", "results/run").stdout
     assert {path.name for path in installed.empty.iterdir()} == {"results"}
     assert not [path for path in installed.packages.rglob("*") if path.name in ("results", "plots", ".cache")]
 

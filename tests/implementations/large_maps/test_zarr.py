@@ -98,6 +98,7 @@ def test_dask_writes_the_same_store_with_coordinates_and_how_it_was_made(source,
 def test_only_what_has_no_mark_is_computed_again(source, undisturbed, tmp_path, capsys, monkeypatch):
     target = tmp_path / "out.zarr"
     monkeypatch.setitem(registry.IN_REPO, "slow", f"{TROUBLE}:Slow")  # so slow that it makes several blocks
+    monkeypatch.setattr(registry, "_own", registry._own.__wrapped__)
     assert invert(source, target, "slow") == 0
     group = zarr.open_group(target, mode="r+")
     blocks = group["done"].size
