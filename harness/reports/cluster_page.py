@@ -1,4 +1,4 @@
-"""The figures in docs/cluster.md and the README on clusters and large maps, from the committed runs of both.
+"""The figures in docs/cluster.md on clusters and large maps, from the committed runs of both.
 
 `harness.reports.readme` writes them; `make cluster` and `make full-frame` make the runs.
 """
@@ -60,10 +60,10 @@ def full_frame() -> str:
     return (
         f"Measured: {rows} x {columns} pixels at {got['bins']} bins in {got['seconds']:.0f} s on {on}, "
         f"{got['peak_mb']:,.0f} MiB resident at most for all\nprocesses together, {same} "
-        f"([result](results/full-frame/full-frame.json); {machine_facts.machine_label(got['machine'])})."
+        f"([result](../results/full-frame/full-frame.json); {machine_facts.machine_label(got['machine'])})."
     )
 
 
 def rewritten() -> str:
     """The page with the run's figures between its markers."""
-    return markdown.rewritten(PAGE.read_text(), "scaling", table())
+    return markdown.rewritten(markdown.rewritten(PAGE.read_text(), "scaling", table()), "full-frame", full_frame())

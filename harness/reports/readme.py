@@ -1,8 +1,8 @@
 """Makes the README's tables from the committed reference runs.
 
-`python -m harness.reports.readme` rewrites what stands between the markers in README.md, docs/profiling.md,
-docs/cluster.md and docs/methods.md; `--check` changes nothing and exits with 1 when they are not what the records say.
-`make readme` makes the page and the figures in plots/ too.
+`python -m harness.reports.readme` rewrites what stands between the markers in README.md, docs/results.md,
+docs/profiling.md, docs/cluster.md and docs/methods.md; `--check` changes nothing and exits with 1 when they are not
+what the records say. `make readme` makes the page and the figures in plots/ too.
 """
 
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ from harness.show.terminal import ratio, seconds
 from implementations import command_line as cli
 from implementations.places import ROOT, need_checkout
 
-README = ROOT / "README.md"
+README, RESULTS = ROOT / "README.md", ROOT / "docs" / "results.md"
 REFERENCES = (ROOT / "results" / "reference", ROOT / "results" / "reference-loci")
-TABLE, PEERS, FULL_FRAME = "table", "peers", "full-frame"
+TABLE, PEERS, STATEMENTS = "table", "peers", "statements"
 """What stands between `<!-- NAME: begin -->` and `<!-- NAME: end -->`."""
 
 
@@ -31,7 +31,7 @@ def text_of(runs: Sequence[Run]) -> str:
     rows = [cells_of(row) for _, row in largest.iterrows()]
     facts = runs[0].provenance
     software = ", ".join(f"{name} {facts['software'][name]}" for name in ("python", "numpy", "scipy", "numba"))
-    links = ", ".join(f"[{run.folder.name}](results/{run.folder.name}/{TABLE_FILE})" for run in runs)
+    links = ", ".join(f"[{run.folder.name}](../results/{run.folder.name}/{TABLE_FILE})" for run in runs)
     return "\n".join(
         [
             table(list(rows[0]), [list(row.values()) for row in rows]),
@@ -72,10 +72,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         runs = [Run.open(folder) for folder in REFERENCES]
     except ValueError as error:
         parser.error(str(error))
-    text = rewritten(README.read_text(), TABLE, text_of(runs))
-    text = rewritten(text, PEERS, peers_table.text_of(peers_table.Records.open()))
-    text = rewritten(text, FULL_FRAME, cluster_page.full_frame())
-    pages = {README: text} | {page.PAGE: page.rewritten() for page in (profiling_page, cluster_page, methods_page)}
+    peers = peers_table.Records.open()
+    results = rewritten(RESULTS.read_text(), TABLE, text_of(runs))
+    pages = {
+        README: rewritten(README.read_text(), PEERS, peers_table.text_of(peers)),
+        RESULTS: rewritten(results, STATEMENTS, peers_table.found(peers)),
+    }
+    pages |= {page.PAGE: page.rewritten() for page in (profiling_page, cluster_page, methods_page)}
     if given.check:
         return cli.OK if all(text == page.read_text() for page, text in pages.items()) else cli.GATE_FAILED
     for page, text in pages.items():

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from harness import report
 from harness.records.run import Run
@@ -14,10 +15,12 @@ from harness.reports import readme
 from harness.reports import run as reports_run
 
 TEXT = readme.README.read_text()
+PLUGINS = (readme.ROOT / "docs" / "plugins.md").read_text()
+PAGES = sorted((readme.ROOT / "docs").glob("*.md"))
 
 
 def test_its_example_solver_runs_and_passes_its_gate(tmp_path):
-    (code,) = re.findall(r"```python\n(\"\"\"What if.*?)```", TEXT, flags=re.DOTALL)
+    (code,) = re.findall(r"```python\n(\"\"\"What if.*?)```", PLUGINS, flags=re.DOTALL)
     plugin = tmp_path / "cut_off.py"
     plugin.write_text(code)
     done = subprocess.run(
@@ -38,8 +41,18 @@ def test_its_example_solver_runs_and_passes_its_gate(tmp_path):
     assert (checked.returncode, checked.stdout) == (0, "cut-off: pass\n"), checked.stdout + checked.stderr
 
 
-def test_its_table_is_the_reference_runs():
+def test_its_tables_are_the_reference_runs():
     assert readme.main(["--check"]) == 0, "README.md is stale: make readme"
+
+
+def test_it_is_short():
+    assert len(TEXT.split()) <= 1200
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_a_page_names_exists(page):
+    for path in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+        assert (page.parent / path).exists(), path
 
 
 def test_the_committed_page_and_figures_are_of_the_committed_runs():

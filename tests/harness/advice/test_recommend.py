@@ -221,7 +221,7 @@ def test_a_device_that_fails_a_gate_or_is_not_asked_for_overtakes_nobody(tmp_pat
 
 def test_the_decision_tables_data_is_documented_and_without_gaps(run, capsys):
     legs = answer(capsys, run, "--table")["table"]
-    told = (RESULTS.parent / "README.md").read_text()
+    told = (RESULTS.parent / "docs" / "recommend.md").read_text()
     described = told[told.index("With `--json`") :]
     assert all(f"`{name}`" in described[:600] for name in legs[0])
     for before, after in pairwise(legs):
