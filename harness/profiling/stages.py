@@ -18,7 +18,6 @@ import numpy as np
 from harness.measure import clock
 from harness.profiling.stopwatch import OTHER, Stopwatch, Sums, in_workers
 from implementations.contract import Problem, Solver
-from implementations.registry import Registry
 from implementations.solver_spec import parse
 
 STAGES = (
@@ -90,6 +89,8 @@ TABLE = {f"{m}:{f}": stage for m, parts in _PARTS.items() for names, stage in pa
 def watch(solver: Solver, problem: Problem, spec: str, enough_s: float = ENOUGH_S) -> dict[str, Any]:
     """Stages of the fastest of some runs, and undisturbed runs in between; a mismatch beyond `AGREEMENT` is named."""
     counted = _counted(spec)
+    if solver.method != "demreg":
+        counted = f"the stages are DEMREG's, and its method is {solver.method}"
     if isinstance(counted, str):
         return {"stages": None, "stages_reason": counted}
     alone, runs = [], []
@@ -117,8 +118,6 @@ def _counted(spec: str) -> Callable[[Solver, Problem], tuple[float, Sums]] | str
     name = parse(spec)[0]
     if name in HANDS_ON:
         return handed_on_run
-    if (method := Registry().load(spec).method) != "demreg":
-        return f"the stages are DEMREG's, and its method is {method}"
     module_name = COUNTED.get(name)
     if module_name is None:
         return hooked_run

@@ -55,10 +55,16 @@ def plugin(tmp_path):
 
 
 SLOW = ("dask", "numba-float32")
-"""Whose likes are profiled in the normal run."""
+"""Whose likes (dask-delayed, numba) are profiled in the normal run."""
 
 
-@pytest.mark.parametrize("name", [pytest.param(r, marks=pytest.mark.slow) if r in SLOW else r for r in rows()])
+def marked(row):
+    """A solver's parameter, slow if another solver of its kind is profiled in the normal run."""
+    (name,) = row.values
+    return pytest.param(name, marks=[*row.marks, pytest.mark.slow]) if name in SLOW else row
+
+
+@pytest.mark.parametrize("name", [*map(marked, rows())])
 def test_every_solver_is_profiled(name, tmp_path):
     shown = run(name, *TINY, "--out", tmp_path).stdout
     record = json.loads((tmp_path / profiling_engines.PROFILE_FILE).read_text())

@@ -44,10 +44,10 @@ def test_a_changed_problem_fails_every_row_of_the_cell(tmp_path):
 
 def test_a_solve_of_no_time_makes_no_large_record(tmp_path):
     folder = tmp_path / "run"
-    sweep(*QUICK, "--solvers", "baseline,no-time", "--rel-ci", "0.0001", "--out", folder)
+    sweep(*QUICK, "--solvers", "baseline,no-time", "--repeats", "4", "--out", folder)
     (record,) = [path for path in (folder / "cells").iterdir() if "no-time" in path.name]
     turns = json.loads(record.read_text())["turns"]
-    assert max(map(len, turns.values())) == 200
+    assert 1 < max(map(len, turns.values())) <= 200  # as many as the calibrating run's own time on the wall asks for
     assert record.stat().st_size < 40 << 20
 
 

@@ -125,6 +125,7 @@ def test_every_solver_of_the_processor_runs_with_what_the_package_requires(insta
     assert {row["reason"] for row in ours.values()} == {""}
 
 
+@pytest.mark.slow
 def test_the_commands_from_an_empty_folder(installed):
     assert re.fullmatch(r"demreg-bench \d+\.\d+\.\d+\n", installed.bench("--version").stdout)
     installed.run(installed.python, "-c", USER)
