@@ -204,7 +204,7 @@ def text_of(records: Records) -> str:
     return "\n".join([table_of(records), "", _provenance(records)])
 
 
-def found(records: Records) -> str:
+def told(records: Records) -> str:
     """The statements, for docs/results.md."""
     lines = [f"- {text}" + " **Doesn't hold.**" * (holds is False) for text, holds in statements(records)]
     return "\n".join(lines)

@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results = rewritten(RESULTS.read_text(), TABLE, text_of(runs))
     pages = {
         README: rewritten(README.read_text(), PEERS, peers_table.text_of(peers)),
-        RESULTS: rewritten(results, STATEMENTS, peers_table.found(peers)),
+        RESULTS: rewritten(results, STATEMENTS, peers_table.told(peers)),
     }
     pages |= {page.PAGE: page.rewritten() for page in (profiling_page, cluster_page, methods_page)}
     if given.check:

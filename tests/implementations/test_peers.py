@@ -284,7 +284,7 @@ def test_what_was_asked_for_holds_or_not(records):
     assert "makes 8x [" in faster.text
     assert "`plowman`, the same method with error bars, makes 4x [" in positive.text
     assert all(statement.holds for statement in (whole, *rest))
-    assert "Doesn't hold" not in found.text_of(records)
+    assert "Doesn't hold" not in found.told(records)
 
 
 @pytest.mark.parametrize(
@@ -303,12 +303,12 @@ def test_a_claim_that_does_not_hold_is_said(records, change, which):
         tables[name] = tables[name].assign(**columns)
     changed = records._replace(crop_table=tables["crops"], disc_table=tables["disc"])
     assert not list(found.statements(changed))[which].holds
-    assert "**Doesn't hold.**" in found.text_of(changed)
+    assert "**Doesn't hold.**" in found.told(changed)
 
 
 def test_what_is_not_measured_is_said_so(records, capsys, monkeypatch):
     without = records._replace(disc=None, disc_table=None)
-    assert "whole image on 2 cores isn't measured yet.\n" in found.text_of(without)
+    assert "whole image on 2 cores isn't measured yet.\n" in found.told(without)
     monkeypatch.setattr(found.Records, "open", lambda: without)
     assert found.main([]) == 1
     assert capsys.readouterr().out.startswith("not yet measured: ")
