@@ -142,8 +142,7 @@ def misfit(turns: Sequence[Claim], over: bool, of: str = "") -> str:
     No more is claimed than passed, and what passed is claimed, but for the slack, in a quarter of the turns at least: a
     busy machine comes between. A few turns are judged when they are `over`, or when more than a second is missing.
     """
-    spare = SLACK_S if of else 0.0  # what processes that have ended used is known to the kernel's tick
-    impossible = [turn for turn in turns if not 0 <= turn.claimed <= turn.passed + spare]
+    impossible = [turn for turn in turns if not 0 <= turn.claimed <= turn.passed + bool(of) * _ticks(turn)]
     suspects = impossible or sorted(turns, key=lambda turn: turn.missing)[(len(turns) - 1) // 4 :][:1]
     for turn in suspects:
         known = over or len(turns) >= CLEAR_TURNS or turn.missing >= CLEAR_S
@@ -153,6 +152,11 @@ def misfit(turns: Sequence[Claim], over: bool, of: str = "") -> str:
                 f"{turn.passed:.6g} s by the harness's clock"
             )
     return ""
+
+
+def _ticks(turn: Claim) -> float:
+    """What CPU time may differ by: that of each process that has ended is known to the kernel's tick, down or up."""
+    return SLACK_S + SLACK * turn.passed
 
 
 def peak_rss_mb() -> float:

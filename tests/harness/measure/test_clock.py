@@ -56,6 +56,13 @@ def test_claims_must_fit_the_harness_clock(turns, over, caught):
         assert len(set(re.findall(r"[-\d.]+ s|nan s", reason))) == 2
 
 
+def test_what_ended_processes_used_is_known_to_a_tick():
+    """Eight of them in a turn, each a tick off."""
+    assert not clock.misfit([clock.Claim(0.357, 0.345, 1)], True, "CPU")
+    assert clock.misfit([clock.Claim(0.357, 0.345, 1)], True)
+    assert clock.misfit([clock.Claim(0.5, 0.345, 1)], True, "CPU")
+
+
 def shortest(step, tries=40):
     """Seconds of the fastest try, which a busy machine disturbs least."""
     seconds = []
