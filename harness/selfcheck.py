@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error(f"{given.out} has no {KEPT}: python -m harness.selfcheck --full makes it")
         _write(given.out, _known(file))
         return cli.OK
-    given.out.mkdir(parents=True, exist_ok=True)
+    parser.folder(given.out)
     if not given.full:
         file.unlink(missing_ok=True)
     known = _known(file)

@@ -72,6 +72,14 @@ class Parser(argparse.ArgumentParser):
             )
         return given
 
+    def folder(self, path: Path) -> Path:
+        """That folder, made if it isn't there; where it can't be, one line and exit code 2 before anything long."""
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            self.error(f"{path} can't be a folder for what is written: {error.strerror}")
+        return path
+
 
 def whole_numbers(text: str) -> tuple[int, ...]:
     """ "200,1000" -> (200, 1000)."""

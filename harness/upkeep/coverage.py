@@ -182,6 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--bins", type=int, default=34)
     parser.add_argument("--draws", type=int, default=400, help="of the noise of each pixel (400)")
     given = parser.parse(arguments)
+    parser.folder(given.out.parent)
     try:
         workload.check_sizes(given.pixels, given.bins)
         if given.draws < 2:
@@ -189,7 +190,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         data = measured(split(given.solvers), given.dataset.split(","), given.pixels, given.bins, given.draws)
     except (ValueError, RuntimeError) as error:
         parser.error(" ".join(str(error).split()))
-    given.out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(given.out, dump(data))
     if given.draw:
         with plt.rc_context(STYLE), replacing(given.draw) as whole:

@@ -128,6 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--write", action="store_true", help="only the page's tables, from what is kept")
     parser.add_argument("--out", type=Path, default=KEPT, help="where it is kept, instead of for the page")
     given = parser.parse(arguments)
+    parser.folder(given.out.parent)
     rows: list[dict[str, Any]] = []
     deadline = time.monotonic() + 60 * given.minutes
     for seed in () if given.write else itertools.count(1):
@@ -136,7 +137,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 continue
             rows += cell(kind, mode, count, seed)
             kept = {"machine": facts.machine(), "commit": facts.commit(), "seconds": SECONDS, "rows": rows}
-            given.out.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(given.out, json.dumps(kept) + "\n")
             if seed > 1 and time.monotonic() > deadline:
                 break

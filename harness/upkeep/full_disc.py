@@ -48,12 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--scratch", type=Path, help="where the files lie meanwhile (the system's temporary folder)")
     parser.add_argument("--out", type=Path, default=FOLDER, metavar="DIR", help=f"of the result ({FOLDER})")
     given = parser.parse(arguments)
+    parser.folder(given.out)
     try:
         if given.side < REAL or given.side % REAL or given.rounds < 1:
             raise ValueError(f"--side must be a multiple of {REAL} and --rounds at least 1")
         with tempfile.TemporaryDirectory(dir=given.scratch) as scratch:
             figures = measure(Path(scratch), given.side, given.rounds)
-        given.out.mkdir(parents=True, exist_ok=True)
         write_atomically(given.out / FILE, json.dumps(plain(figures), indent=1) + "\n")
     except (ValueError, RuntimeError, OSError) as error:
         parser.error(" ".join(str(error).split()))

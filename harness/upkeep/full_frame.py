@@ -44,10 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--scratch", type=Path, help="where the stores lie meanwhile (the system's temporary folder)")
     parser.add_argument("--out", type=Path, default=FOLDER, metavar="DIR", help=f"of the result ({FOLDER})")
     given = parser.parse(arguments)
+    parser.folder(given.out)
     try:
         with tempfile.TemporaryDirectory(dir=given.scratch) as scratch:
             figures = measure(Path(scratch), given.shape, given.bins, given.solver)
-        given.out.mkdir(parents=True, exist_ok=True)
         write_atomically(given.out / FILE, json.dumps(plain(figures), indent=1) + "\n")
     except (ValueError, RuntimeError, OSError) as error:
         parser.error(" ".join(str(error).split()))

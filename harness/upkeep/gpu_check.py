@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     taken = [f"{prefix}{end}" for end in (".json", ".tar.gz") if Path(f"{prefix}{end}").exists()]
     if taken:
         parser.error(f"{taken[0]} exists, and is never overwritten; expected a --out without it")
-    given.out.mkdir(parents=True, exist_ok=True)
+    parser.folder(given.out)
     return check(PARTS[given.part], prefix, terminal.console())
 
 

@@ -131,13 +131,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = library()
     if found is None:
         parser.error(unavailable())
+    parser.folder(given.out)
     compiler, rows = Compiler(found), []
     for case in cases():
         more, warnings = compiled(case, compiler)
         rows += more
         print(*warnings, sep="\n", end="", file=sys.stderr)
     table = pd.DataFrame(rows).assign(compiler=f"{PACKAGE} {version(PACKAGE)}")
-    given.out.mkdir(parents=True, exist_ok=True)
     write_atomically(given.out / FILE, table.to_csv(index=False))
     print(table.drop(columns="compiler").to_string(index=False))
     return cli.OK

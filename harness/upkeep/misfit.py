@@ -101,11 +101,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.json")
     parser.add_argument("--solvers", default="numba,utu,plowman", help="with commas between them (numba,utu,plowman)")
     given = parser.parse(arguments)
+    parser.folder(given.out.parent)
     try:
         data = measured(split(given.solvers))
     except (ValueError, RuntimeError, ImportError) as error:
         parser.error(" ".join(str(error).split()))
-    given.out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(given.out, dump(data))
     for row in data["rows"]:
         print(f"{row['solver']:>10}  {row['group']:<34} {row['chisq_median']:.2f} {row['chisq_p95']:.2f}")

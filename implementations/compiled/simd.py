@@ -75,24 +75,18 @@ def lanes_of(typingctx, array):
 @intrinsic
 def load(typingctx, array, index):
     """The vector array.ravel()[index : index + lanes]."""
-    vector = Vector(array.dtype)
-
-    def codegen(context, builder, sig, args):
-        kind = context.get_value_type(vector)
-        address = _address(context, builder, sig.args[0], args[0], args[1], kind)
-        return builder.load(address, align=array.dtype.bitwidth // 8)
-
-    return vector(array, types.intp), codegen
+    return _loading(Vector(array.dtype), array)
 
 
 @intrinsic
 def load_pixels(typingctx, array, index):
     """The vector array.ravel()[index : index + LANES], in the array's type: half a register of float32."""
-    vector = Vector(array.dtype, LANES)
+    return _loading(Vector(array.dtype, LANES), array)
 
-    def codegen(context, builder, sig, args):
-        kind = context.get_value_type(vector)
-        address = _address(context, builder, sig.args[0], args[0], args[1], kind)
+
+def _loading(vector: Any, array: Any) -> Any:
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        address = _address(context, builder, sig.args[0], args[0], args[1], context.get_value_type(vector))
         return builder.load(address, align=array.dtype.bitwidth // 8)
 
     return vector(array, types.intp), codegen

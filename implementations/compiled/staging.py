@@ -260,62 +260,70 @@ def _samples(problem: Problem, padded: int, dtype: type[np.floating]) -> Samples
 def working_memory(setup: Setup, dtype: type[np.floating]) -> Scratch:
     """Working memory for one thread: for each of LANES pixels some 2 F + 10 rows of bins."""
     f, r, _, s = setup.sizes
-    points, along = setup.settings.nmu, s if setup.settings.sorts else 0
+    along = s if setup.settings.sorts else 0
     across = LANES if along else s
-    return Scratch(
-        Pixels(
-            number=_zeros(LANES, np.intp),
-            start=_zeros(LANES, np.intp),
-            counts=_zeros(f * LANES),
-            inverse_error=_zeros(f * LANES),
-        ),
-        Factors(
-            matrix=_zeros(f * r * LANES),
-            basis=_zeros(f * f * LANES),
-            diagonal=_zeros(r * LANES),
-            below=_zeros(r * LANES),
-            product=_zeros(r * LANES),
-            projection=_zeros((r + 1) * LANES),
-            unfitted=_zeros(LANES),
-            ends=_zeros(2 * LANES),
-            root=_zeros(s * LANES),
-            panel=_zeros(f * (PANEL + f + 3) * LANES),
-        ),
-        Search(
-            guess=np.full(2 * LANES, float(points // 2)),
-            start=_zeros(LANES),
-            power=_zeros((points.bit_length() + 1) * LANES),
-            sign=_zeros(LANES),
-            flat=_zeros(LANES),
-            at=_zeros(LANES),
-            seen=_zeros(2 * LANES),
-            pair=_zeros(2 * r * LANES),
-            gain=_zeros(2 * r * LANES),
-            z=_zeros(r * LANES),
-            chosen=_zeros(LANES),
-        ),
-        Rows(
-            weight=_zeros(s * LANES),
-            line=_zeros((s + 2 * BEFORE) * LANES),
-            coefficient=_zeros(f * LANES),
-            dem=_zeros(s * LANES),
-            edem=_zeros(s * LANES),
-            couple=_zeros(r * LANES),
-            root=_zeros(r * LANES),
-            mixing=_zeros(r * f * LANES),
-            fitted=_zeros(2 * r * LANES),
-            chisq=_zeros(LANES),
-            passes=_zeros(2 * LANES),
-        ),
-        Profiles(
-            rows=_zeros(r * (across + 4) * LANES, dtype),
-            size=_zeros(across * LANES),
-            pair=_zeros(2 * (across + 4) * LANES, dtype),
-            width=_zeros(across * LANES),
-            starts=_zeros(LANES, np.intp),
-            lines=_zeros(LANES * (r + 1) * along, dtype),
-        ),
-        along_bins(r, along, dtype, alike=True),
+    pixels = Pixels(
+        number=_zeros(LANES, np.intp),
+        start=_zeros(LANES, np.intp),
+        counts=_zeros(f * LANES),
+        inverse_error=_zeros(f * LANES),
+    )
+    profiles = Profiles(
+        rows=_zeros(r * (across + 4) * LANES, dtype),
+        size=_zeros(across * LANES),
+        pair=_zeros(2 * (across + 4) * LANES, dtype),
+        width=_zeros(across * LANES),
+        starts=_zeros(LANES, np.intp),
+        lines=_zeros(LANES * (r + 1) * along, dtype),
+    )
+    factors, search, rows = _factors(f, r, s), _search(r, setup.settings.nmu), _rows_of_bins(f, r, s)
+    return Scratch(pixels, factors, search, rows, profiles, along_bins(r, along, dtype, alike=True))
+
+
+def _factors(f: int, r: int, s: int) -> Factors:
+    return Factors(
+        matrix=_zeros(f * r * LANES),
+        basis=_zeros(f * f * LANES),
+        diagonal=_zeros(r * LANES),
+        below=_zeros(r * LANES),
+        product=_zeros(r * LANES),
+        projection=_zeros((r + 1) * LANES),
+        unfitted=_zeros(LANES),
+        ends=_zeros(2 * LANES),
+        root=_zeros(s * LANES),
+        panel=_zeros(f * (PANEL + f + 3) * LANES),
+    )
+
+
+def _search(r: int, points: int) -> Search:
+    return Search(
+        guess=np.full(2 * LANES, float(points // 2)),
+        start=_zeros(LANES),
+        power=_zeros((points.bit_length() + 1) * LANES),
+        sign=_zeros(LANES),
+        flat=_zeros(LANES),
+        at=_zeros(LANES),
+        seen=_zeros(2 * LANES),
+        pair=_zeros(2 * r * LANES),
+        gain=_zeros(2 * r * LANES),
+        z=_zeros(r * LANES),
+        chosen=_zeros(LANES),
+    )
+
+
+def _rows_of_bins(f: int, r: int, s: int) -> Rows:
+    return Rows(
+        weight=_zeros(s * LANES),
+        line=_zeros((s + 2 * BEFORE) * LANES),
+        coefficient=_zeros(f * LANES),
+        dem=_zeros(s * LANES),
+        edem=_zeros(s * LANES),
+        couple=_zeros(r * LANES),
+        root=_zeros(r * LANES),
+        mixing=_zeros(r * f * LANES),
+        fitted=_zeros(2 * r * LANES),
+        chisq=_zeros(LANES),
+        passes=_zeros(2 * LANES),
     )
 
 

@@ -34,32 +34,19 @@ dem, edem 1e15 cm-5 K-1; logt log10 K; elogt dex.
 Source: Hannah & Kontar (2012, A&A 539 A146; 2013, A&A 553 A10); the kernel: `implementations.compiled.kernel`.
 """
 
-from dataclasses import replace
-from importlib.util import find_spec
 from typing import Any
 
-from implementations.contract import Bounds, Problem, Solution, Solver
+from implementations.contract import Bounds, Problem
+from implementations.cpu.dealt import Dealt
 
 
-class NumbaFused(Solver):
+class NumbaFused(Dealt):
     """Fused double-precision kernel; `threads`: how many pixels at a time, None for as many as Numba is set to use."""
 
     name = "numba"
-    device = "cpu"
     accuracy = "exact"
-    releases_lock = True
     precision = "float64"
     """NumPy's name of the type that profiles are computed in."""
-
-    def __init__(self, threads: int | None = 1):
-        if threads is not None and (not isinstance(threads, int) or threads < 1):
-            raise ValueError(f"threads must be a whole number of at least 1, or None, got {threads}")
-        self.threads = threads
-
-    @classmethod
-    def available(cls) -> tuple[bool, str]:
-        """Whether Numba is installed."""
-        return (True, "") if find_spec("numba") else (False, "Numba is not installed")
 
     def prepare(self, problem: Problem) -> Any:
         """Pad the constant arrays, set up working memory and threads."""
@@ -68,24 +55,6 @@ class NumbaFused(Solver):
         from implementations.compiled import tiles
 
         return tiles.prepare(problem, getattr(np, self.precision), self.threads)
-
-    def solve(self, state: Any) -> Solution:
-        """Deal tiles of pixels to the threads."""
-        from implementations.compiled import tiles
-
-        return tiles.solve(state)
-
-    def collect(self, state: Any, solution: Solution) -> Solution:
-        """End the threads; the solution is on the host already."""
-        from implementations.compiled import tiles
-
-        tiles.finish(state)
-        return solution
-
-    def run_into(self, problem: Problem, rows: slice, whole: Solution) -> None:
-        """Have the kernel write a block's rows of the whole solution."""
-        state = replace(self.prepare(problem.take(rows)), into=whole.rows(rows))
-        whole.put(rows, self.collect(state, self.solve(state)))
 
 
 class NumbaFloat32(NumbaFused):

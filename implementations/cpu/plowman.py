@@ -19,36 +19,27 @@ dem, edem 1e15 cm-5 K-1; logt log10 K; elogt dex.
 Source: Plowman & Caspi (2020, ApJ 905, 17); errors and resolution are this project's.
 """
 
-from dataclasses import replace
-from importlib.util import find_spec
 from typing import Any
 
-from implementations.contract import Bounds, Problem, Solution, Solver
+from implementations.contract import Bounds, Problem
+from implementations.cpu.dealt import Dealt
 
 
-class Plowman(Solver):
+class Plowman(Dealt):
     """Tunables: `threads`, how many pixels at a time, None for Numba's number; `delta`, e-folds per dex, > 0."""
 
     name = "plowman"
-    device = "cpu"
     accuracy, method = "other", "plowman"
-    releases_lock = True
     # Some one and a half times what six workloads at 20 to 400 bins gave. Chi-squared over what can be reached: medians
     # 0.72 to 1.25, IQR 0.03 to 0.7, p95 1.01 to 3.8, where a flare's counts fit no smooth DEM; DEM error 0.51 to 2.2
     # times the baseline's, the highest with random responses. The error bars' ratios to the baseline's say little.
     bounds = Bounds((0.5, 1.6), (0.0, 1.1), (0.8, 6.0), 2.8, 0.0, edem=(0.15, 20.0), elogt=(0.02, 16.0))
 
     def __init__(self, threads: int | None = 1, delta: float = 8.0):
-        if threads is not None and (not isinstance(threads, int) or threads < 1):
-            raise ValueError(f"threads must be a whole number of at least 1, or None, got {threads}")
+        super().__init__(threads)
         if not 0 < delta < float("inf"):
             raise ValueError(f"delta must be a finite number > 0, got {delta}")
-        self.threads, self.delta = threads, delta
-
-    @classmethod
-    def available(cls) -> tuple[bool, str]:
-        """Whether Numba is installed."""
-        return (True, "") if find_spec("numba") else (False, "Numba is not installed")
+        self.delta = delta
 
     def prepare(self, problem: Problem) -> Any:
         """Fold the response with the hats, set up working memory and threads."""
@@ -61,21 +52,3 @@ class Plowman(Solver):
 
         setup, fused = kernel.layout(problem, self.delta)
         return tiles.deal(problem, setup, np.float64, self.threads, kernel.invert, partial(kernel.memory, fused))
-
-    def solve(self, state: Any) -> Solution:
-        """Deal tiles of pixels to the threads."""
-        from implementations.compiled import tiles
-
-        return tiles.solve(state)
-
-    def collect(self, state: Any, solution: Solution) -> Solution:
-        """End the threads; the solution is on the host already."""
-        from implementations.compiled import tiles
-
-        tiles.finish(state)
-        return solution
-
-    def run_into(self, problem: Problem, rows: slice, whole: Solution) -> None:
-        """Have the kernel write a block's rows of the whole solution."""
-        state = replace(self.prepare(problem.take(rows)), into=whole.rows(rows))
-        whole.put(rows, self.collect(state, self.solve(state)))

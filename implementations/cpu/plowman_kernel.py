@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implementations.compiled.jit import entry, fingerprint, part
-from implementations.compiled.kernel import blank, put_row
+from implementations.compiled.kernel import gather, put_row
 from implementations.compiled.simd import LANES, splat, store
 from implementations.compiled.staging import Samples, Sizes, along_bins, round_up, stage
 from implementations.compiled.staging import Setup as Fused
@@ -153,29 +153,6 @@ def memory(fused: Fused, setup: Setup, dtype: type[np.floating]) -> Scratch:
 
 
 @part
-def gather(setup, w, dn, edn, first, last, outputs):
-    """The next valid pixels from `first` on into the lanes; returns how many, and where to go on."""
-    found = 0
-    while first < last and found < LANES:
-        valid = True
-        for f in range(setup.channels):  # a NaN compares false
-            valid &= 0.0 < dn[first, f] < math.inf and 0.0 < edn[first, f] < math.inf
-        if valid:
-            w.number[found] = first
-            found += 1
-        else:
-            blank(first, outputs)
-        first += 1
-    for lane in range(LANES):
-        if lane >= found:  # a copy of the first, so that every lane holds numbers
-            w.number[lane] = w.number[0]
-        for f in range(setup.channels):
-            w.counts[f * LANES + lane] = dn[w.number[lane], f]
-            w.inverse_error[f * LANES + lane] = 1.0 / edn[w.number[lane], f]
-    return found, first
-
-
-@part
 def start(setup, w):
     """Flat; or the user's row, or the EM loci, where these are positive in all bins. Then scaled to the counts."""
     for t in range(setup.bins):
@@ -234,7 +211,7 @@ def _compiled(version):
         """Solve pixels first to last - 1; `ticks` is there for the call to be `compiled.kernel`'s."""
         _ = version, ticks
         while first < last:
-            found, first = gather(setup, scratch, dn, edn, first, last, outputs)
+            found, first = gather(dn, edn, first, last, setup.channels, scratch, outputs)
             if found == 0:
                 break
             start(setup, scratch)

@@ -1,5 +1,6 @@
 """What all commands print, and how: text as it comes, their own names, widths, and a reader that leaves early."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -125,3 +126,21 @@ def test_an_interrupted_command_says_so_by_its_exit_code():
     code = "from implementations import command_line as cli\ndef main(): raise KeyboardInterrupt\ncli.run(main)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (command_line.INTERRUPTED, "", "")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "selfcheck",
+        *(f"upkeep.{name}" for name in ("coverage", "estimators", "full_disc", "full_frame", "gpu_check", "misfit")),
+    ],
+)
+def test_an_output_that_can_be_no_folder_is_one_line_before_anything_runs(tmp_path, capsys, command):
+    (tmp_path / "file").touch()
+    main = importlib.import_module(f"harness.{command}").main
+    with pytest.raises(SystemExit) as end:
+        main(["--out", str(tmp_path / "file" / "deeper" / "x")])
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "can't be a folder for what is written: Not a directory" in said

@@ -28,17 +28,22 @@ FAULTS = {
     "a pass too many": ("solves < options.max_iter", "solves <= options.max_iter"),
     "half the maximum": ("peak[o] /= 2", "peak[o] *= 0.499"),
     "one count's error": ("variance += sum * sum", "variance = sum * sum"),
+    "an invalid pixel": ("if (good >> p & 1) finished(", "if (true) finished("),
+    "the smoothed line's ends": ("t == 0 || t == BINS - 1 ? 0.0 : weight[o]", "weight[o]"),
+    "the nearest point": ("below < beyond : below <= beyond", "below > beyond : below >= beyond"),
+    "how the target is raised": ("target *= options.rgt_fact", "target *= 1.05 * options.rgt_fact"),
 }
+LOCI = ("fmin(weight[o], dn[f]", "fmax(weight[o], dn[f]")
 
 
 @pytest.fixture(scope="module")
 def known():
-    """Pixels whose weights, grids and passes differ, some with bins left negative; and the baseline's outputs."""
+    """Pixels that differ in weights, grids and passes, some with negative bins, one invalid; what they should give."""
     plain = problem(32, 34, max_iter=4)
-    scale = np.where(np.arange(32) % 2, 1e8, 1.0)[
-        :, None
-    ]  # where a first solution is large, small weights are at the floor
-    of = replace(plain, dn=plain.dn * scale, edn=plain.edn * scale)
+    scale = np.where(np.arange(32) % 2, 1e8, 1.0)[:, None]  # of a large first solution small weights are at the floor
+    dn, edn = plain.dn * scale, plain.edn * scale
+    dn[5, 2] = np.nan
+    of = replace(plain, dn=dn, edn=edn)
     return of, Baseline().run(of)
 
 
@@ -49,12 +54,11 @@ def watched(of, change=str):
 
 def off(got, expected):
     """The furthest of any output from what is expected, relative to its pixel's peak."""
-    with np.errstate(all="ignore"):
-        worst = [
-            np.max(np.abs(getattr(got, name) - getattr(expected, name)).reshape(32, -1), axis=1)
-            / np.max(np.abs(getattr(expected, name)).reshape(32, -1), axis=1)
-            for name in OUTPUTS
-        ]
+    worst = []
+    for name in OUTPUTS:
+        values, right = (getattr(solution, name).reshape(32, -1) for solution in (got, expected))
+        apart, peak = np.abs(values - right).max(axis=1), np.abs(right).max(axis=1)
+        worst.append(np.divide(apart, peak, out=np.where(apart == 0, 0.0, np.inf), where=peak > 0))
     return np.where(np.isfinite(worst), worst, np.inf).max()
 
 
@@ -77,6 +81,13 @@ def test_a_planted_fault_is_noticed(known, fault):
 
     got, _ = watched(of, change)
     assert off(got, expected) > 1e-9 or (got.iterations != expected.iterations).any()
+
+
+def test_a_fault_in_the_em_loci_is_noticed():
+    of = problem(32, 34, gloci=1)
+    expected = Baseline().run(of)
+    assert off(watched(of)[0], expected) < 1e-10
+    assert off(watched(of, lambda code: code.replace(*LOCI))[0], expected) > 1e-9
 
 
 @pytest.mark.parametrize("number", range(WAITS))
