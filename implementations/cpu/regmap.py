@@ -3,9 +3,10 @@
 The obvious first thing to try, since the search is a double Python loop on every pass of every pixel. What it shows is
 how far one step takes: the full SVD and the pseudo-inverse stay, and with them the cost that grows as T^3.
 
-`numpy-regmap` looks at all points of the grid at once, by broadcasting. `numba-regmap` compiles it plainly. `numba-regmap-parallel` adds parallel and fastmath, and is kept because it gains
-nothing: the grid has some 40 points of six terms each, less than a microsecond of work, which is not worth handing to a
-team of threads on every pass of every pixel, and fastmath has nothing to speed up.
+`numpy-regmap` looks at all points of the grid at once, by broadcasting. `numba-regmap` compiles the search plainly.
+`numba-regmap-parallel` adds parallel and fastmath, and is kept because it gains nothing: the grid has some 40 points of
+six terms each, less than a microsecond of work, which is not worth handing to a team of threads on every pass of every
+pixel, and fastmath has nothing to speed up.
 
 Wins: over the baseline by 1.7 at 34 temperature bins and not at all at 200, where the SVD is all that counts; two
 threads don't change that for `numba-regmap-parallel` (results/reference-regmap). `vectorized`, which removes more, is
