@@ -13,7 +13,7 @@ NEWER ?= $(shell for p in python3.12 "$$HOME"/.pyenv/versions/3.12.*/bin/python3
 PEERS := $(VENV)-peers
 LOWEST := $(VENV)-lowest
 
-.PHONY: sweep test test-newer test-long test-lowest mutations data peers gpu-check selfcheck readme reference profile methods instructions heldout cluster full-frame full-disc history regression clean
+.PHONY: sweep test test-newer test-long test-lowest mutations data peers gpu-check selfcheck readme reference profile methods instructions heldout cluster reference-steps full-frame full-disc history regression clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/python -m harness.sweep $(ARGS)
@@ -87,6 +87,16 @@ reference: $(VENV)/.installed
 	$(BIN)/python -m harness.sweep --pixels 10000,100000 --bins 34,200 --repeats 15 --max-seconds 60 \
 		--solvers 'numba[threads=1],numba[threads=2],numba-float32,l2' --out results/reference-threads
 	$(MAKE) readme
+
+# One step alone in all its forms, and the whole with that step replaced, for docs/steps.md: five minutes, the machine
+# otherwise idle.
+reference-steps: $(VENV)/.installed
+	rm -rf results/reference-steps results/reference-steps-whole
+	$(BIN)/python -m harness.sweep --step regularisation --pixels 1,10,100 --bins 34 --nmu 42,500 --max-seconds 8 \
+		--solvers 'published,numpy,numba,numba-parallel[threads=2],cupy,fused' --out results/reference-steps
+	$(BIN)/python -m harness.sweep --pixels 1,100 --bins 34 --nmu 500 --threads 2 --max-seconds 10 \
+		--solvers baseline,numpy-regmap,numba-regmap,numba-regmap-parallel,cupy-regmap,numba --out results/reference-steps-whole
+	$(BIN)/python -m harness.reports.readme
 
 # Where the time of the baseline and of numba goes, for docs/profiling.md; a minute on one core, the machine otherwise
 # idle. A prof file is remade, not kept.

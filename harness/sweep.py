@@ -46,6 +46,7 @@ def _parser() -> cli.Parser:
         help="with --preset cluster: address or JSON file of a running Dask cluster, instead of workers here",
     )
     add("--solvers", type=lambda s: tuple(solver_spec.split(s)), help="names or name[key=value,...], by commas (all)")
+    add("--step", help="one step of the algorithm in all its forms: regularisation, factorisation, positivity, ...")
     add("--dataset", dest="datasets", type=lambda s: tuple(solver_spec.split(s)), help="of datasets/, by commas")
     add("--pixels", type=cli.whole_numbers, help="map sizes, by commas")
     add("--bins", type=cli.whole_numbers, help="numbers of temperature bins, by commas")
@@ -78,11 +79,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             try:
                 if given.list:
-                    table = registry.Registry(given.plugins or ())
+                    table = registry.Registry(given.plugins or (), given.step or "")
                     _warn(table, table.names())
                     return _list(console, table, given.json)
                 plan, run = asked(given)
-                table = registry.Registry(plan.plugins)
+                table = plan.table()
                 plan = plan.resolved(table)
                 _warn(table, plan.solvers)
                 if given.dry_run:

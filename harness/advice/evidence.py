@@ -68,6 +68,8 @@ def gather(runs: Sequence[Path], machine: dict[str, Any], leave: Sequence[Path] 
         facts = run.provenance
         if run.folder.resolve() in [path.resolve() for path in leave]:
             left_out.append(f"{run.folder}: held out")
+        elif step := facts["grid"].get("step"):
+            left_out.append(f"{run.folder}: of the step {step} alone")
         elif not machine_facts.same(facts["machine"], machine):
             left_out.append(f"{run.folder}: another machine, {facts['machine']['id']} ({facts['machine']['cpu']})")
         elif unlike := machine_facts.unlike(facts["machine"], machine):

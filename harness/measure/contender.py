@@ -112,7 +112,7 @@ class Contender:
             if short and self._turn("calibration"):
                 claim = self.claims.popitem()[1]
                 self.spent.clear()
-                self.repeats = clock.repeats_for(max(claim.claimed, claim.passed / 10))  # however short it says it was
+                self.repeats = clock.repeats_for(max(claim.claimed, claim.passed / 10), self.threads)
         answer = self._turn(number)
         if answer is not None:
             self.turns[number] = [Phases(*s) for s in answer["samples"]]

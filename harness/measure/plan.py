@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.machine import confinement
+from harness.measure.handover import published
 from harness.records.run import Run
 from harness.records.schema import Cell, solver_slug
 from harness.workloads import images, variation
@@ -15,13 +16,20 @@ from implementations.registry import Registry
 from implementations.solver_spec import parse
 
 OWN_MAP = "map"
-GRID_OPTIONS = "datasets pixels bins solvers threads seed repeats max_seconds rel_ci plugins maps".split()
+REFERENCE = "baseline"
+GRID_OPTIONS = "datasets pixels bins solvers threads seed repeats max_seconds rel_ci plugins maps step".split()
 
 
 def threads_of(spec: str, threads: int) -> int:
     """Threads of a solver: its own tunable where it names one, else those of the sweep; at least one a worker."""
     given = parse(spec)[1]
     return max(int(given.get("threads") or threads), int(given.get("workers") or 1))
+
+
+def uses_devices(specs: list[str], table: Registry) -> bool:
+    """Whether some solver computes elsewhere than on this machine's processor."""
+    names = {parse(spec)[0] for spec in specs} & table.entries.keys()
+    return any(table.describe(name)["device"] != "cpu" for name in names)
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,8 @@ class Plan:
     plugins: tuple[str, ...] = ()
     maps: tuple[str, ...] = ()
     """AIA FITS files of the user's own, six for each time; they are the dataset."""
+    step: str = ""
+    """A step of the algorithm, whose forms are measured instead of whole solvers; "" for the whole."""
 
     def __post_init__(self) -> None:
         for name in ("datasets", "pixels", "bins", "solvers"):
@@ -59,6 +69,15 @@ class Plan:
             raise ValueError(f"--max-seconds must be > 0 and at most 1e6, got {self.max_seconds:g}")
         if not 0 < self.rel_ci < 1:
             raise ValueError(f"--rel-ci must be between 0 and 1, got {self.rel_ci:g}")
+
+    @property
+    def reference(self) -> str:
+        """What ratios are to: the baseline, or a step as published."""
+        return published(self.step) if self.step else REFERENCE
+
+    def table(self) -> Registry:
+        """The solvers, or the forms of the step."""
+        return Registry(self.plugins, self.step)
 
     def resolved(self, registry: Registry) -> "Plan":
         """The same plan with every solver and dataset looked up and every size checked."""
@@ -183,6 +202,9 @@ def asked(given: argparse.Namespace) -> tuple[Plan, Run | None]:
     for name in ("plugins", "maps"):
         if name in changes:
             changes[name] = tuple(changes[name])
+    if given.step and given.solvers:
+        forms = (spec if spec.startswith(f"{given.step}.") else f"{given.step}.{spec}" for spec in given.solvers)
+        changes["solvers"] = tuple(forms)
     if given.resume is None:
         if "maps" in changes:
             changes["datasets"] = (OWN_MAP,)

@@ -59,7 +59,7 @@ class Sweep:
         """Measure what is missing of a cell (beside the baseline, for the ratios), record it, and return the rows."""
         solvers = self.plan.solvers
         reasons = {s: self.unavailable[s] or record_row.dominated(cell, self.exhausted[s]) for s in solvers}
-        able = [s for s in solvers if not reasons[s] and (s in missing or s == measure_cell.REFERENCE)]
+        able = [s for s in solvers if not reasons[s] and (s in missing or s == self.plan.reference)]
         identities = {spec: self._identity(cell, spec) for spec in missing}  # before the solvers' source may change
         result = measure_cell.measure(cell, able, self.plan, scratch, listener) if set(able) & set(missing) else None
         contenders = {contender.spec: contender for contender in result.contenders} if result else {}
@@ -83,7 +83,7 @@ class Sweep:
         One that isn't exact may do with fewer operations than the algorithm, but not with less traffic.
         """
         row = identity | record_row.row_of(contender, result)
-        if row["status"] != "ok" or row["device"] != "cpu" or not self.limits:
+        if row["status"] != "ok" or row["device"] != "cpu" or not self.limits or self.plan.step:
             return row
         figures = record_row.limit(contender, result, self.limits)
         took, best = row["median_s"], figures.get("limit_s", 0.0)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implementations.contract import Array, Problem
+from implementations.step_problem import StepProblem
 
 SPREAD = 1e-3
 """Counts and errors are multiplied by a factor of their pixel's own, at most so far from 1."""
@@ -29,6 +30,8 @@ def of(problem: Problem, seed: int) -> Variant:
     rng, pixels = np.random.default_rng(seed), problem.sizes[0]
     order = _shuffled(pixels, rng)
     factor = rng.uniform(1 - SPREAD, 1 + SPREAD, (pixels, 1))
+    if isinstance(problem, StepProblem):
+        return Variant(problem.varied(order, factor), order, factor)
     dn, edn = (np.take(counts, order, axis=0) for counts in (problem.dn, problem.edn))  # a quarter of dn[order]'s time
     wide = np.repeat(factor, dn.shape[1], axis=1)  # twice as fast as a product of (P, F) by (P, 1), twice
     dn *= wide

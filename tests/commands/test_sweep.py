@@ -15,6 +15,8 @@ import pytest
 from folders import BAD
 from sweeps import rows_of, sweep
 
+from harness.advice import evidence
+from harness.machine import facts
 from harness.records.run import Run
 from harness.records.schema import COLUMNS
 
@@ -99,6 +101,23 @@ def test_options_of_the_algorithm_are_cells_of_their_own(tmp_path):
     assert "is of another grid: its datasets are" in sweep("--resume", folder, "--gloci", "0", check=2).stderr
 
 
+def test_a_step_is_measured_as_solvers_are(tmp_path):
+    folder = tmp_path / "run"
+    asked = ("--step", "regularisation", "--solvers", "published,numpy,cupy", "--nmu", "100", *QUICK)
+    shown = sweep(*asked, "--out", folder, "--strict", check=0).stdout
+    assert "regularisation.numpy" in shown
+    table = rows_of(folder)
+    assert table.status.drop("regularisation.cupy").eq("ok").all()
+    assert table.gate.drop("regularisation.cupy").eq("pass").all()
+    assert table.loc["regularisation.published", "speedup"] == "1.0"
+    assert float(table.loc["regularisation.numpy", "speedup"]) > 1
+    assert (table.dataset == "random-response[nmu=100]").all()
+    assert int(table.loc["regularisation.numpy", "compared_pixels"]) == 8
+    sweep("--resume", folder, check=0)
+    assert Run.open(folder).provenance["grid"]["step"] == "regularisation"
+    assert evidence.gather([folder], facts.machine()).left_out == [f"{folder}: of the step regularisation alone"]
+
+
 @pytest.fixture(scope="module")
 def bad_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bad") / "run"
@@ -180,6 +199,8 @@ def test_without_the_baseline_the_gates_still_have_a_reference(tmp_path):
         (["--solvers", "baseline,baseline"], "names something twice"),
         (["--solvers", "baseline[workers=0]"], "workers must be a whole number of at least 1"),
         (["--plugin", "/nowhere.py"], "is not a file"),
+        (["--step", "svd"], "unknown step 'svd'; nearest known: "),
+        (["--step", "weights", "--solvers", "nunpy"], "unknown solver 'weights.nunpy'; nearest known: weights.numpy"),
         (["--nmu", "1"], "nmu must be a whole number from 2 to 100000, got 1"),
         (["--gloci", "11"], "gloci is a mask of 2 channels, expected 6"),
         (["--reg-tweak", "-1"], "reg_tweak must be a finite number > 0, got -1.0"),

@@ -133,7 +133,7 @@ def measured(tmp_path, monkeypatch, *contenders, judged=0, rounds=3):
 
 
 def test_every_timed_run_is_of_all_pixels_of_a_problem_of_its_own(started, monkeypatch):
-    monkeypatch.setattr(clock, "repeats_for", lambda seconds: 4)
+    monkeypatch.setattr(clock, "repeats_for", lambda seconds, threads=1: 4)
     solver, original = started.solver, started.original
     few, first = solver.seen
     assert few.sizes[0] == worker.FEW
