@@ -88,14 +88,15 @@ reference: $(VENV)/.installed
 		--solvers 'numba[threads=1],numba[threads=2],numba-float32,l2' --out results/reference-threads
 	$(MAKE) readme
 
-# One step alone in all its forms, and the whole with that step replaced, for docs/steps.md: five minutes, the machine
-# otherwise idle.
+# One step alone in all its forms, the whole with that step replaced, and the first calls of a fresh process, for
+# docs/steps.md and docs/profiling.md: some minutes, the machine otherwise idle.
 reference-steps: $(VENV)/.installed
-	rm -rf results/reference-steps results/reference-steps-whole
+	rm -rf results/reference-steps results/reference-steps-whole results/reference-cold
 	$(BIN)/python -m harness.sweep --step regularisation --pixels 1,10,100 --bins 34 --nmu 42,500 --max-seconds 8 \
 		--solvers 'published,numpy,numba,numba-parallel[threads=2],cupy,fused' --out results/reference-steps
 	$(BIN)/python -m harness.sweep --pixels 1,100 --bins 34 --nmu 500 --threads 2 --max-seconds 10 \
 		--solvers baseline,numpy-regmap,numba-regmap,numba-regmap-parallel,cupy-regmap,numba --out results/reference-steps-whole
+	$(BIN)/python -m harness.profile numba --cold --pixels 200 --bins 34 --out results/reference-cold
 	$(BIN)/python -m harness.reports.readme
 
 # Where the time of the baseline and of numba goes, for docs/profiling.md; a minute on one core, the machine otherwise

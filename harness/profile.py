@@ -92,12 +92,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _cold(console: Console, given: argparse.Namespace, cell: Cell, out: Path) -> int:
     """Watch a fresh process's first calls, show them as a table and draw them."""
     record = _provenance(given, cell) | cold.measure(given, cell)
-    write_atomically(out / PROFILE_FILE, json.dumps(record, indent=1) + "\n")
+    write_atomically(out / cold.RECORD, json.dumps(record, indent=1) + "\n")
     cold.show(console, record)
     title = f"{given.solver}: {cell.dataset}, {cell.pixels} pixels x {cell.bins} bins"
     with replacing(out / COLD_FILE) as file:
         first_calls(record["cold"], title).savefig(file, metadata={"Date": None})
-    for name in (PROFILE_FILE, COLD_FILE):
+    for name in (cold.RECORD, COLD_FILE):
         console.print(f"written: {out / name}", soft_wrap=True)
     return cli.OK
 

@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 _warn(table, plan.solvers)
                 if given.dry_run:
                     return _dry_run(console, plan, table)
-                here = _provenance(plan, given.solvers or (), table)
+                here = _provenance(plan, plan.solvers if given.solvers else (), table)
                 if run is None:
                     folder = given.out or _new_folder(given.preset or "quick")
                     run = Run(folder, here | {"limits": limits.known()})

@@ -30,7 +30,7 @@ from harness.workloads import problem as workload
 from implementations import registry
 from implementations.contract import Problem, Solver
 
-CALLS = 11
+RECORD, CALLS = "cold.json", 11
 PROCESSES = {"nothing compiled yet": True, "kernels compiled before": False}
 """What the two processes are called, and whether their cache of kernels is empty."""
 PARTS = ("import", "compilation", "first use", "steady state")

@@ -111,7 +111,7 @@ def test_the_hot_spot_is_the_function_that_dawdles(plugin, tmp_path):
 
 def test_the_first_call_of_a_fresh_process_stands_beside_the_next_ten(tmp_path):
     shown = run("numba-regmap", *TINY, "--cold", "--out", tmp_path).stdout
-    record = json.loads((tmp_path / profiling_engines.PROFILE_FILE).read_text())
+    record = json.loads((tmp_path / cold.RECORD).read_text())
     new, known = (record["cold"][name]["calls"] for name in cold.PROCESSES)
     assert len(new) == len(known) == cold.CALLS
     assert new[0]["compilation"] > 3 * known[0]["compilation"] > 0, "what was compiled before is loaded"

@@ -215,7 +215,7 @@ MUTATIONS = [
             "timed_run(self.solver, self.problem.take(slice(0, FEW)), facts, self.kept, self.meter)",
             "a few pixels are the first run",
         ),
-        ("self.variant.of(self.problem, seed).problem for seed", "self.problem for seed", "no variants"),
+        ("self.variant.of(self.problem, seed).problem) for seed", "self.problem) for seed", "no variants"),
         ("self.variant.of(self.problem, seed)", "self.variant.of(self.problem, 1)", "the same variant every time"),
     ),
     *_in(
