@@ -36,7 +36,7 @@ CELLS = (
     ("l2", 300_000),
 )
 """Solvers from a millisecond a solve to a quarter of a second, and pixels; 34 bins of `solar-mix`."""
-BINS, TURNS = 34, 30
+BINS, TURNS, LIMIT_MB = 34, 30, 4096
 
 
 def beside(spec: str, pixels: int, turns: int = TURNS) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def beside(spec: str, pixels: int, turns: int = TURNS) -> dict[str, Any]:
         workload.save(workload.generate(workload.load("solar-mix"), pixels, BINS)[0], folder)
         contender = Contender(spec, threads_of(spec, 1), 60.0)
         try:
-            contender.start(Original(workload.read(folder, mapped=False), folder, "overhead"), [], 0)
+            contender.start(Original(workload.read(folder, mapped=False), folder, "overhead"), [], LIMIT_MB)
             contender.warm_up()
             shares, solves = [], []
             for number in range(turns + 1):  # the first finds how many runs a turn has
