@@ -13,7 +13,7 @@ NEWER ?= $(shell for p in python3.12 "$$HOME"/.pyenv/versions/3.12.*/bin/python3
 PEERS := $(VENV)-peers
 LOWEST := $(VENV)-lowest
 
-.PHONY: sweep test test-newer test-long test-lowest mutations data peers gpu-check selfcheck readme reference profile methods instructions heldout cluster full-frame full-disc history regression clean
+.PHONY: sweep test test-newer test-long test-lowest mutations data peers gpu-check selfcheck readme reference profile methods instructions heldout cluster overhead full-frame full-disc history regression clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/python -m harness.sweep $(ARGS)
@@ -124,6 +124,10 @@ cluster: $(VENV)/.installed
 	$(BIN)/python -m harness.sweep --preset cluster --pixels 300000,600000 --repeats 15 --out results/cluster
 	$(BIN)/python -m harness.sweep --pixels 200,2000 --bins 34 --threads 2 --max-seconds 60 --out results/reference-workers \
 		--solvers 'baseline,baseline[executor=threads],baseline[executor=process-pool],baseline[executor=loky],dask-delayed[inner=baseline],dask[inner=baseline]'
+
+# What the harness takes between the solves that it times, for docs/trust.md; half a minute, the machine otherwise idle.
+overhead: $(VENV)/.installed
+	$(BIN)/python -m harness.upkeep.overhead
 
 # A map of 4096 x 4096 pixels from one Zarr store to another, within 4 GiB: minutes, and 18 GB of disk meanwhile.
 full-frame: $(VENV)/.installed-dev

@@ -90,6 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse(arguments)
     if not given.write:
         kept = {"machine": facts.machine(), "commit": facts.commit(), "rows": [beside(*cell) for cell in CELLS]}
+        KEPT.parent.mkdir(exist_ok=True)
         write_atomically(KEPT, json.dumps(plain(kept), indent=1) + "\n")
     write_atomically(PAGE, markdown.rewritten(PAGE.read_text(), "overhead", table(json.loads(KEPT.read_text()))))
     return cli.OK

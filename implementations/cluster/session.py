@@ -57,10 +57,15 @@ class Session:
     """Whether pixels and solutions travel in messages."""
 
     def pixels_per_block(self, problem: Problem, pixels: int, most: int = MOST_PIXELS) -> int:
-        """How many of `pixels` make a block: no more than memory allows, and enough blocks to balance."""
+        """How many of `pixels` make a block: no more than memory allows, enough to balance, and all about as large.
+
+        Their number is a multiple of the slots: with 37 blocks for two, one waits for the other's last.
+        """
         _, channels, bins = problem.sizes
         fitting = BLOCK_SHARE * self.memory / (COPIES * 8 * (3 * channels + 4 * bins + 4))
-        return max(1, min(most, int(fitting), math.ceil(pixels / (self.slots * BLOCKS_PER_SLOT))))
+        largest = max(1, min(most, int(fitting), math.ceil(pixels / (self.slots * BLOCKS_PER_SLOT))))
+        rounds = math.ceil(pixels / largest / self.slots)
+        return math.ceil(pixels / (rounds * self.slots))
 
     def close(self) -> None:
         """End what was started for it. Never raises."""
