@@ -23,7 +23,7 @@ MEMORY_SHARE = 0.6
 """Share of the memory available at the start that all blocks together may count on, unless told otherwise."""
 BLOCK_SHARE, COPIES = 0.5, 3
 """Of the memory for a block, its arrays take half, each held three times: computed, written, on its way."""
-MOST_PIXELS = 16_384
+MOST_PIXELS = 32_768
 """In a block: tens of milliseconds of work at least, in memory that is used again for the next one."""
 BLOCKS_PER_SLOT = 8
 """Blocks for each that is computed at a time: a flaring region costs several times a quiet one."""
