@@ -128,7 +128,7 @@ def blocks(pixels, slots=2, memory=2**31, bins=34):
 
 def test_a_block_of_a_large_map_has_as_many_pixels_as_a_cache_and_a_task_like():
     assert blocks(10**7) == (32_680, 306)
-    assert 0.9 * MOST_PIXELS < blocks(10**7, slots=64, bins=400)[0] <= MOST_PIXELS
+    assert 0.9 * MOST_PIXELS < blocks(10**8, slots=64, bins=100)[0] <= MOST_PIXELS
 
 
 @given(st.integers(1, 10**7), st.integers(1, 64))
