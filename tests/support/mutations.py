@@ -2,9 +2,10 @@
 
 `python tests/support/mutations.py [WORD ...]` puts them, or those that a WORD is in, one at a time into a copy of the
 checkout and runs their tests there. Exit code 1 when one goes unnoticed that isn't in `ARGUED`, 2 when anything else is
-wrong.
+wrong. What became of the whole list is kept, for docs/trust.md.
 """
 
+import json
 import os
 import shlex
 import shutil
@@ -18,8 +19,11 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
 
+from harness.machine import facts
+
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("datasets", "harness", "implementations", "tests", "pyproject.toml")
+COPIED = ("datasets", "docs", "harness", "implementations", "tests", "pyproject.toml")
+KEPT = ROOT / "results" / "mutations" / "mutations.json"
 WORKERS, LONGEST_S = 2, 400
 JUDGE = "tests/harness/judge/test_gates.py tests/harness/judge/test_limits_of_gates.py"
 FIGURES = "tests/harness/judge/test_judged_figures.py " + JUDGE
@@ -507,6 +511,11 @@ def main(*words: str) -> int:
             outcomes[code].append(each)
             print(f"{'noticed' if code else 'SURVIVED'}  {each.file}: {each.why}", flush=True)
     survivors = [each for each in outcomes[0] if each.new not in ARGUED]
+    if not words:
+        KEPT.parent.mkdir(parents=True, exist_ok=True)
+        found = {"tried": len(chosen), "noticed": len(outcomes[1]), "survivors": [each.why for each in survivors]}
+        argued = [each.why for each in outcomes[0] if each.new in ARGUED]
+        KEPT.write_text(json.dumps({"commit": facts.commit(), **found, "argued": argued}, indent=1) + "\n")
     print(
         f"{len(outcomes[1])} of {len(chosen)} mutations noticed, {len(outcomes[0]) - len(survivors)} argued, "
         f"{len(survivors)} survived, in {(time.monotonic() - start) / 60:.1f} minutes"
