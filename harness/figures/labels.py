@@ -31,11 +31,17 @@ class Label(NamedTuple):
     row: int | None = None
 
 
-def beside(axes: Axes, labels: Sequence[Label]) -> None:
-    """A name beside each mark, clear of other marks and names where there is room. Limits and scales are set before."""
+def beside(axes: Axes, labels: Sequence[Label], lines: Sequence[float] = ()) -> None:
+    """A name beside each mark, clear of other marks, names and level `lines` where there is room.
+
+    Limits and scales are set before.
+    """
     size = _points(axes)
     marks = _fractions(axes, labels) * size
     taken = [np.array([x - 6, y - 6, x + 6, y + 6]) for x, y in marks]
+    for y in lines:
+        level = float(axes.transAxes.inverted().transform(axes.transData.transform((1.0, y)))[1]) * size[1]
+        taken.append(np.array([0.0, level - 2, size[0], level + 2]))
     for label, (x, y) in sorted(zip(labels, marks, strict=True), key=lambda pair: -pair[1][0]):
         boxes = [_box(label.text, x + dx, y + dy, dx < 0) for dx, dy in PLACES]
         costs = [_overlap(box, taken) + _outside(box, size) + n for n, box in enumerate(boxes)]

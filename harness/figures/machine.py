@@ -142,7 +142,7 @@ def roofline(data: Measured) -> Figure | str:
     groups = list(rows.groupby("panel", sort=False))
     figure, axes = panels(_at_largest(groups), 3.6, width=4.2)
     for one, (_, group) in zip(axes, groups, strict=True):
-        _roofs(one, group, data)
+        roofs = _roofs(one, group, data)
         one.set_xlim(min(0.05, rows.intensity.min() / 2), max(1e3, rows.intensity.max() * 2))
         one.set_ylim(rows.rate.min() / 2, 1.8 * max(one.get_ylim()[1], rows.rate.max()))
         logarithmic(one, "x")
@@ -152,13 +152,14 @@ def roofline(data: Measured) -> Figure | str:
             colour, shape = style_of(row.solver)
             mark(row.Index, *one.plot(row.intensity, row.rate, shape, color=colour, ms=7))
             names.append(Label(row.intensity, row.rate, row.solver, colour, row.Index))
-        beside(one, names)
+        beside(one, names, roofs)
         one.set(xlabel="operations per byte", ylabel="Gflop/s")
     return figure
 
 
-def _roofs(axes: Any, group: pd.DataFrame, data: Measured) -> None:
-    intensity = np.geomspace(0.01, 1e4, 200)
+def _roofs(axes: Any, group: pd.DataFrame, data: Measured) -> list[float]:
+    """Draw them, and return their heights, in Gflop/s."""
+    intensity, heights = np.geomspace(0.01, 1e4, 200), []
     for threads in sorted(set(group.threads.astype(int))):
         flops, memory = roof(data.limits[group.run.iloc[0]], threads)
         axes.plot(intensity, np.minimum(flops, memory * intensity) / 1e9, color="grey", lw=1.3)
@@ -171,3 +172,5 @@ def _roofs(axes: Any, group: pd.DataFrame, data: Measured) -> None:
             ha="right",
             fontsize=SIZE,
         )
+        heights.append(flops / 1e9)
+    return heights

@@ -23,8 +23,8 @@ POINT = """Point at a mark for its values and its record; click it to keep them 
 at the top, in figures and tables alike."""
 
 
-TOLD = ("±", "± ", "solver")
-"""What the pointer isn't told by itself: intervals stand behind their values."""
+TOLD = ("median", "speedup", "gate", "χ² med/IQR/p95", "DEM err", "px/s", "of limit", "peak MB", "n")
+"""What the pointer is told of a mark; intervals stand behind their values."""
 
 
 def pointed(data: common.Measured, runs: Sequence[Run], out: Path) -> dict[int, Pointed]:
@@ -33,11 +33,9 @@ def pointed(data: common.Measured, runs: Sequence[Run], out: Path) -> dict[int, 
     for number, row in data.table.iterrows():
         said = terminal.cells_of(row)
         values = [("workload", f"{row.dataset}, {row.pixels:,} pixels x {row.bins} bins, {row.threads} thread(s)")]
-        for name, text in said.items():
-            spread = {"median": said["±"], "speedup": said["± "]}.get(name, "")
-            if name not in TOLD and text not in ("", "–"):
-                values.append((name, f"{text} {spread}".strip()))
-        values += [("n", str(row.n))] + [("why", row.gate_reasons)] * bool(row.gate_reasons)
+        spread = {"median": said["±"], "speedup": said["± "]}
+        values += [(name, f"{said[name]} {spread.get(name, '')}".strip()) for name in TOLD if said[name] != "–"]
+        values += [("why", row.gate_reasons)] * bool(row.gate_reasons)
         found[int(number)] = Pointed(row.solver, values, tables.address(runs[row.origin], row, out))
     return found
 

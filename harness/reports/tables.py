@@ -76,7 +76,8 @@ def glance(table: pd.DataFrame) -> Grid:
     largest = table.groupby(["origin", "dataset"]).pixels.transform("max") == table.pixels
     table = pd.concat([table[largest], table[~largest]])  # at each workload's largest map first
     cells = {name: n for n, name in enumerate(dict.fromkeys(table.cell))}
-    table = table.assign(number=table.cell.map(cells)).sort_values(["number", "median_s"], kind="stable")
+    time = table.median_s.where(table.status == "ok")
+    table = table.assign(number=table.cell.map(cells), time=time).sort_values(["number", "time"], kind="stable")
     return Grid(
         ("solver", "time", "speedup", "χ² median", "DEM error", "gate"),
         [_glanced(row) for _, row in table.iterrows()],
@@ -130,14 +131,15 @@ def _verdict(rows: pd.DataFrame) -> Datum:
 def all_rows(table: pd.DataFrame) -> Grid:
     """Every measured row."""
     columns = [column for column in NUMBERS if table[column[0]].notna().any()]
-    words = ["dataset"] if table.run.nunique() == 1 else ["dataset", "run"]
+    several = ["run"] if table.run.nunique() > 1 else []
     lines = []
     for _, row in table.iterrows():
         numbers = [_number(row[name], form) for name, _, form in columns]
-        lines.append([Datum(row.solver, link=row.record), *(Datum(row[w]) for w in words), _gate(row.gate), *numbers])
-    headings = [heading for _, heading, _ in columns]
-    more = [heading for heading in headings if heading in MORE]
-    return Grid(("solver", *words, "gate", *headings), lines, solvers=list(table.solver), more=more)
+        name = Datum(row.solver, link=row.record)
+        lines.append([name, Datum(row.dataset), _gate(row.gate), *numbers, *(Datum(row[word]) for word in several)])
+    headings = [heading for _, heading, _ in columns] + several
+    more = [heading for heading in headings if heading in (*MORE, "run")]
+    return Grid(("solver", "workload", "gate", *headings), lines, solvers=list(table.solver), more=more)
 
 
 def _number(value: Any, form: Any) -> Datum:

@@ -10,7 +10,9 @@ for (const table of document.querySelectorAll("table")) {
   const rows = bodies.flatMap(rowsOf);
   heads.forEach((head, column) => {
     head.classList.toggle("number", rows.some((row) => row.cells[column].dataset.value !== undefined));
-    rows.forEach((row) => row.cells[column].classList.toggle("extra", head.classList.contains("extra")));
+    for (const kind of ["number", "extra"]) {
+      rows.forEach((row) => row.cells[column].classList.toggle(kind, head.classList.contains(kind)));
+    }
     head.querySelector("button").addEventListener("click", () => {
       const rising = head.getAttribute("aria-sort") !== "ascending";
       heads.forEach((other) => other.setAttribute("aria-sort", "none"));
