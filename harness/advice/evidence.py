@@ -77,8 +77,8 @@ def gather(runs: Sequence[Path], machine: dict[str, Any], leave: Sequence[Path] 
             edited = _edited(table)
             left_out += [f"{run.folder}: its rows of {name}, which was edited since" for name in edited]
             tables.append(table[~table.dataset.isin(edited)])
-            changed = _changed(table)
-            since = f"; source changed since: {', '.join(changed)}" if changed else ""
+            other = changed(table)
+            since = f"; source changed since: {', '.join(other)}" if other else ""
             used.append(f"{run.folder} ({facts['created'][:10]}, commit {facts['commit'] or 'unknown'}{since})")
     if not tables:
         return Evidence(pd.DataFrame(columns=[*COLUMNS, "run_folder", "pinned"]), machine, used, left_out)
@@ -107,7 +107,7 @@ def _fingerprint(dataset: str) -> str:
         return ""
 
 
-def _changed(table: pd.DataFrame) -> list[str]:
+def changed(table: pd.DataFrame) -> list[str]:
     """Solvers of this project whose source is not any more what these rows were measured with."""
     known = table[(table.source != "") & (table.status == "ok")].drop_duplicates(["solver", "source"])
     here = registry.Registry() if len(known) else None
