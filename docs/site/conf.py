@@ -32,6 +32,7 @@ toc_object_entries_show_parents = "hide"
 
 templates_path = ["templates"]
 html_additional_pages = {"index": "redirect.html"}
+html_context = {"default_mode": "auto"}  # light or dark, as the reader's system is
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_show_sphinx = False

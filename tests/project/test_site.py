@@ -60,7 +60,9 @@ def test_every_page_has_its_place():
     listed = "\n".join(path.read_text() for path in SITE.glob("*.md")) + of_site("pages").TOCTREE
     patterns = re.findall(r"^(?:[^|\n]+<)?(?:\.\./|docs/)([^/\s>]+)>?$", listed, re.MULTILINE)
     for page in DOCS.glob("*.md"):
-        assert any(fnmatch(page.stem, pattern) for pattern in patterns), f"{page.name} stands in no toctree of docs/site"
+        assert any(fnmatch(page.stem, pattern) for pattern in patterns), (
+            f"{page.name} stands in no toctree of docs/site"
+        )
 
 
 def test_every_diagram_is_drawn():
@@ -83,6 +85,13 @@ def test_every_link_between_pages_leads_to_a_heading(page):
         target = page.parent / path if path else page
         assert target.exists(), path
         assert not anchor or anchor in slugs(target.read_text()), f"{path}#{anchor}"
+
+
+def test_the_first_dem_is_what_the_page_says(capsys):
+    text = (DOCS / "start.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(code, {})
+    assert f"prints `{capsys.readouterr().out.strip()}`" in text
 
 
 def kind(column):
@@ -168,7 +177,7 @@ def built(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pages(built):
-    return {path: Links(path.read_text()) for path in sorted(built.rglob("*.html"))}
+    return {path: Links(path.read_text()) for path in built.rglob("*.html") if "_static" not in path.parts}
 
 
 def test_every_page_is_there_and_every_command_tells_its_options(built):
