@@ -23,6 +23,7 @@ GROUP = "demreg_bench.solvers"
 IN_REPO = {
     "baseline": "implementations.baseline:Baseline",
     "vectorized": "implementations.cpu.vectorized:Vectorized",
+    "numpy-regmap": "implementations.cpu.regmap:NumpyRegmap",
     "numba-regmap": "implementations.cpu.regmap:NumbaRegmap",
     "numba-regmap-parallel": "implementations.cpu.regmap:NumbaRegmapParallel",
     "batched": "implementations.cpu.batched:Batched",

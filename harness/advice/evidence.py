@@ -96,7 +96,7 @@ def gather(runs: Sequence[Path], machine: dict[str, Any], leave: Sequence[Path] 
 def _edited(table: pd.DataFrame) -> list[str]:
     """Workloads that are not any more what these rows were measured on; rows from before that was kept don't say."""
     known = table[table.workload != ""].drop_duplicates(["dataset", "workload"])
-    known = known[known.dataset.map(lambda name: name.partition(".")[0] in specification.names())]
+    known = known[known.dataset.map(lambda name: re.split(r"[.\[]", name)[0] in specification.names())]
     return sorted({row.dataset for row in known.itertuples() if _fingerprint(row.dataset) != row.workload})
 
 

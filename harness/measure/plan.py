@@ -1,17 +1,21 @@
 """What a sweep is asked to do: the grid, the limits, the presets; checked before anything starts."""
 
+import argparse
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from harness.machine import confinement
+from harness.records.run import Run
 from harness.records.schema import Cell, solver_slug
+from harness.workloads import images, variation
 from harness.workloads import problem as workload
 from harness.workloads.specification import Specification
 from implementations.registry import Registry
 from implementations.solver_spec import parse
 
 OWN_MAP = "map"
+GRID_OPTIONS = "datasets pixels bins solvers threads seed repeats max_seconds rel_ci plugins maps".split()
 
 
 def threads_of(spec: str, threads: int) -> int:
@@ -74,7 +78,9 @@ class Plan:
 
     def specification(self, name: str) -> Specification:
         """The dataset of that name, `map` being the user's own files. ValueError when it is unknown."""
-        return workload.of_files(name, self.maps) if self.maps and name == OWN_MAP else workload.load(name)
+        base, given = variation.split(name)
+        own = self.maps and base == OWN_MAP
+        return workload.under(workload.of_files(base, self.maps), given) if own else workload.load(name)
 
     def cells(self) -> list[Cell]:
         """The grid, the cheapest cells first."""
@@ -169,3 +175,38 @@ def preset(name: str, scheduler: str | None) -> Plan:
     if name != "cluster":
         raise ValueError("--scheduler goes with --preset cluster; elsewhere a solver names it: dask[scheduler=...]")
     return cluster_at(scheduler)
+
+
+def asked(given: argparse.Namespace) -> tuple[Plan, Run | None]:
+    """The plan, and the run that it continues. ValueError when a resumed run is of another grid or machine."""
+    changes = {name: getattr(given, name) for name in GRID_OPTIONS if getattr(given, name) is not None}
+    for name in ("plugins", "maps"):
+        if name in changes:
+            changes[name] = tuple(changes[name])
+    if given.resume is None:
+        if "maps" in changes:
+            changes["datasets"] = (OWN_MAP,)
+            if given.pixels is None:
+                changes["pixels"] = (images.size_of_files(given.maps),)
+        return _under_options(replace(preset(given.preset or "quick", given.scheduler), **changes), given), None
+    if given.out is not None or given.preset is not None:
+        raise ValueError("--resume continues a run as it was planned; --out and --preset don't go with it")
+    run = Run.open(given.resume)
+    plan = Plan.from_json(run.provenance["grid"])
+    if given.datasets or _options(given):
+        bases = tuple(dict.fromkeys(variation.split(name)[0] for name in plan.datasets))
+        changes["datasets"] = _under_options(replace(plan, datasets=given.datasets or bases), given).datasets
+    for name, value in changes.items():
+        if value != getattr(plan, name):
+            raise ValueError(f"{given.resume} is of another grid: its {name} are {getattr(plan, name)}, not {value}")
+    return plan, run
+
+
+def _under_options(plan: Plan, given: argparse.Namespace) -> Plan:
+    """The plan's workloads under every combination of the algorithm's options that are asked for."""
+    names = variation.grid(plan.datasets, _options(given))
+    return replace(plan, datasets=tuple(plan.specification(name).name for name in names))
+
+
+def _options(given: argparse.Namespace) -> dict[str, tuple[str, ...]]:
+    return {name: values for name in variation.NAMES if (values := getattr(given, name))}

@@ -1,6 +1,7 @@
 """A plan being carried out, cell by cell."""
 
 from collections import defaultdict
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ class Sweep:
         self.limits = run.provenance.get("limits")
         self.unavailable = {spec: table.unavailable(spec) for spec in plan.solvers}
         self.at_fault = [spec for spec in run.provenance.get("named", ()) if table.fault(spec)]
-        self.workloads = {name: plan.specification(name).fingerprint for name in plan.datasets}
+        specifications = {name: plan.specification(name) for name in plan.datasets}
+        self.workloads = {name: spec.fingerprint for name, spec in specifications.items()}
+        self.options = {name: asdict(spec.options) for name, spec in specifications.items()}
         self.recorded = [(Cell(**record["cell"]), record["row"]) for record in run.records()]
         self.exhausted: dict[str, list[tuple[Cell, str]]] = defaultdict(list)
         for cell, row in self.recorded:
@@ -70,7 +73,7 @@ class Sweep:
             else:
                 row = self._row(row, contenders[spec], result)
                 detail = record_row.detail_of(contenders[spec], result)
-            self.run.add(cell, spec, row, detail | {"origin": self.origin})
+            self.run.add(cell, spec, row, detail | {"origin": self.origin, "options": self.options[cell.dataset]})
             self._note_exhausted(cell, row)
             recorded.append(row)
         return recorded

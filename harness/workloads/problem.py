@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.workloads import images, mixture
-from harness.workloads.specification import Specification, load, names, of_files
+from harness.workloads.specification import Specification, load, names, of_files, under
 from implementations.contract import Array, Options, Problem
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "read",
     "save",
     "stream",
+    "under",
     "write",
 ]
 
@@ -69,8 +70,10 @@ class Block(NamedTuple):
 
 
 def check_source(spec: Specification) -> None:
-    """ValueError, in one line, when the workload is made from files that aren't here."""
+    """ValueError, in one line, when the workload is made from files that aren't here, or its options don't fit it."""
     images.check(spec)
+    if isinstance(spec.options.gloci, tuple):
+        spec.options.loci_mask(frame(spec, 3, spec.seed).response.shape[1])
 
 
 def check_sizes(pixels: int, bins: int, seed: int = 0) -> None:

@@ -120,6 +120,16 @@ def test_runs_that_scatter_are_told_apart_by_more(tmp_path):
     assert two_runs.scatter([(first, row) for row in rows[:7]]) == two_runs.BETWEEN_RUNS
 
 
+def test_rows_of_other_options_are_other_rows(tmp_path):
+    """What has no options in its record has the workload's own."""
+    made = {
+        name: records.write_run(tmp_path / name, {"fast": records.fast}, pixels=(200,), bins=(34,), fast=given)
+        for name, given in (("own", {}), ("b", {"dataset": "random-response[nmu=500]"}))
+    }
+    with pytest.raises(ValueError, match="have no solver, workload and size in common"):
+        list(two_runs.rows(made["own"], made["b"], lambda _: 0.05))
+
+
 def test_rows_that_came_and_went_are_listed(tmp_path):
     a = records.write_run(tmp_path / "a", {"baseline": records.slow, "old": records.fast}, pixels=(200,), bins=(34,))
     b = records.write_run(tmp_path / "b", {"baseline": records.slow, "new": records.fast}, pixels=(200,), bins=(34,))

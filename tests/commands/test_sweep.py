@@ -111,6 +111,21 @@ def test_a_finished_run_resumed_changes_nothing(good_run):
     assert {p: p.read_bytes() for p in (folder / "cells").iterdir()} == before
 
 
+def test_options_of_the_algorithm_are_cells_of_their_own(tmp_path):
+    folder = tmp_path / "run"
+    options = ("--nmu", "42,100", "--gloci", "1")
+    sweep("--solvers", "numpy-regmap", *QUICK, "--repeats", "1", *options, "--out", folder, "--strict", check=0)
+    records = {record["cell"]["dataset"]: record for record in Run.open(folder).records()}
+    assert records.keys() == {"random-response[gloci=1]", "random-response[nmu=100,gloci=1]"}
+    for name, record in records.items():
+        assert record["options"] | {"gloci": 1, "nmu": 100 if "nmu" in name else 42} == record["options"]
+        assert record["row"]["gate"] == "pass"
+    assert len({record["row"]["workload"] for record in records.values()}) == 2
+    sweep("--resume", folder, *options, check=0)
+    assert "is of another grid: its datasets are" in sweep("--resume", folder, "--nmu", "42", check=2).stderr
+    assert "is of another grid: its datasets are" in sweep("--resume", folder, "--gloci", "0", check=2).stderr
+
+
 @pytest.fixture(scope="module")
 def bad_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bad") / "run"
@@ -192,6 +207,9 @@ def test_without_the_baseline_the_gates_still_have_a_reference(tmp_path):
         (["--solvers", "baseline,baseline"], "names something twice"),
         (["--solvers", "baseline[workers=0]"], "workers must be a whole number of at least 1"),
         (["--plugin", "/nowhere.py"], "is not a file"),
+        (["--nmu", "1"], "nmu must be a whole number from 2 to 100000, got 1"),
+        (["--gloci", "11"], "gloci is a mask of 2 channels, expected 6"),
+        (["--reg-tweak", "-1"], "reg_tweak must be a finite number > 0, got -1.0"),
         (["--out", "/proc/nothing"], "can't be written"),
         (["--resume", "/nowhere"], "is not a run"),
     ],

@@ -132,6 +132,15 @@ def test_the_newest_row_counts(tmp_path, capsys):
     assert found["quick"] == pytest.approx(7 * fast(4096**2, 34), rel=0.2)
 
 
+def test_times_under_other_options_say_nothing_of_the_workloads_own(tmp_path, capsys):
+    own = write_run(tmp_path / "a", {"baseline": slow, "fast": fast})
+    few = {"dataset": "random-response[nmu=2]"}
+    coarse = write_run(tmp_path / "b", {"slack": lambda p, b: fast(p, b) / 10}, slack=few)
+    question = (own.folder, coarse.folder, "--pixels", "4096x4096", "--bins", "34")
+    assert answer(capsys, *question)["recommended"]["solver"] == "fast"
+    assert answer(capsys, *question, "--dataset", few["dataset"])["recommended"]["solver"] == "slack"
+
+
 def test_threads_are_told_apart_and_named_in_the_call(tmp_path, capsys):
     two = write_run(tmp_path / "run", {"baseline": slow, "quick[threads=2]": fast}, quick={"threads": 2}).folder
     chosen = answer(capsys, two, *ASK)["recommended"]
