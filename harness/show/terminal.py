@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from harness.judge.clocks import BUSY
+from harness.judge.clocks import OF_CPU, headline
 from harness.judge.intervals import FEWEST
 
 GATE_MARK = {"pass": "✔ pass", "fail": "✘ fail", "none": "– none"}
@@ -87,7 +87,7 @@ def cells_of(row: pd.Series) -> dict[str, str]:
     compared = pd.notna(row["speedup"]) and row["solver"] != "baseline"
     return {
         "solver": row["solver"],
-        "median": seconds(time) + (" CPU" if headline(row)[0] == "cpu_s" else "") + ("?" if row["doubts"] else ""),
+        "median": seconds(time) + " CPU" * (headline(row) == OF_CPU) + ("?" if row["doubts"] else ""),
         "±": few or _spread(time, low, high),
         "speedup": ratio(row["speedup"]) if pd.notna(row["speedup"]) else "–",
         "± ": _spread(row["speedup"], row["speedup_low"], row["speedup_high"]) if compared else "",
@@ -103,12 +103,6 @@ def cells_of(row: pd.Series) -> dict[str, str]:
         "coverage": number("truth_coverage", ".2f"),
         "parity": f"{worst:.0e}" if compared and pd.notna(worst) and worst < math.inf else "–",
     }
-
-
-def headline(row: pd.Series) -> tuple[str, str, str]:
-    """Columns of the time that stands for a row, with its interval: CPU time where the machine was busy meanwhile."""
-    busy = str(row["doubts"]).startswith(BUSY) and pd.notna(row["cpu_s"])
-    return ("cpu_s", "cpu_low_s", "cpu_high_s") if busy else ("median_s", "ci_low_s", "ci_high_s")
 
 
 def _widths(texts: list[dict[str, str]]) -> dict[str, int]:
