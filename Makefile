@@ -13,7 +13,7 @@ NEWER ?= $(shell for p in python3.12 "$$HOME"/.pyenv/versions/3.12.*/bin/python3
 PEERS := $(VENV)-peers
 LOWEST := $(VENV)-lowest
 
-.PHONY: sweep test test-newer test-long test-lowest mutations data peers gpu-check selfcheck readme reference profile methods instructions heldout cluster reference-steps full-frame full-disc history regression clean
+.PHONY: sweep test test-newer test-long test-lowest mutations data peers gpu-check selfcheck readme reference profile methods instructions heldout cluster reference-steps overhead notebooks docs docs-links diagrams full-frame full-disc history regression clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/python -m harness.sweep $(ARGS)
@@ -136,6 +136,10 @@ cluster: $(VENV)/.installed
 	$(BIN)/python -m harness.sweep --pixels 200,2000 --bins 34 --threads 2 --max-seconds 60 --out results/reference-workers \
 		--solvers 'baseline,baseline[executor=threads],baseline[executor=process-pool],baseline[executor=loky],dask-delayed[inner=baseline],dask[inner=baseline]'
 
+# What the harness takes between the solves that it times, for docs/trust.md; half a minute, the machine otherwise idle.
+overhead: $(VENV)/.installed
+	$(BIN)/python -m harness.upkeep.overhead
+
 # A map of 4096 x 4096 pixels from one Zarr store to another, within 4 GiB: minutes, and 18 GB of disk meanwhile.
 full-frame: $(VENV)/.installed-dev
 	$(BIN)/python -m harness.upkeep.full_frame $(ARGS)
@@ -149,6 +153,25 @@ full-disc: $(VENV)/.installed-dev data
 readme: $(VENV)/.installed
 	$(BIN)/python -m harness.reports.readme
 	$(BIN)/python -m harness.report --out plots results/reference-peers results/reference results/reference-loci results/reference-threads
+
+# The notebooks with their outputs, from the committed runs and AIA's images: minutes. Figures also go
+# to figures/ in the run's folder, as PNG and SVG.
+notebooks: $(VENV)/.installed-notebooks data
+	$(BIN)/python -m harness.upkeep.notebooks
+
+# The documentation site, in build/site: open build/site/index.html. Half a minute.
+docs: $(VENV)/.installed-docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html -c docs/site -d build/doctrees . build/site
+	@echo "build/site/index.html"
+
+# Links of the site that lead elsewhere; needs the network.
+docs-links: $(VENV)/.installed-docs
+	$(BIN)/python -m sphinx -q -b linkcheck -c docs/site -d build/doctrees . build/links
+
+# The site's pictures of the pages' Mermaid diagrams, when one was changed; needs npm and Chromium.
+diagrams: $(VENV)/.installed-dev
+	npm install --silent --no-save --prefix build/mermaid mermaid@11
+	$(BIN)/python docs/site/draw_diagrams.py build/mermaid/node_modules/mermaid/dist/mermaid.min.js
 
 # For a pull request: make regression BASE=<commit>; exit codes: 8 slower, 16 gate violated, 32 failed, or their sum.
 # make itself ends with 2 and says the code; python -m harness.regression <commit> hands it on.

@@ -214,7 +214,7 @@ def _conclude(console: Console, run: Run, strict: bool) -> int:
     pictures = []
     if (table.status == "ok").any():
         (run.folder / PLOTS).mkdir(exist_ok=True)
-        pictures = gallery.write_figures([run], run.folder / PLOTS, note, gallery.FIGURES[:2])
+        pictures = gallery.write_figures([run], run.folder / PLOTS, gallery.FIGURES[:2])
     console.print(f"machine: {note}", f"table: {run.write_table()}", sep="\n", soft_wrap=True)
     for picture in pictures:
         console.print(f"plot: {picture}", soft_wrap=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from harness.judge import clocks
 from harness.machine import facts as machine_facts
 from harness.records import fingerprint
 from harness.records.run import RUN_FILE, Run
@@ -25,6 +26,7 @@ class Evidence:
     """Rows by `KEY`, the newest of each, and where they are from. `solver` is without its threads: those have a column.
 
     Two more columns than a run's table: `run_folder`, and `pinned`, whether the solver was told its threads by name.
+    `median_s` and its interval are of CPU time where the machine was busy, and unknown where that isn't either.
     """
 
     table: pd.DataFrame
@@ -78,9 +80,12 @@ def gather(runs: Sequence[Path], machine: dict[str, Any], leave: Sequence[Path] 
             table = run.table().assign(run_folder=str(run.folder))
             edited = _edited(table)
             left_out += [f"{run.folder}: its rows of {name}, which was edited since" for name in edited]
-            tables.append(table[~table.dataset.isin(edited)])
-            changed = _changed(table)
-            since = f"; source changed since: {', '.join(changed)}" if changed else ""
+            table = _timed(table[~table.dataset.isin(edited)])
+            unknown = int(((table.status == "ok") & table.median_s.isna()).sum())
+            left_out += [f"{run.folder}: times of {unknown} rows, by the wall on a busy machine"] * bool(unknown)
+            tables.append(table)
+            edited = [solver for solver, _ in changed(table)]
+            since = f"; source changed since: {', '.join(edited)}" if edited else ""
             used.append(f"{run.folder} ({facts['created'][:10]}, commit {facts['commit'] or 'unknown'}{since})")
     if not tables:
         return Evidence(pd.DataFrame(columns=[*COLUMNS, "run_folder", "pinned"]), machine, used, left_out)
@@ -90,9 +95,18 @@ def gather(runs: Sequence[Path], machine: dict[str, Any], leave: Sequence[Path] 
     # Equal to the last page: the mark of the harness's process, which older records took for the solver's.
     inherited = rows.duplicated(["run", "dataset", "seed", "bins", "pixels", "peak_rss_mb"], keep=False)
     rows.loc[inherited, "peak_rss_mb"] = float("nan")
-    skipped = rows[rows.status == "skipped"]
-    newest = pd.concat([skipped, rows[rows.status != "skipped"]]).drop_duplicates(KEY, keep="last")
+    silent = (rows.status == "skipped") | ((rows.gate == "pass") & rows.median_s.isna())
+    newest = pd.concat([rows[silent], rows[~silent]]).drop_duplicates(KEY, keep="last")
     return Evidence(newest.sort_values(KEY, ignore_index=True), machine, used, left_out)
+
+
+def _timed(table: pd.DataFrame) -> pd.DataFrame:
+    """With each row's headline as its time; without a time where the machine was busy, and the clock is the wall."""
+    table = table.copy()
+    for index, row in table[table.doubts.str.startswith(clocks.BUSY)].iterrows():
+        columns = clocks.headline(row)
+        table.loc[index, [*clocks.OF_WALL]] = row[[*columns]].to_numpy() if columns == clocks.OF_CPU else float("nan")
+    return table
 
 
 def _edited(table: pd.DataFrame) -> list[str]:
@@ -109,12 +123,12 @@ def _fingerprint(dataset: str) -> str:
         return ""
 
 
-def _changed(table: pd.DataFrame) -> list[str]:
-    """Solvers of this project whose source is not any more what these rows were measured with."""
+def changed(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """Solvers, with the source that rows name, of this project whose source is another by now."""
     known = table[(table.source != "") & (table.status == "ok")].drop_duplicates(["solver", "source"])
     here = registry.Registry() if len(known) else None
     return [
-        row.solver
+        (row.solver, row.source)
         for row in known.itertuples()
         if here and parse(row.solver)[0] in here.entries and fingerprint.of_solver(row.solver, here) != row.source
     ]

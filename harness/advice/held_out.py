@@ -50,6 +50,7 @@ def trials(runs: Sequence[Path], machine: dict[str, Any], held_out: Path | None)
     if known.measured.empty:
         raise ValueError(f"no records of this machine ({machine['id']}) to predict from")
     asked = gather([held_out], machine).measured if held_out else known.measured
+    asked = asked[asked.median_s.notna()]
     if asked.empty:
         raise ValueError(f"{held_out} has no measured rows of this machine ({machine['id']})")
     whole = {name: Laws(known, name) for name in asked.dataset.unique()}

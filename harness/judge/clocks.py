@@ -8,6 +8,7 @@ time: what they take together is more than what each uses.
 import functools
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from harness.judge import intervals
 
 BUSY = "busy machine"
 WALL, CPU, WHOLE = "wall", "CPU", "CPU of whole turns"
+OF_WALL, OF_CPU = ("median_s", "ci_low_s", "ci_high_s"), ("cpu_s", "cpu_low_s", "cpu_high_s")
+"""Columns of a row's time with its interval, by either clock."""
 RARE = 0.002
 """A test says so of a row that has nothing of the kind once in so many."""
 MATTERS = 0.02
@@ -27,6 +30,16 @@ MOST_EXACT = 60
 """Turns whose exact probabilities take no time to work out."""
 Turns = Mapping[int, Sequence[Sequence[float]]]
 """Round -> a turn's runs: seconds of three phases; or CPU seconds, seconds in the queue, switches of two kinds."""
+
+
+def headline(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Columns of the time that stands for a row: wall time, or CPU time where the machine was busy meanwhile."""
+    return OF_CPU if was_busy(row) and row["cpu_s"] == row["cpu_s"] is not None else OF_WALL
+
+
+def was_busy(row: Mapping[str, Any]) -> bool:
+    """Whether a row's threads surely waited for a core, longer than matters."""
+    return str(row["doubts"]).startswith(BUSY)
 
 
 def seconds(turns: Turns) -> dict[int, float]:

@@ -10,7 +10,7 @@ from rich.console import Console
 from harness.measure import cell as measure_cell
 from harness.measure import progress, record_row
 from harness.measure.contender import Contender
-from harness.measure.forecast import Forecast
+from harness.measure.forecast import Forecast, earlier_rows
 from harness.measure.plan import Plan, threads_of
 from harness.records import fingerprint
 from harness.records.run import Run
@@ -41,7 +41,8 @@ class Sweep:
         """Every cell that isn't whole yet. A cell's records are written when its rounds are over."""
         cells = self.plan.cells()
         able = [spec for spec in self.plan.solvers if not self.unavailable[spec]]
-        forecast = Forecast(cells, able, self.plan.max_seconds, self.plan.repeats)
+        earlier = earlier_rows(self.run.folder.parent, self.origin["machine"]["id"])
+        forecast = Forecast(cells, able, self.plan.max_seconds, self.plan.repeats, earlier)
         done = {(cell, row["solver"]) for cell, row in self.recorded}
         for cell, row in self.recorded:
             forecast.know(cell, [row])

@@ -76,8 +76,8 @@ class Bench:
         """Which libraries are loaded, on how many threads."""
         bounds = self.solver.bounds and asdict(self.solver.bounds)
         promises = {"accuracy": self.solver.accuracy, "bounds": bounds, "leaves_out": list(self.solver.leaves_out)}
-        facts = {"harness_s": self.harness_s, "threadpools": pools(), "device": self.solver.device, "stages": True}
-        return facts | promises | {"method": self.solver.method}
+        facts = {"harness_s": self.harness_s, "threadpools": pools(), "device": self.solver.device}
+        return facts | promises | {"method": self.solver.method, "stages": self.variant.SCHEME}
 
     def warmup(self) -> dict[str, Any]:
         """First a few pixels, which pay the one-off costs; then all of the problem as it is."""

@@ -129,22 +129,18 @@ def of_times(base: Row, head: Row, between: float = BETWEEN_RUNS) -> tuple[Estim
     if not base["status"] == head["status"] == "ok":
         return NO_ESTIMATE, ""
     by_cpu = pd.notna(base["cpu_s"]) and pd.notna(head["cpu_s"])
-    names = ("cpu_s", "cpu_low_s", "cpu_high_s") if by_cpu else ("median_s", "ci_low_s", "ci_high_s")
+    names = clocks.OF_CPU if by_cpu else clocks.OF_WALL
     (a, a_low, a_high), (b, b_low, b_high) = (np.log([float(row[n]) for n in names]) for row in (base, head))
     middle, down, up = b - a, np.hypot(b - b_low, a_high - a), np.hypot(b_high - b, a - a_low)
     logs = Estimate(middle, middle - down, middle + up)
     return intervals.widened(logs, between), clocks.CPU if by_cpu else clocks.WALL
 
 
-def _busy(row: Row) -> bool:
-    return str(row["doubts"]).startswith(clocks.BUSY)
-
-
 def _doubt(base: Row, head: Row, clock: str) -> str:
     """What the two rows say themselves of their machines."""
-    if _busy(base) != _busy(head):
-        return f"the machine was busy during {'A' if _busy(base) else 'B'} only"
-    return "the machine was busy, and its clock is the wall" if clock == clocks.WALL and _busy(base) else ""
+    if clocks.was_busy(base) != clocks.was_busy(head):
+        return f"the machine was busy during {'A' if clocks.was_busy(base) else 'B'} only"
+    return "the machine was busy, and its clock is the wall" if clock == clocks.WALL and clocks.was_busy(base) else ""
 
 
 def machine_differed(base: Row | None, head: Row | None) -> str:

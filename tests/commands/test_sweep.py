@@ -72,6 +72,33 @@ def test_what_is_shown_names_the_machine_the_table_and_the_plots(good_run):
     assert all(Path(p).stat().st_size > 5000 for p in plots)
 
 
+NOISY = """
+import warnings
+import numpy as np
+from implementations.baseline import Baseline
+
+np.log(np.zeros(1))
+
+
+class Noisy(Baseline):
+    name = "noisy"
+
+    def solve(self, state):
+        warnings.warn("deprecated for long", FutureWarning)
+        np.ones(1) / np.zeros(1)
+        return super().solve(state)
+"""
+
+
+def test_a_solvers_warnings_never_reach_the_user(tmp_path):
+    (tmp_path / "noisy.py").write_text(NOISY)
+    given = ("--plugin", tmp_path / "noisy.py", "--solvers", "baseline,noisy")
+    done = sweep(*given, *QUICK, "--repeats", "1", "--out", tmp_path / "run", check=0)
+    assert rows_of(tmp_path / "run").gate["noisy"] == "pass"
+    assert done.stderr == ""
+    assert "Warning" not in done.stdout
+
+
 def test_raw_times_and_threads_stay_in_the_records(good_run):
     for record in Run.open(good_run[0]).records():
         assert len(record["turns"]) == 3

@@ -353,3 +353,43 @@ def test_records_of_another_workload_or_part_of_the_machine_are_left_out_and_cha
         f"{other}: another machine, {MACHINE['id']} ({MACHINE['cpu']})",
     ]
     assert set(found.table.run_folder) == {str(kept)}
+
+
+def test_rows_of_a_busy_machine_count_by_cpu_time_and_not_at_all_where_that_is_not_known(tmp_path, capsys):
+    """Wall times ten times too long; the newest records of all, and an older, quiet run of one size."""
+    truth = {
+        "cpu_s": 0.7,
+        "cpu_low_s": 0.69,
+        "cpu_high_s": 0.71,
+        "doubts": "busy machine: waited 900% longer for a core",
+    }
+    wall = {"doubts": truth["doubts"]}
+
+    def ten_times(pixels, bins):
+        return 10 * fast(pixels, bins)
+
+    quiet = write_run(tmp_path / "quiet", {"quick": fast}, pixels=(200,), bins=(34,)).folder
+    busy = write_run(
+        tmp_path / "busy", {"quick": ten_times, "other": ten_times}, created="2026-02-02", quick=wall, other=truth
+    )
+    found = evidence.gather([quiet, busy.folder], MACHINE)
+    times = found.table.set_index(["solver", "pixels", "bins"]).sort_index()
+    assert (times.loc["other"].median_s == 0.7).all()
+    assert (times.loc["other"].ci_low_s == 0.69).all()
+    assert times.loc["quick", 200, 34].median_s == pytest.approx(fast(200, 34))
+    assert times.loc["quick"].median_s.notna().sum() == 1
+    assert found.left_out == [f"{busy.folder}: times of 6 rows, by the wall on a busy machine"]
+    refused = {c["solver"]: c["refused"] for c in answer(capsys, quiet, busy.folder, *ASK)["candidates"]}
+    assert refused == {
+        "other": "",
+        "quick": "measured at a single map size, which can't tell overhead from cost per pixel",
+    }
+
+
+def test_a_busy_machine_hides_no_failed_gate(tmp_path):
+    wall = {"doubts": "busy machine: waited 900% longer for a core", "gate": "fail"}
+    runs = [
+        write_run(tmp_path / name, {"quick": fast}, pixels=(200,), bins=(34,), created=created, quick=columns).folder
+        for name, created, columns in (("quiet", "2026-01-01", {}), ("busy", "2026-02-02", wall))
+    ]
+    assert list(evidence.gather(runs, MACHINE).table.gate) == ["fail"]
