@@ -11,7 +11,8 @@ import pandas as pd
 
 from harness.judge.intervals import FEWEST
 from harness.records.run import TABLE_FILE, Run
-from harness.reports import cluster_page, methods_page, origin, peers_table, profiling_page, steps_page
+from harness.reports import origin, peers_table
+from harness.reports.pages import cluster_page, methods_page, profiling_page, steps_page
 from harness.show.markdown import rewritten, table
 from harness.show.terminal import ratio, seconds
 from implementations import command_line as cli

@@ -8,7 +8,7 @@ import pytest
 from harness import instructions
 from harness.instructions import Counted
 from harness.machine.counted_work import STRATEGIES
-from harness.reports import profiling_page
+from harness.reports.pages import profiling_page
 from implementations.command_line import GATE_FAILED, OK
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from harness.records.run import Run
-from harness.reports import steps_page
+from harness.reports.pages import steps_page
 
 
 def test_the_row_has_every_form_with_its_ratio():
