@@ -36,6 +36,8 @@ def console() -> Console:
 
 def seconds(value: float) -> str:
     """A time in the unit that suits it, three figures or whole seconds."""
+    if value >= 3600:
+        return f"{value / 3600:.3g} h"
     if value >= 1000:
         return f"{value:,.0f} s"
     for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "µs")):
