@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = cli.Parser("harness.upkeep.prefetch", description=__doc__, allow_abbrev=False)
     parser.add_argument("--shape", type=cli.whole_numbers, default=(1024, 1024), help="rows,columns (1024,1024)")
     parser.add_argument("--bins", type=int, default=34, help="temperature bins (34)")
-    parser.add_argument("--solvers", type=cli.words, default=("numba", "batched"), help="by commas (numba,batched)")
+    parser.add_argument("--solvers", type=cli.words, default=("numba", "l2"), help="by commas (numba,l2)")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--scratch", type=Path, help="where the stores lie meanwhile (the system's temporary folder)")
     parser.add_argument("--out", type=Path, default=FOLDER, metavar="DIR", help=f"of the result ({FOLDER})")

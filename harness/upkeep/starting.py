@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = cli.Parser("harness.upkeep.starting", description=__doc__, allow_abbrev=False)
     parser.add_argument("--workers", type=cli.whole_numbers, default=(1, 2, 4, 8), help="by commas (1,2,4,8)")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--solver", default=SOLVER, help=f"what each worker imports ({SOLVER})")
     parser.add_argument("--out", type=Path, default=FOLDER, metavar="DIR", help=f"of the result ({FOLDER})")
     parser.add_argument(
