@@ -1,6 +1,7 @@
 """The commands behind docs/prior-work.md: start methods, and reading ahead."""
 
 import json
+import subprocess
 
 import pytest
 
@@ -43,3 +44,46 @@ def test_results_of_one_machine_and_notes_are_copied_and_the_newer_stays(tmp_pat
     (target / "here" / "x.json").write_text("newer")
     track.copy(source, target, "here")
     assert (target / "here" / "x.json").read_text() == "newer"
+
+
+def test_asv_called_by_hand_takes_the_name_that_results_are_kept_under(tmp_path, monkeypatch):
+    machine = pytest.importorskip("asv.machine")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    name = track._describe_machine()
+    assert machine.Machine.load().machine == name
+
+
+def stored(folder, commit, date, seconds):
+    """asv's file of one commit: one solver's time, with its interval and rounds."""
+    columns = [
+        "result",
+        "params",
+        "version",
+        "started_at",
+        "duration",
+        "stats_ci_99_a",
+        "stats_ci_99_b",
+        "stats_repeat",
+    ]
+    params = [["'numba'"], ["50"], ["34"]]
+    values = [[seconds], params, "1", 0, 1.0, [seconds * 0.99], [seconds * 1.01], [10]]
+    made = {"commit_hash": commit, "date": date, "result_columns": columns}
+    made["results"] = {"solvers.Solver.time_solve": values}
+    (folder / f"{commit[:8]}-env.json").write_text(json.dumps(made))
+
+
+@pytest.mark.parametrize(
+    ("after", "code", "said"), [(1.3, 1, "worse: numba, 50 pixels x 34 bins"), (1.02, 0, "0 changes")]
+)
+def test_commits_are_judged_by_the_rule_of_each_metric(after, code, said, tmp_path, monkeypatch, capsys):
+    old, new = subprocess.check_output(["git", "rev-list", "-2", "HEAD"], cwd=track.ROOT, text=True).split()[::-1]
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "machine.json").write_text(json.dumps({"machine": "here", "version": 1}))
+    stored(here, old, 1, 1.0)
+    stored(here, new, 2, after)
+    monkeypatch.setattr(track, "WORKED", tmp_path)
+    assert track.judge("here", "HEAD") == code
+    out = capsys.readouterr().out
+    assert said in out
+    assert f"between {old[:8]} and {new[:8]}" in out
