@@ -115,7 +115,8 @@ def test_the_first_call_of_a_fresh_process_stands_beside_the_next_ten(tmp_path):
     assert len(new) == len(known) == cold.CALLS
     assert new[0]["compilation"] > 3 * known[0]["compilation"] > 0, "what was compiled before is loaded"
     assert known[0]["import"] > 0
-    assert all(call["compilation"] == call["import"] == 0 for call in new[1:] + known[1:])
+    assert all(call["compilation"] == 0 for call in new[1:] + known[1:])
+    assert max(call["import"] for call in new[1:] + known[1:]) < 0.1 * known[0]["import"]
     assert new[0]["compilation"] > 10 * new[0]["steady state"]
     assert "its first call took" in shown
     assert ET.parse(tmp_path / profile.COLD_FILE).getroot().tag.endswith("svg")
@@ -129,11 +130,14 @@ def test_the_parts_of_a_call_add_up_to_it():
     assert [sum(call.values()) for call in later] == [1.0, 1.0, 1.5, 0.5]
 
 
-def test_time_inside_is_counted_once_however_deep_the_calls():
+def test_time_inside_is_counted_once_as_what_it_began_as():
     watch = cold.Clock()
-    inner = watch.around(lambda: time.sleep(0.02))
-    watch.around(lambda: (inner(), time.sleep(0.01)))()
-    assert 0.03 <= watch.seconds < 0.045
+    inner = watch.around("import", lambda: time.sleep(0.02))
+    watch.around("compilation", lambda: (inner(), time.sleep(0.01)))()
+    assert watch.seconds["compilation"] >= 0.03
+    assert watch.seconds["import"] == 0
+    inner()
+    assert watch.seconds["import"] >= 0.02
 
 
 @pytest.mark.parametrize(
