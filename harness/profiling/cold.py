@@ -40,46 +40,45 @@ COMPILER = "numba.core.dispatcher"
 
 
 class Clock:
-    """Seconds inside some functions, however deep they call one another."""
+    """Seconds by kind inside the functions that it is put around: of those that call one another, the outermost's."""
 
     def __init__(self) -> None:
-        self.seconds, self._depth = 0.0, 0
+        self.seconds, self._inside = {"import": 0.0, "compilation": 0.0}, False
 
-    def around(self, function: Callable[..., Any], after: Callable[[], None] = lambda: None) -> Callable[..., Any]:
-        """The function, timed."""
+    def around(self, kind: str, function: Callable[..., Any], after: Callable[[], None] = lambda: None) -> Any:
+        """The function, timed; then `after` is called."""
 
         @functools.wraps(function)
         def timed(*arguments: Any, **keywords: Any) -> Any:
-            self._depth += 1
-            start = time.perf_counter()
+            if self._inside:
+                return function(*arguments, **keywords)
+            self._inside, start = True, time.perf_counter()
             try:
                 return function(*arguments, **keywords)
             finally:
-                self._depth -= 1
-                if not self._depth:
-                    self.seconds += time.perf_counter() - start
-                    after()
+                self._inside = False
+                self.seconds[kind] += time.perf_counter() - start
+                after()
 
         return timed
 
 
 @contextmanager
-def clocks() -> Iterator[tuple[Clock, Clock]]:
-    """Clocks of imports and of Numba's compiler, which is hooked when a call has imported it."""
-    importing, compiling, original = Clock(), Clock(), builtins.__import__
-    undo: list[Callable[[], None]] = []
+def clocked() -> Iterator[Clock]:
+    """A clock of imports and of Numba's compiler, which is hooked when a call has imported it."""
+    clocks, original, undo = Clock(), builtins.__import__, list[Callable[[], None]]()
 
     def hook() -> None:
         module: Any = sys.modules.get(COMPILER)
-        if module is not None and not undo and hasattr(module, "Dispatcher"):
+        if module is not None and not undo:
             before = module.Dispatcher.compile
-            module.Dispatcher.compile = compiling.around(before)
+            module.Dispatcher.compile = clocks.around("compilation", before)
             undo.append(lambda: setattr(module.Dispatcher, "compile", before))
 
     hook()
-    builtins.__import__ = importing.around(original, hook)
+    builtins.__import__ = clocks.around("import", original, hook)
     try:
-        yield importing, compiling
+        yield clocks
     finally:
         builtins.__import__ = original
         for step in undo:
@@ -89,12 +88,12 @@ def clocks() -> Iterator[tuple[Clock, Clock]]:
 def watch(solver: Solver, problem: Problem) -> dict[str, Any]:
     """Seconds of the first calls, and what of each went to imports and compilation."""
     calls = []
-    with clocks() as (importing, compiling):
+    with clocked() as clocks:
         for _ in range(CALLS):
-            before = importing.seconds, compiling.seconds
+            before = dict(clocks.seconds)
             phases, _ = clock.timed_run(solver, problem)
-            spent = importing.seconds - before[0], compiling.seconds - before[1]
-            calls.append({"total_s": phases.total, "import_s": spent[0], "compilation_s": spent[1]})
+            spent = {f"{kind}_s": after - before[kind] for kind, after in clocks.seconds.items()}
+            calls.append({"total_s": phases.total} | spent)
     return {"calls": calls}
 
 
