@@ -25,6 +25,7 @@ from implementations.places import ROOT
 
 PAGE = ROOT / "docs" / "prior-work.md"
 PICTURE = ROOT / "plots" / "processes.svg"
+FIGURE = "![Several processes over one, and the memory of each](../plots/processes.svg)"
 RESULTS = ROOT / "results"
 REFERENCES = tuple(RESULTS / name for name in ("reference", "reference-loci", "reference-threads"))
 PRIOR, WORKERS = RESULTS / "reference-prior", RESULTS / "reference-workers"
@@ -165,7 +166,7 @@ def contended(folder: Path) -> str:
         ]
         for r in contention.of_run(run).itertuples()
     ]
-    return _made(markdown.table(head, rows, left=2), run.provenance)
+    return f"{_made(markdown.table(head, rows, left=2), run.provenance)}\n\n{FIGURE}"
 
 
 def prefetched(data: dict[str, Any] | None) -> str:
