@@ -209,7 +209,9 @@ def decisions(runs: tuple[Path, ...]) -> str:
 
 def _made(table: str, facts: dict[str, Any]) -> str:
     label = machine_facts.machine_label(facts["machine"])
-    return f"{table}\n\nMedians; {label}, {facts['created'][:10]}, commit {facts['commit']}."
+    load = facts.get("load", {}).get("load", [0.0])[0]
+    busy = f"; load of other work: {load:.0f}" if load > facts["machine"]["cores"] else ""
+    return f"{table}\n\nMedians; {label}, {facts['created'][:10]}, commit {facts['commit']}{busy}."
 
 
 def _opened(folder: Path) -> Run | None:
