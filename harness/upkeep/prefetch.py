@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from harness.judge import intervals
-from harness.machine import facts
+from harness.machine import facts, load
 from harness.records.files import plain, write_atomically
 from harness.upkeep import mapfile
 from implementations import command_line as cli
@@ -58,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "commit": facts.commit(),
         "machine": facts.machine(),
         "software": facts.software(),
+        "load": load.now(),
         "command": "python -m harness.upkeep.prefetch",
         "shape": list(given.shape),
         "bins": given.bins,

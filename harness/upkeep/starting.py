@@ -21,7 +21,7 @@ from typing import Any
 
 import psutil
 
-from harness.machine import facts
+from harness.machine import facts, load
 from harness.records.files import plain, write_atomically
 from implementations import command_line as cli
 from implementations.places import ROOT
@@ -65,6 +65,7 @@ def provenance(rows: list[dict[str, Any]], solver: str) -> dict[str, Any]:
         "commit": facts.commit(),
         "machine": facts.machine(),
         "software": facts.software(),
+        "load": load.now(),
         "command": "python -m harness.upkeep.starting",
         "solver": solver,
         "rows": rows,

@@ -113,9 +113,9 @@ def test_a_loop_over_pixels_is_timed_or_skipped(measured):
 
 def test_the_values_are_of_this_run(measured):
     results = {name.rpartition(".")[2]: values[0] for name, values in measured[1]["results"].items()}
-    times, shares = results["time_solve"], results["track_time_to_baseline"]
+    shares = results["track_time_to_baseline"]
     assert shares[0] == 1
-    assert times[1] / times[0] == pytest.approx(shares[1], rel=0.5)  # a ratio of medians against a median of ratios
+    assert 0.05 < shares[1] < 1  # of rounds that both were in; `time_solve` of the two is of different sweeps
     assert results["track_gate_violation"][:2] == [0, 0]
     assert results["track_worst_parity"][0] == 0 < results["track_chisq_p95"][0]
 

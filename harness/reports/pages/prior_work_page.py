@@ -25,6 +25,7 @@ from implementations.places import ROOT
 
 PAGE = ROOT / "docs" / "prior-work.md"
 PICTURE = ROOT / "plots" / "processes.svg"
+FIGURE = "![Several processes over one, and the memory of each](../plots/processes.svg)"
 RESULTS = ROOT / "results"
 REFERENCES = tuple(RESULTS / name for name in ("reference", "reference-loci", "reference-threads"))
 PRIOR, WORKERS = RESULTS / "reference-prior", RESULTS / "reference-workers"
@@ -165,7 +166,7 @@ def contended(folder: Path) -> str:
         ]
         for r in contention.of_run(run).itertuples()
     ]
-    return _made(markdown.table(head, rows, left=2), run.provenance)
+    return f"{_made(markdown.table(head, rows, left=2), run.provenance)}\n\n{FIGURE}"
 
 
 def prefetched(data: dict[str, Any] | None) -> str:
@@ -208,7 +209,9 @@ def decisions(runs: tuple[Path, ...]) -> str:
 
 def _made(table: str, facts: dict[str, Any]) -> str:
     label = machine_facts.machine_label(facts["machine"])
-    return f"{table}\n\nMedians; {label}, {facts['created'][:10]}, commit {facts['commit']}."
+    load = facts.get("load", {}).get("load", [0.0])[0]
+    busy = f"; load of other work: {load:.0f}" if load > facts["machine"]["cores"] else ""
+    return f"{table}\n\nMedians; {label}, {facts['created'][:10]}, commit {facts['commit']}{busy}."
 
 
 def _opened(folder: Path) -> Run | None:
