@@ -39,8 +39,8 @@ BASE = Path() if places.INSTALLED else places.ROOT
 """What their names are relative to: Jupyter stands in notebooks/, beside results/."""
 FIGURES = "figures"
 """The folder in a run's own that figures are written to, for a paper or a talk; git ignores it."""
-DOTS, COLOURS = 100, 256
-"""Of the pictures that a notebook keeps: an inch's, and a picture's."""
+DOTS, COLOURS, NEARLY_WHITE = 100, 255, 248
+"""Of the pictures that a notebook keeps: an inch's, a picture's, and what of white is taken for it."""
 
 
 def folders(given: Sequence[str]) -> list[Path]:
@@ -105,7 +105,10 @@ def _small(drawn: Figure) -> bytes:
     whole, small = io.BytesIO(), io.BytesIO()
     drawn.savefig(whole, format="png", dpi=DOTS)
     pixels = PIL.Image.open(whole).convert("RGB")
-    palette = pixels.quantize(COLOURS, method=PIL.Image.Quantize.MAXCOVERAGE)
+    found = pixels.quantize(COLOURS, method=PIL.Image.Quantize.MAXCOVERAGE).getpalette() or []
+    inks = [found[i : i + 3] for i in range(0, len(found), 3)]
+    palette = PIL.Image.new("P", (1, 1))  # white paper, which it averages with what is nearly white
+    palette.putpalette([255, 255, 255, *(value for ink in inks if min(ink) < NEARLY_WHITE for value in ink)])
     pixels.quantize(palette=palette, dither=PIL.Image.Dither.FLOYDSTEINBERG).save(small, format="png", optimize=True)
     return small.getvalue()
 
