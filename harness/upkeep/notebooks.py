@@ -34,7 +34,8 @@ def made_from(book: Any) -> str:
     digest = hashlib.sha256("\n\n".join(code).encode())
     for folder in sorted(set(NAMED.findall("\n".join(code)))):
         for file in (ROOT / folder / name for name in READ):
-            digest.update(file.read_bytes() if file.exists() else b"none")
+            if file.exists():
+                digest.update(file.name.encode() + file.read_bytes())
     return digest.hexdigest()[:DIGITS]
 
 
