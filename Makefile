@@ -13,7 +13,7 @@ NEWER ?= $(shell for p in python3.12 "$$HOME"/.pyenv/versions/3.12.*/bin/python3
 PEERS := $(VENV)-peers
 LOWEST := $(VENV)-lowest
 
-.PHONY: sweep test test-newer test-long test-lowest mutations data peers gpu-check selfcheck readme reference profile methods instructions heldout cluster reference-steps overhead notebooks docs docs-links diagrams full-frame full-disc history regression clean
+.PHONY: sweep test test-newer test-long test-lowest mutations data peers gpu-check selfcheck readme reference profile methods instructions heldout cluster prior reference-steps overhead notebooks docs docs-links diagrams full-frame full-disc history regression clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/python -m harness.sweep $(ARGS)
@@ -135,7 +135,18 @@ cluster: $(VENV)/.installed
 	rm -rf results/cluster results/reference-workers
 	$(BIN)/python -m harness.sweep --preset cluster --pixels 300000,600000 --repeats 15 --out results/cluster
 	$(BIN)/python -m harness.sweep --pixels 200,2000 --bins 34 --threads 2 --max-seconds 60 --out results/reference-workers \
-		--solvers 'baseline,baseline[executor=threads],baseline[executor=process-pool],baseline[executor=loky],dask-delayed[inner=baseline],dask[inner=baseline]'
+		--solvers 'baseline,baseline[executor=threads,workers=2],baseline[executor=process-pool,workers=2],baseline[executor=loky,workers=2],baseline[executor=loky-mapped,workers=2],dask-delayed[inner=baseline],dask[inner=baseline]'
+
+# What the prior studies recommend, measured, for docs/prior-work.md: processes beside each other on the cores, what starting
+# workers costs, and reading ahead. Five minutes, the machine otherwise idle.
+prior: $(VENV)/.installed-dev
+	rm -rf results/reference-prior results/reference-contention results/reference-starting results/reference-prefetch
+	$(BIN)/python -m harness.sweep --pixels 200 --bins 200 --threads 2 --repeats 5 --max-seconds 120 --out results/reference-prior \
+		--solvers 'baseline,dask[inner=baseline,workers=2],gpu-l2,cupy'
+	$(BIN)/python -m harness.sweep --preset contention --out results/reference-contention
+	$(BIN)/python -m harness.upkeep.starting
+	$(BIN)/python -m harness.upkeep.prefetch
+	$(MAKE) readme
 
 # What the harness takes between the solves that it times, for docs/trust.md; half a minute, the machine otherwise idle.
 overhead: $(VENV)/.installed

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ class Evidence:
     used: list[str]
     left_out: list[str]
     """A line for each run that wasn't used, with its reason."""
+    guess: str = ""
+    """How these came from another machine's records; "" where they are this machine's."""
 
     @property
     def measured(self) -> pd.DataFrame:
@@ -52,7 +54,7 @@ class Evidence:
     def without(self, cell: pd.Series) -> "Evidence":
         """The same without a row's solver at the row's size."""
         same = (self.table[KEY] == cell[KEY]).all(axis=1)
-        return Evidence(self.table[~same], self.machine, self.used, self.left_out)
+        return replace(self, table=self.table[~same])
 
 
 def folders(root: Path) -> list[Path]:

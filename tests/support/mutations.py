@@ -327,11 +327,11 @@ MUTATIONS = [
             "solvers may compute in others' turns",
         ),
         ("estimate.half_width <= rel_ci", "True", "two rounds are always enough"),
+        ("secret = secrets.token_hex(16)", 'secret = "0" * 32', "anyone can work out what is judged"),
     ),
     *_in(
         "measure/cell",
         LIARS,
-        ("secret = secrets.token_hex(16)", 'secret = "0" * 32', "anyone can work out what is judged"),
         ("            contender.check_clock(over=True)\n", "", "a short cell's claims are never judged"),
     ),
     *_in(
