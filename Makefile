@@ -96,6 +96,7 @@ reference-steps: $(VENV)/.installed
 		--solvers 'published,numpy,numba,numba-parallel[threads=2],cupy,fused' --out results/reference-steps
 	$(BIN)/python -m harness.sweep --pixels 1,100 --bins 34 --nmu 500 --threads 2 --max-seconds 10 \
 		--solvers baseline,numpy-regmap,numba-regmap,numba-regmap-parallel,cupy-regmap,numba --out results/reference-steps-whole
+	rm -rf results/reference-steps/plots results/reference-steps-whole/plots
 	$(BIN)/python -m harness.profile numba --cold --pixels 200 --bins 34 --out results/reference-cold
 	$(BIN)/python -m harness.reports.readme
 
