@@ -1,8 +1,8 @@
 """Makes the README's tables from the committed reference runs.
 
 `python -m harness.reports.readme` rewrites what stands between the markers in README.md, docs/results.md,
-docs/profiling.md, docs/cluster.md and docs/methods.md; `--check` changes nothing and exits with 1 when they are not
-what the records say. `make readme` makes the page and the figures in plots/ too.
+docs/profiling.md, docs/cluster.md, docs/methods.md and docs/scale.md; `--check` changes nothing and exits with 1 when
+they are not what the records say. `make readme` makes the page and the figures in plots/ too.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import pandas as pd
 from harness.judge.intervals import FEWEST
 from harness.machine import facts as machine_facts
 from harness.records.run import TABLE_FILE, Run
-from harness.reports import cluster_page, methods_page, peers_table, profiling_page
+from harness.reports import cluster_page, methods_page, peers_table, profiling_page, scale_page
 from harness.show.markdown import rewritten, table
 from harness.show.terminal import ratio, seconds
 from implementations import command_line as cli
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         README: rewritten(README.read_text(), PEERS, peers_table.text_of(peers)),
         RESULTS: rewritten(results, STATEMENTS, peers_table.told(peers)),
     }
-    pages |= {page.PAGE: page.rewritten() for page in (profiling_page, cluster_page, methods_page)}
+    pages |= {page.PAGE: page.rewritten() for page in (profiling_page, cluster_page, methods_page, scale_page)}
     if given.check:
         return cli.OK if all(text == page.read_text() for page, text in pages.items()) else cli.GATE_FAILED
     for page, text in pages.items():
