@@ -94,14 +94,9 @@ def _shrinks() -> dict[str, float | None]:
     got, names = record(CHUNKS), {"none": "no codec", "lz4": "LZ4", "zstd": "Zstd"}
     if got is None:
         return dict.fromkeys(names.values())
-    of = {one["codec"]: one["bytes_per_pixel"] for one in got["layouts"] if _default(one) and one["dtype"] == "float32"}
+    usual = (one for one in got["layouts"] if (one["chunk"], one["dtype"]) == (got["default_chunk"], "float32"))
+    of = {one["codec"]: one["bytes_per_pixel"] for one in usual}
     return {text: of.get(name) for name, text in names.items()}
-
-
-def _default(layout: dict[str, Any]) -> bool:
-    from implementations.large_maps.store import MOST_PIXELS
-
-    return bool(layout["chunk"] == MOST_PIXELS)
 
 
 def real_time() -> str:

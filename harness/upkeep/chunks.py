@@ -25,7 +25,7 @@ from harness.upkeep import mapfile
 from harness.upkeep.full_frame import LOGT
 from implementations import command_line as cli
 from implementations.large_maps.inversion import invert_store
-from implementations.large_maps.store import CODECS, Layout
+from implementations.large_maps.store import CODECS, MOST_PIXELS, Layout
 
 SHAPE, BINS, CORES = (1024, 1024), 34, 2
 CHUNKS = (4096, 16_384, 65_536, 262_144)
@@ -81,6 +81,7 @@ def measure(scratch: Path, shape: tuple[int, ...], chunks: Sequence[int], rounds
         "cores": CORES,
         "shape": list(shape),
         "bins": BINS,
+        "default_chunk": MOST_PIXELS,
         "load_before": load,
         "layouts": [
             {
