@@ -13,7 +13,7 @@ NEWER ?= $(shell for p in python3.12 "$$HOME"/.pyenv/versions/3.12.*/bin/python3
 PEERS := $(VENV)-peers
 LOWEST := $(VENV)-lowest
 
-.PHONY: sweep test test-newer test-long test-lowest mutations data peers gpu-check selfcheck readme reference profile methods instructions heldout cluster prior reference-steps overhead notebooks docs docs-links diagrams full-frame full-disc history regression clean
+.PHONY: sweep test test-newer test-long test-lowest mutations data peers gpu-check selfcheck readme reference profile methods instructions heldout cluster prior reference-steps overhead notebooks docs docs-links diagrams full-frame full-disc chunks scheduling history regression clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/python -m harness.sweep $(ARGS)
@@ -160,6 +160,14 @@ full-frame: $(VENV)/.installed-dev
 # meanwhile; the machine otherwise idle.
 full-disc: $(VENV)/.installed-dev data
 	$(BIN)/python -m harness.upkeep.full_disc $(ARGS)
+
+# Chunk sizes and codecs of maps, Zarr to Zarr, for docs/scale.md: minutes, the machine otherwise idle.
+chunks: $(VENV)/.installed-dev
+	$(BIN)/python -m harness.upkeep.chunks $(ARGS)
+
+# What Dask's scheduler costs per block, for docs/scale.md: 100,000 blocks that only wait; minutes, the machine otherwise idle.
+scheduling: $(VENV)/.installed
+	$(BIN)/python -m harness.upkeep.scheduling $(ARGS)
 
 # The README's tables, and the page and figures in plots/, from the committed runs.
 readme: $(VENV)/.installed
