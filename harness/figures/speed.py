@@ -55,7 +55,7 @@ def speedup(data: Measured) -> Figure | str:
     figure, axes = panels([str(name) for name, _ in groups], 0.9 + 0.45 * len(solvers), sharey=True)
     for one, (_, rows) in zip(axes, groups, strict=True):
         for place, name in enumerate(solvers):
-            _speedups(one, rows[rows.solver == name].sort_values("pixels"), place, data)
+            _speedups(one, rows[rows.solver == name].sort_values("pixels"), place)
         by_solver(one, solvers)
         one.axvline(1, color="grey", lw=1)
         one.set(xscale="log", xlabel="times the baseline")
@@ -63,21 +63,22 @@ def speedup(data: Measured) -> Figure | str:
     return figure
 
 
-def _speedups(axes: Axes, points: pd.DataFrame, place: int, data: Measured) -> None:
-    for row, offset in zip(points.itertuples(), np.linspace(-0.27, 0.27, len(points)), strict=True):
-        colour, marker = style_of(row.solver)
-        sure = np.isfinite(row.speedup_low)
-        axes.plot(row.speedup, place + offset, marker, color=colour, ms=5, mfc=colour if sure else "none")
-        if sure:
-            axes.plot([row.speedup_low, row.speedup_high], [place + offset] * 2, color=colour, lw=1.5)
-    if len(points):
-        last = points.iloc[-1]
-        right = np.nanmax([last.speedup, last.speedup_high])
-        axes.annotate(
-            ratio(last.speedup),
-            (right, place + 0.27 * (len(points) > 1)),
-            (6, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-        )
+def _speedups(axes: Axes, points: pd.DataFrame, place: int) -> None:
+    if points.empty:
+        return
+    colour, marker = style_of(points.solver.iloc[0])
+    places = place + np.linspace(-0.27, 0.27, len(points))
+    sure = np.isfinite(points.speedup_low.to_numpy(dtype=float))
+    axes.plot(points.speedup[sure], places[sure], marker, color=colour, ms=5)
+    axes.plot(points.speedup[~sure], places[~sure], marker, color=colour, ms=5, mfc="none")
+    axes.hlines(places[sure], points.speedup_low[sure], points.speedup_high[sure], colour, lw=1.5)
+    last = points.iloc[-1]
+    right = np.nanmax([last.speedup, last.speedup_high])
+    axes.annotate(
+        ratio(last.speedup),
+        (right, place + 0.27 * (len(points) > 1)),
+        (6, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=8,
+    )

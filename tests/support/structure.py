@@ -39,7 +39,7 @@ ROWS = {
 BY_NAME = ("registry", "solver_spec", "solver_faults", "command_line", "contract", "places", "maths", "aia")
 """What the harness imports of the implementations. Solvers are known by name only."""
 OWN_REASONS = {
-    ("harness.measure.checkout", "harness.sweep"): "a process: what the solvers of another commit are, asked there",
+    ("harness.reports.checkout", "harness.sweep"): "a process: what the solvers of another commit are, asked there",
     ("harness.reports.notebook", "harness.profile"): "a process: a profile for a reader whose checkout has none",
     ("harness.upkeep.full_frame", "implementations.api"): "compares a map with what a user's call gives",
 }

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness.judge import clocks
-from harness.measure import cell
+from harness.measure import rounds
 from harness.measure.contender import Contender
 
 
@@ -113,7 +113,7 @@ def test_warming_goes_on_and_its_turns_are_left_out():
     slow = contender(np.r_[np.full(6, 12.0), np.ones(14)] * noise(20, 0.005, 1))
     steady = contender(noise(20, 0.005, 2))
     slow.spec, steady.spec, slow.repeats = "slow", "baseline", 1
-    cell.satisfied([slow, steady], 0.04)
+    rounds.satisfied([slow, steady], 0.04)
     assert not slow.satisfied
     assert len(slow.warming) >= 5
     assert slow.repeats == 0, "it is calibrated anew"
