@@ -1,4 +1,4 @@
-"""Medians, bootstrap intervals and paired ratios."""
+"""Medians with intervals; times and paired ratios over turns and processes."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -9,8 +9,7 @@ from scipy.stats import bootstrap, linregress
 from scipy.stats import t as student
 
 LEVEL = 0.99
-"""Confidence of every interval. Percentile bootstrap intervals of a median of few values are narrower than they claim;
-`python -m harness.selfcheck` shows what this level attains."""
+"""Confidence of every interval; `python -m harness.selfcheck` shows what it attains."""
 FEWEST = 3
 """Fewest samples that an interval is given for."""
 Array = NDArray[np.float64]

@@ -222,7 +222,7 @@ class Contender(Timed):
     def keep_warming(self) -> bool:
         """Whether its first turns are slower than later ones; then these count for the warm-up, and it goes on."""
         times = self.turn_times(self.clock)
-        first = sorted(times)[: clocks.slower_at_first(np.array([times[r] for r in sorted(times)]))]
+        first = sorted(times)[: clocks.slower_at_first(clocks.within(times, self.process))]
         for number in first:
             self.warming[number] = self.turns.pop(number)
         self.repeats = 0 if first else self.repeats

@@ -60,11 +60,13 @@ def _trust(contender: Contender) -> dict[str, Any]:
         figures["cpu_s"], figures["cpu_low_s"], figures["cpu_high_s"] = contender.seconds(clock)
     if others:
         figures["others_cores"] = sum(each[2] for each in others) / sum(each[0] for each in others)
-    doubts = clocks.doubts(contender.turns, contender.used, contender.machine, contender.threads, clock)
+    doubts = clocks.doubts(
+        contender.turns, contender.used, contender.machine, contender.threads, clock, contender.process
+    )
     if contender.warming:
         doubts.append(f"warm-up: {len(contender.warming)} turns that were slower than all later ones are left out")
     if contender.processes == 1 and len(contender.turns) >= intervals.FEWEST and contender.start_s > contender.budget_s:
-        doubts.append(f"one process: how another would differ isn't known, it takes {contender.start_s:.0f} s to start")
+        doubts.append(f"one process: another takes {contender.start_s:.0f} s to start")
     return figures | {"doubts": "; ".join(doubts)}
 
 

@@ -16,9 +16,9 @@ from harness.show.terminal import GATE_MARK, ratio, seconds
 GATE_KIND = {"pass": "good", "fail": "bad", "none": "quiet"}
 
 
-ABOUT = """Each solver ran in a process of its own, in shuffled rounds with the others. Speedups are ratios to the
-baseline in the same rounds; intervals are 99% bootstrap intervals. A gate compares all five outputs with the baseline's
-(exact solvers), or holds a solver to what it declares to give up (approximate ones)."""
+ABOUT = """Each solver ran in processes of its own, in shuffled rounds with the others. Speedups are ratios to the
+baseline in the same rounds; 99% intervals are over turns and processes. A gate compares all five outputs with the
+baseline's (exact solvers), or holds a solver to what it declares to give up (approximate ones)."""
 
 
 NUMBERS = (
