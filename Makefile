@@ -13,7 +13,7 @@ NEWER ?= $(shell for p in python3.12 "$$HOME"/.pyenv/versions/3.12.*/bin/python3
 PEERS := $(VENV)-peers
 LOWEST := $(VENV)-lowest
 
-.PHONY: sweep test test-newer test-long test-lowest mutations data peers gpu-check selfcheck readme reference profile methods instructions heldout cluster full-frame full-disc history regression clean
+.PHONY: sweep test test-newer test-long test-lowest mutations data peers gpu-check selfcheck readme reference profile methods instructions heldout cluster prior reference-steps overhead notebooks docs docs-links diagrams full-frame full-disc history regression clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/python -m harness.sweep $(ARGS)
@@ -88,6 +88,17 @@ reference: $(VENV)/.installed
 		--solvers 'numba[threads=1],numba[threads=2],numba-float32,l2' --out results/reference-threads
 	$(MAKE) readme
 
+# One step alone in all its forms, the whole with that step replaced, and the first calls of a fresh process, for
+# docs/steps.md and docs/profiling.md: some minutes, the machine otherwise idle.
+reference-steps: $(VENV)/.installed
+	rm -rf results/reference-steps results/reference-steps-whole results/reference-cold
+	$(BIN)/python -m harness.sweep --step regularisation --pixels 1,10,100 --bins 34 --nmu 42,500 --max-seconds 8 \
+		--solvers 'published,numpy,numba,numba-parallel[threads=2],cupy,fused' --out results/reference-steps
+	$(BIN)/python -m harness.sweep --pixels 1,100 --bins 34 --nmu 500 --threads 2 --max-seconds 10 \
+		--solvers baseline,numpy-regmap,numba-regmap,numba-regmap-parallel,cupy-regmap,numba --out results/reference-steps-whole
+	$(BIN)/python -m harness.profile numba --cold --pixels 200 --bins 34 --out results/reference-cold
+	$(BIN)/python -m harness.reports.readme
+
 # Where the time of the baseline and of numba goes, for docs/profiling.md; a minute on one core, the machine otherwise
 # idle. A prof file is remade, not kept.
 profile: $(VENV)/.installed
@@ -123,7 +134,22 @@ cluster: $(VENV)/.installed
 	rm -rf results/cluster results/reference-workers
 	$(BIN)/python -m harness.sweep --preset cluster --pixels 300000,600000 --repeats 15 --out results/cluster
 	$(BIN)/python -m harness.sweep --pixels 200,2000 --bins 34 --threads 2 --max-seconds 60 --out results/reference-workers \
-		--solvers 'baseline,baseline[executor=threads],baseline[executor=process-pool],baseline[executor=loky],dask-delayed[inner=baseline],dask[inner=baseline]'
+		--solvers 'baseline,baseline[executor=threads,workers=2],baseline[executor=process-pool,workers=2],baseline[executor=loky,workers=2],baseline[executor=loky-mapped,workers=2],dask-delayed[inner=baseline],dask[inner=baseline]'
+
+# What the prior studies recommend, measured, for docs/prior-work.md: processes beside each other on the cores, what starting
+# workers costs, and reading ahead. Five minutes, the machine otherwise idle.
+prior: $(VENV)/.installed-dev
+	rm -rf results/reference-prior results/reference-contention results/reference-starting results/reference-prefetch
+	$(BIN)/python -m harness.sweep --pixels 200 --bins 200 --threads 2 --repeats 5 --max-seconds 120 --out results/reference-prior \
+		--solvers 'baseline,dask[inner=baseline,workers=2],gpu-l2,cupy'
+	$(BIN)/python -m harness.sweep --preset contention --out results/reference-contention
+	$(BIN)/python -m harness.upkeep.starting
+	$(BIN)/python -m harness.upkeep.prefetch
+	$(MAKE) readme
+
+# What the harness takes between the solves that it times, for docs/trust.md; half a minute, the machine otherwise idle.
+overhead: $(VENV)/.installed
+	$(BIN)/python -m harness.upkeep.overhead
 
 # A map of 4096 x 4096 pixels from one Zarr store to another, within 4 GiB: minutes, and 18 GB of disk meanwhile.
 full-frame: $(VENV)/.installed-dev
@@ -138,6 +164,25 @@ full-disc: $(VENV)/.installed-dev data
 readme: $(VENV)/.installed
 	$(BIN)/python -m harness.reports.readme
 	$(BIN)/python -m harness.report --out plots results/reference-peers results/reference results/reference-loci results/reference-threads
+
+# The notebooks with their outputs, from the committed runs and AIA's images: minutes. Figures also go
+# to figures/ in the run's folder, as PNG and SVG.
+notebooks: $(VENV)/.installed-notebooks data
+	$(BIN)/python -m harness.upkeep.notebooks
+
+# The documentation site, in build/site: open build/site/index.html. Half a minute.
+docs: $(VENV)/.installed-docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html -c docs/site -d build/doctrees . build/site
+	@echo "build/site/index.html"
+
+# Links of the site that lead elsewhere; needs the network.
+docs-links: $(VENV)/.installed-docs
+	$(BIN)/python -m sphinx -q -b linkcheck -c docs/site -d build/doctrees . build/links
+
+# The site's pictures of the pages' Mermaid diagrams, when one was changed; needs npm and Chromium.
+diagrams: $(VENV)/.installed-dev
+	npm install --silent --no-save --prefix build/mermaid mermaid@11
+	$(BIN)/python docs/site/draw_diagrams.py build/mermaid/node_modules/mermaid/dist/mermaid.min.js
 
 # For a pull request: make regression BASE=<commit>; exit codes: 8 slower, 16 gate violated, 32 failed, or their sum.
 # make itself ends with 2 and says the code; python -m harness.regression <commit> hands it on.

@@ -15,7 +15,7 @@ from harness.judge import contract_checks
 from harness.machine import confinement
 from harness.measure import cell as measure_cell
 from harness.measure import record_row
-from harness.measure.plan import Plan, threads_of
+from harness.measure.plan import REFERENCE, Plan, threads_of
 from harness.measure.supervisor import Supervisor, WorkerEnded
 from harness.workloads import problem as workload
 from implementations import command_line as cli
@@ -79,7 +79,7 @@ def _off(spec: str, table: registry.Registry) -> Iterator[str]:
         with Supervisor(folder, spec, table.words(spec), threads, limit_mb) as worker:
             worker.reply(LONGEST_S)
             yield from worker.ask(LONGEST_S, do="watch", how=contract_checks.__name__)["off"]
-        specs = list(dict.fromkeys((measure_cell.REFERENCE, spec)))
+        specs = list(dict.fromkeys((REFERENCE, spec)))
         measured = measure_cell.measure(cell, specs, plan, Path(scratch), measure_cell.Nobody())
         contender = measured.contenders[-1]
         if contender.ended is not None:

@@ -1,7 +1,7 @@
 """Compare two runs of one machine: which rows became faster, slower or worse from A to B, which came and which went.
 
-`python -m harness.compare A B` matches rows by solver, workload, size, seed and threads. What prints is Markdown for a
-pull request, of the rows that changed; a verdict on time says by which clock. See `harness.reports.two_runs`.
+`python -m harness.compare A B` matches rows by solver, workload, size, seed and threads, and shows those that changed;
+a verdict on time says by which clock. `--markdown` is for a pull request. See `harness.reports.two_runs`.
 """
 
 import json
@@ -11,19 +11,24 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from harness.judge.comparison import TOLERANCE, TOLERANCE_HELP, Row, tolerances
 from harness.machine import facts as machine_facts
 from harness.records.files import plain
 from harness.records.run import Run
 from harness.reports.two_runs import Change, notes, rows
+from harness.show import terminal
 from harness.show.markdown import cut, table
 from harness.show.terminal import seconds
 from implementations import command_line as cli
 from implementations import solver_spec
 
 EXIT_CODES = "exit codes: 0 no regression; 1 some row is slower, worse or fails; 2 the runs can't be compared"
-HEADINGS = ("", "solver", "workload", "pixels x bins", "A", "B", "time B / A", "by", "memory B / A", "DEM error", "why")
+DROPPED = ("by", "memory B / A", "DEM error", "A", "B", "workload")
+"""The columns that a narrow terminal goes without, the first of them first."""
 SHOWN = ("status", "reason", "median_s", "cpu_s", "n", "peak_rss_mb", "truth_dem_error", "gate", "doubts")
 
 
@@ -34,43 +39,77 @@ def _parser() -> cli.Parser:
     add("b", type=Path, metavar="B", help="folder of the later run")
     add("--tolerance", action="append", default=[], metavar=TOLERANCE, help=TOLERANCE_HELP)
     add("--solvers", type=lambda s: tuple(solver_spec.split(s)), help="only these, by commas")
-    add("--dataset", dest="dataset", type=cli.words, help="only these workloads, by commas")
+    add("--dataset", dest="dataset", type=lambda s: tuple(solver_spec.split(s)), help="only these workloads, by commas")
     add("--pixels", type=cli.whole_numbers, help="only these map sizes, by commas")
     add("--bins", type=cli.whole_numbers, help="only these numbers of bins, by commas")
     add("--all", action="store_true", help="every row, not only those that changed")
+    add("--markdown", action="store_true", help="as Markdown, for a comment on a pull request")
     add("--json", action="store_true", help="as JSON, every figure of both rows beside each verdict")
     return parser
 
 
-def markdown(found: Sequence[Change], head: str = "", every: bool = False) -> str:
-    """The rows that aren't settled, or all, regressions first, as a table, and what the rest is; fit for a comment."""
-    listed = sorted(
-        (r for r in found if every or not r.settled), key=lambda r: (not r.regression, r.settled, r.verdict)
-    )
+def listed(found: Sequence[Change], every: bool) -> list[Change]:
+    """The rows that aren't settled, or all, regressions first."""
+    rows = (row for row in found if every or not row.settled)
+    return sorted(rows, key=lambda r: (not r.regression, r.settled, r.verdict))
+
+
+def summary(found: Sequence[Change]) -> str:
+    """How many rows there are of each verdict."""
     verdicts = pd.Series([row.verdict for row in found]).value_counts()
-    summary = f"{len(found)} rows: " + ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
-    return cut([head, table(HEADINGS, [_cells(row) for row in listed]) if listed else "", summary])
+    return f"{len(found)} rows: " + ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
 
 
-def _cells(change: Change) -> list[str]:
+def markdown(found: Sequence[Change], head: str = "", every: bool = False) -> str:
+    """The rows that are listed, as a table, and what the rest is; fit for a comment."""
+    texts = [_texts(row) | {"solver": f"`{row.solver}`", "why": row.reason} for row in listed(found, every)]
+    rows = [list(text.values()) for text in texts]
+    return cut([head, table(["", *list(texts[0])[1:]], rows) if texts else "", summary(found)])
+
+
+def show(console: Console, found: Sequence[Change], every: bool) -> None:
+    """The same as a table for a terminal, reasons below."""
+    changes = listed(found, every)
+    texts = [_texts(change) for change in changes]
+    for text in texts:
+        text["verdict"] = text["verdict"].partition(":")[0]  # why it is undecided stands below
+    names = terminal.fitting(console.width, texts, DROPPED) if texts else {}
+    view = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
+    for name, width in names.items():
+        side = "left" if name in ("verdict", "solver", "workload", "by") else "right"
+        view.add_column(name, justify=side, width=width, no_wrap=name != "solver", overflow="fold")  # type: ignore[arg-type]
+    for change, text in zip(changes, texts, strict=True):
+        style = "red" if change.regression else "green" if change.verdict == "faster" else ""
+        view.add_row(*(Text(text[name], style if name == "verdict" else "") for name in names))
+    if texts:
+        console.print(view)
+        terminal.say_left_out(console, texts, names, "; --json has every figure")
+    for change in changes:
+        if why := "; ".join(filter(None, (change.verdict.partition(": ")[2], change.reason))):
+            where = f"{change.row['pixels']} x {change.row['bins']}"
+            console.print(Text(f"{change.solver} at {where}: {why}", "dim"), soft_wrap=True)
+    console.print(summary(found), soft_wrap=True)
+
+
+def _texts(change: Change) -> dict[str, str]:
     base, head, row = change.base, change.head, change.row
     times = [_time(each, change.clock) for each in (base, head)]
     ratio = change.ratio
     interval = f" [{ratio.low:.3f}, {ratio.high:.3f}]" if np.isfinite(ratio.low) else ""
     timed = base is not None and head is not None and np.isfinite(ratio.value)
     a, b = change.error
-    return [
-        ("✘ " if change.regression else "") + change.verdict,
-        f"`{change.solver}`",
-        row["dataset"],
-        f"{row['pixels']} x {row['bins']}",
-        *times,
-        f"{ratio.value:.3f}{interval}" if timed else "–",
-        change.clock or "–",
-        f"{head['peak_rss_mb'] / base['peak_rss_mb']:.2f}" if timed and base and head else "–",
-        f"{a:.3f} → {b:.3f}" if pd.notna(a) and pd.notna(b) else "–",
-        change.reason,
-    ]
+    return {
+        "verdict": ("✘ " if change.regression else "") + change.verdict,
+        "solver": change.solver,
+        "workload": row["dataset"],
+        "pixels x bins": f"{row['pixels']} x {row['bins']}",
+        "A": times[0],
+        "B": times[1],
+        "time B / A": f"{ratio.value:.3f}{interval}" if timed else "–",
+        "by": change.clock or "–",
+        "memory B / A": f"{head['peak_rss_mb'] / base['peak_rss_mb']:.2f}" if timed and base and head else "–",
+        "DEM error": f"{a:.3f} → {b:.3f}" if pd.notna(a) and pd.notna(b) else "–",
+    }
 
 
 def _time(row: Row | None, clock: str) -> str:
@@ -115,14 +154,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(" ".join(str(error).split()))
     said = notes(*runs)
     if given.json:
-        listed = found if given.all else [row for row in found if not row.settled]
-        print(json.dumps(plain(as_json(listed, runs, said)), indent=1, default=_number))
+        print(json.dumps(plain(as_json(listed(found, given.all), runs, said)), indent=1, default=_number))
+    elif given.markdown:
+        print(markdown(found, "\n".join(_head(runs, said)), given.all))
     else:
-        lines = [f"machine: {machine_facts.machine_label(runs[0].provenance['machine'])}"]
-        for name, facts in zip("BA", (run.provenance for run in runs[::-1]), strict=True):
-            lines.insert(0, f"{name}: {facts['run']}, commit {facts['commit'][:12] or 'unknown'}, {facts['created']}")
-        print(markdown(found, "\n".join([*lines, *(f"note: {note}" for note in said)]), given.all))
+        console = terminal.console()
+        for line in _head(runs, said):
+            console.print(line, soft_wrap=True)
+        show(console, found, given.all)
     return cli.GATE_FAILED if any(row.regression for row in found) else cli.OK
+
+
+def _head(runs: Sequence[Run], said: Sequence[str]) -> list[str]:
+    """Which runs they are, of what machine, and what else differs."""
+    lines = [
+        f"{name}: {facts['run']}, commit {facts['commit'][:12] or 'unknown'}, {facts['created']}"
+        for name, facts in zip("AB", (run.provenance for run in runs), strict=True)
+    ]
+    machine = machine_facts.machine_label(runs[0].provenance["machine"])
+    return [*lines, f"machine: {machine}", *(f"note: {note}" for note in said)]
 
 
 def _chosen(given: Any) -> Callable[[Row], bool]:

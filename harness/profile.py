@@ -20,21 +20,22 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from harness.figures.cold import first_calls
 from harness.machine import confinement, facts
 from harness.measure.cell import MEMORY_SHARE
 from harness.measure.plan import threads_of
 from harness.measure.supervisor import Supervisor, WorkerEnded
-from harness.profiling import engines, icicle, memory, stages, thread_counts
+from harness.profiling import cold, engines, icicle, memory, stages, thread_counts
 from harness.profiling.calls import Calls
 from harness.profiling.engines import ICICLE_FILE, PROFILE_FILE
-from harness.records.files import write_atomically
+from harness.records.files import replacing, write_atomically
 from harness.records.schema import Cell, solver_slug
 from harness.show import terminal
 from harness.workloads import problem as workload
 from implementations import command_line as cli
 from implementations import registry, solver_spec
 
-RESULTS = Path("results")
+RESULTS, COLD_FILE = Path("results"), "cold.svg"
 SHOWN = 12
 """Functions in the printed table."""
 
@@ -49,6 +50,7 @@ def _parser() -> cli.Parser:
     add("--seed", type=int, help="of the workload, instead of the specification's own")
     add("--threads", type=cli.whole_numbers, default=(1,), help="of the solver (1); several, as 1,2,4, are compared")
     add("--engine", choices=list(engines.ENGINES), default="cprofile", help="what watches (cprofile)")
+    add("--cold", action="store_true", help="the first calls of a fresh process instead, and what they are made of")
     add("--plugin", dest="plugins", action="append", metavar="FILE.py", help="a file with further solvers (repeatable)")
     add("--max-seconds", type=float, default=600.0, help="longest wait for an answer of the solver's process (600)")
     add("--out", type=Path, metavar="DIR", help="the profile's folder (results/TIME-profile-SOLVER)")
@@ -69,6 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(" ".join(str(error).split()))
     several = len(given.threads) > 1
     try:
+        if given.cold:
+            return _cold(console, given, cell, out)
         figures = thread_counts.measure(given, cell, given.threads) if several else measure(given, cell, out)
     except WorkerEnded as end:
         console.print(f"{given.solver}: {end.status}: {end}", soft_wrap=True)
@@ -85,6 +89,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _view(console, out / engines.PROF) if given.view else cli.OK
 
 
+def _cold(console: Console, given: argparse.Namespace, cell: Cell, out: Path) -> int:
+    """Watch a fresh process's first calls, show them as a table and draw them."""
+    record = _provenance(given, cell) | cold.measure(given, cell)
+    write_atomically(out / cold.RECORD, json.dumps(record, indent=1) + "\n")
+    cold.show(console, record)
+    title = f"{given.solver}: {cell.dataset}, {cell.pixels} pixels x {cell.bins} bins"
+    with replacing(out / COLD_FILE) as file:
+        first_calls(record["cold"], title).savefig(file, metadata={"Date": None})
+    for name in (cold.RECORD, COLD_FILE):
+        console.print(f"written: {out / name}", soft_wrap=True)
+    return cli.OK
+
+
 def _check(given: argparse.Namespace) -> Cell:
     """The cell that is asked for. ValueError, in one line, when something can't be profiled as given."""
     table = registry.Registry(given.plugins or ())
@@ -99,6 +116,8 @@ def _check(given: argparse.Namespace) -> Cell:
         raise ValueError("--view needs --engine cprofile and snakeviz (pip install 'demreg-bench[profile]')")
     if not all(1 <= threads <= 4096 for threads in given.threads):
         raise ValueError(f"--threads must be from 1 to 4096, got {', '.join(map(str, given.threads))}")
+    if given.cold and (given.view or given.engine != "cprofile" or len(given.threads) > 1):
+        raise ValueError("--cold watches without any profiler: leave out --engine, --view and all but one of --threads")
     if len(given.threads) > 1 and (given.view or given.engine != "cprofile"):
         raise ValueError(
             "several numbers of --threads are compared without any profiler: leave out --engine and --view"
@@ -148,18 +167,19 @@ def _calls(out: Path, record: dict[str, Any]) -> dict[str, Any]:
     title = f"{record['solver']}: {cell['dataset']}, {cell['pixels']} pixels x {cell['bins']} bins"
     note = f"{calls.total:.3g} s under cProfile; {facts.machine_label(record['machine'])}"
     write_atomically(out / ICICLE_FILE, icicle.svg(calls.tree(), title, note))
-    return {"hot_spot": calls.hot_spot(), "functions": calls.table(), "files": [*record["files"], ICICLE_FILE]}
+    spot = calls.hot_spot(record["undisturbed_s"])
+    return {"hot_spot": spot, "functions": calls.table(), "files": [*record["files"], ICICLE_FILE]}
 
 
 def _show(console: Console, record: dict[str, Any], out: Path) -> None:
     cell = record["cell"]
     console.print(
         f"{record['solver']}: {cell['dataset']}, {cell['pixels']} pixels x {cell['bins']} bins, "
-        f"{record['threads']} thread(s): {terminal.seconds(record['undisturbed_s'])} undisturbed, "
-        f"{terminal.seconds(record['disturbed_s'])} under {record['engine']}",
+        f"{record['threads']} thread(s): {terminal.seconds(record['undisturbed_s'])} undisturbed",
         soft_wrap=True,
     )
     _show_stages(console, record)
+    console.print(f"{record['engine']}: {_disturbance(record)}", soft_wrap=True)
     for line in memory.sentences(record):
         console.print(line, soft_wrap=True)
     if "functions" in record:
@@ -181,6 +201,18 @@ def _show(console: Console, record: dict[str, Any], out: Path) -> None:
         console.print(f"{row['mb']:9.2f} MB in {row['count']:,} allocations: {row['where']}")
     for name in (*record["files"], PROFILE_FILE):
         console.print(f"written: {out / name}", soft_wrap=True)
+
+
+def _disturbance(record: dict[str, Any]) -> str:
+    """By how much the profiler slows the run, and how far its shares can be trusted."""
+    times = record["disturbed_s"] / record["undisturbed_s"]
+    said = f"a run takes {terminal.seconds(record['disturbed_s'])} under it, {times:.1f} times as long as undisturbed"
+    if "runs" not in record:
+        return said
+    error = "of one run" if record["share_error"] is None else f"steady to {record['share_error']:.1%}"
+    if record["share_error"] is not None and not record["steady"]:
+        error = f"not steady, uncertain by {record['share_error']:.1%}"
+    return f"{said}; shares of {record['runs']} runs, {error}"
 
 
 def _show_stages(console: Console, record: dict[str, Any]) -> None:

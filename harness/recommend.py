@@ -14,13 +14,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from harness.advice import breakeven, evidence, held_out
+from harness.advice import breakeven, elsewhere, evidence, held_out
 from harness.advice import candidates as advice_candidates
 from harness.advice import gaps as advice_gaps
 from harness.advice import text as advice_text
 from harness.advice.evidence import Evidence
-from harness.machine import facts
+from harness.machine import facts, limits
 from harness.records import files
+from harness.records.run import Run
 from harness.show import terminal
 from implementations import command_line as cli
 
@@ -65,6 +66,7 @@ def _parser() -> cli.Parser:
     add("--needs", choices=("errors",), action="append", default=[], help="errors: the algorithm's own error bars")
     add("--dataset", help="workload whose times are predicted (the one with most records)")
     add("--machine", metavar="ID", help="use the records of another machine")
+    add("--from", dest="elsewhere", type=Path, metavar="RUN", help="another machine's run, its times by both's limits")
     add("--measure", action="store_true", help="measure what is missing first, a minute at most")
     add("--table", action="store_true", help="the decision table: fastest solvers and break-even sizes")
     add("--check", nargs="?", type=Path, const=ITSELF, metavar="RUN", help="compare predictions with measured times")
@@ -77,18 +79,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     given = parser.parse(arguments)
     machine = facts.machine()
+    if given.elsewhere is not None and (given.runs or given.machine or given.measure or given.check is not None):
+        parser.error("--from takes one run of another machine; RUN, --machine, --measure, --check don't go with it")
     if given.machine is not None:
         machine = {"id": given.machine, "cpu": "another machine", "memory_gb": None}
     try:
         runs = given.runs or evidence.folders(RESULTS)
         if given.check is not None:
             return _check(given, runs, machine)
-        known = evidence.gather(runs, machine)
+        known = _from(given.elsewhere) if given.elsewhere else evidence.gather(runs, machine)
         if given.table:
             return _table(given, known)
         return _recommend(given, known, runs)
     except ValueError as error:
         parser.error(" ".join(str(error).split()))
+
+
+def _from(folder: Path) -> Evidence:
+    """What another machine's run says of this one. ValueError when it is no run, or kept no limits."""
+    there = Run.open(folder).provenance
+    known = evidence.gather([folder], there["machine"])
+    return elsewhere.guessed(known, there.get("limits") or {}, limits.known(), facts.machine())
 
 
 def _request(given: argparse.Namespace, known: Evidence, bins: int) -> advice_candidates.Request:
@@ -112,7 +123,7 @@ def _recommend(given: argparse.Namespace, known: Evidence, runs: list[Path]) -> 
         raise ValueError("expected --pixels and one number of --bins from 3 to 10000: --pixels 4096x4096 --bins 34")
     request = _request(given, known, given.bins[0])
     candidates = advice_candidates.advise(known, request)
-    gaps = [] if given.machine else advice_gaps.gaps(candidates, request)
+    gaps = [] if given.machine or given.elsewhere else advice_gaps.gaps(candidates, request)
     if gaps and (given.measure or (_interactive() and not given.json and advice_text.asks(terminal.console(), gaps))):
         made = advice_gaps.measure(gaps, request, RESULTS, [sys.executable, "-m", "harness.sweep"])
         known = evidence.gather([*runs, *made], known.machine)
@@ -144,6 +155,7 @@ def _as_json(
     return {
         "request": asdict(request),
         "machine": known.machine,
+        "guess": known.guess,
         "recommended": rows[candidates.index(chosen)] if chosen else None,
         "candidates": rows,
         "not_measured": [asdict(gap) for gap in gaps],
@@ -158,7 +170,8 @@ def _table(given: argparse.Namespace, known: Evidence) -> int:
     bins = list(given.bins or sorted(int(b) for b in rows.bins.unique()))
     legs = breakeven.table(known, request, bins)
     if given.json:
-        _print_json({"machine": known.machine, "dataset": request.dataset, "table": [asdict(leg) for leg in legs]})
+        facts_of = {"machine": known.machine, "guess": known.guess, "dataset": request.dataset}
+        _print_json(facts_of | {"table": [asdict(leg) for leg in legs]})
     else:
         advice_text.show_table(terminal.console(), known, request, legs)
     return cli.OK if legs else cli.GATE_FAILED

@@ -15,8 +15,7 @@ from harness.records import history
 from harness.records.files import write_atomically
 from harness.records.run import RUN_FILE, Run
 from harness.reports import history as commits
-from harness.reports.run import provenance, sections
-from harness.show import html as show_html
+from harness.reports.run import page
 from implementations import command_line as cli
 
 RESULTS, BESIDE, PAGE = Path("results"), "report", "report.html"
@@ -57,11 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         out.mkdir(parents=True, exist_ok=True)
         labels = list(dict.fromkeys(machine_facts.machine_label(run.provenance["machine"]) for run in runs))
         lead = f"{', '.join(run.provenance['run'] for run in runs)}, on {' and '.join(labels)}"
-        html = show_html.render(
-            "DEMREG solvers: speed beside quality", lead, sections(runs), [provenance(r) for r in runs]
-        )
-        write_atomically(out / PAGE, html)
-        written = gallery.write_figures(runs, out, "; ".join(labels))
+        write_atomically(out / PAGE, page(runs, "DEMREG solvers: speed beside quality", lead, out))
+        written = gallery.write_figures(runs, out)
     except (ValueError, RuntimeError, OSError) as error:
         parser.error(" ".join(str(error).split()))
     print(f"page: {out / PAGE}", f"figures: {len(written)} in {out}/, as PNG and SVG", sep="\n")

@@ -42,7 +42,7 @@ def _parser() -> cli.Parser:
     add("--minutes", type=float, help="how long it measures (10; with --full: until --cells are there)")
     add("--cells", type=int, default=300, help="with --full: verdicts on equal solvers for each command and load (300)")
     add("--out", type=Path, default=OUT, metavar="DIR", help="where verdicts are kept (results/selfcheck)")
-    add("--readme", action="store_true", help="only write README's table and the picture from what DIR has")
+    add("--readme", action="store_true", help="only write docs/trust.md's table and the picture from what DIR has")
     return parser
 
 
@@ -147,14 +147,14 @@ def _show(console: Console, out: Path, known: list[Trial]) -> int:
 
 
 def _write(out: Path, known: list[Trial]) -> None:
-    """README's table, and the picture beside the verdicts."""
+    """The table in docs/trust.md, and the picture beside the verdicts."""
     frame = rates.table(known)
     commits = ", ".join(dict.fromkeys(trial["commit"] for trial in known))
-    origin = (
-        f"{facts.machine_label(facts.machine())}; commit {commits}; every verdict: [{KEPT}](results/selfcheck/{KEPT})."
-    )
-    page = markdown.rewritten((ROOT / "README.md").read_text(), "selfcheck", f"{rates.as_markdown(frame)}\n\n{origin}")
-    write_atomically(ROOT / "README.md", page)
+    where = f"[{KEPT}](../results/selfcheck/{KEPT})"
+    origin = f"{facts.machine_label(facts.machine())}; commit {commits}; every verdict: {where}."
+    path = ROOT / "docs" / "trust.md"
+    page = markdown.rewritten(path.read_text(), "selfcheck", f"{rates.as_markdown(frame)}\n\n{origin}")
+    write_atomically(path, page)
     figure = rates.picture(frame)
     figure.savefig(out / "seen.svg")
     plt.close(figure)

@@ -3,12 +3,10 @@
 `python -m harness.sweep --help` lists the options. A run is a folder under results/; see `harness.records.run`.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from rich.table import Table
 
 from harness.figures import gallery
 from harness.machine import facts, limits, load
-from harness.measure.plan import OWN_MAP, PRESETS, Plan, preset
+from harness.measure.plan import PRESETS, Plan, asked
 from harness.measure.sweep import Sweep
 from harness.records import fingerprint
 from harness.records.run import PLOTS, RUN_FILE, Run
@@ -30,7 +28,13 @@ from implementations import registry, solver_spec
 
 RESULTS = Path("results")
 ORIGIN = ("commit", "machine", "software")
-GRID_OPTIONS = "datasets pixels bins solvers threads seed repeats max_seconds rel_ci plugins maps".split()
+OPTIONS = {
+    "nmu": "points of the regularisation grid",
+    "gloci": "weights from the EM loci: 0, 1, or a digit for each channel",
+    "max_iter": "most passes of the positivity loop",
+    "reg_tweak": "chi-squared aimed at",
+}
+"""Options of the algorithm that are part of a cell: see `harness.workloads.variation`."""
 
 
 def _parser() -> cli.Parser:
@@ -42,9 +46,12 @@ def _parser() -> cli.Parser:
         help="with --preset cluster: address or JSON file of a running Dask cluster, instead of workers here",
     )
     add("--solvers", type=lambda s: tuple(solver_spec.split(s)), help="names or name[key=value,...], by commas (all)")
-    add("--dataset", dest="datasets", type=cli.words, help="specifications in datasets/, by commas")
+    add("--step", help="one step of the algorithm in all its forms: regularisation, factorisation, positivity, ...")
+    add("--dataset", dest="datasets", type=lambda s: tuple(solver_spec.split(s)), help="of datasets/, by commas")
     add("--pixels", type=cli.whole_numbers, help="map sizes, by commas")
     add("--bins", type=cli.whole_numbers, help="numbers of temperature bins, by commas")
+    for name, what in OPTIONS.items():
+        add(f"--{name.replace('_', '-')}", type=cli.words, help=f"{what}, by commas (each workload's own)")
     add("--threads", type=int, help="threads of every solver that doesn't say otherwise (1)")
     add("--seed", type=int, help="of the workloads, instead of each specification's own")
     add("--repeats", type=int, help="rounds per cell, instead of as many as --rel-ci asks for")
@@ -72,16 +79,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             try:
                 if given.list:
-                    table = registry.Registry(given.plugins or ())
+                    table = registry.Registry(given.plugins or (), given.step or "")
                     _warn(table, table.names())
                     return _list(console, table, given.json)
-                plan, run = _plan_of(given)
-                table = registry.Registry(plan.plugins)
+                plan, run = asked(given)
+                table = plan.table()
                 plan = plan.resolved(table)
                 _warn(table, plan.solvers)
                 if given.dry_run:
                     return _dry_run(console, plan, table)
-                here = _provenance(plan, given.solvers or (), table)
+                here = _provenance(plan, plan.solvers if given.solvers else (), table)
                 if run is None:
                     folder = given.out or _new_folder(given.preset or "quick")
                     run = Run(folder, here | {"limits": limits.known()})
@@ -113,28 +120,6 @@ def _trouble(run: Run | None, error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
     kept = f"; what is recorded is kept, continue with --resume {run.folder}" if run else ""
     return f"{where}{error.strerror or error}{kept}"
-
-
-def _plan_of(given: argparse.Namespace) -> tuple[Plan, Run | None]:
-    """The plan, and the run that it continues. ValueError when a resumed run is of another grid or machine."""
-    changes = {name: getattr(given, name) for name in GRID_OPTIONS if getattr(given, name) is not None}
-    for name in ("plugins", "maps"):
-        if name in changes:
-            changes[name] = tuple(changes[name])
-    if "maps" in changes and given.resume is None:
-        changes["datasets"] = (OWN_MAP,)
-        if given.pixels is None:
-            changes["pixels"] = (images.size_of_files(given.maps),)
-    if given.resume is None:
-        return replace(preset(given.preset or "quick", given.scheduler), **changes), None
-    if given.out is not None or given.preset is not None:
-        raise ValueError("--resume continues a run as it was planned; --out and --preset don't go with it")
-    run = Run.open(given.resume)
-    plan = Plan.from_json(run.provenance["grid"])
-    for name, value in changes.items():
-        if value != getattr(plan, name):
-            raise ValueError(f"{given.resume} is of another grid: its {name} are {getattr(plan, name)}, not {value}")
-    return plan, run
 
 
 def _check_same(run: Run, here: dict[str, Any], console: Console) -> None:
@@ -229,7 +214,7 @@ def _conclude(console: Console, run: Run, strict: bool) -> int:
     pictures = []
     if (table.status == "ok").any():
         (run.folder / PLOTS).mkdir(exist_ok=True)
-        pictures = gallery.write_figures([run], run.folder / PLOTS, note, gallery.FIGURES[:2])
+        pictures = gallery.write_figures([run], run.folder / PLOTS, gallery.FIGURES[:2])
     console.print(f"machine: {note}", f"table: {run.write_table()}", sep="\n", soft_wrap=True)
     for picture in pictures:
         console.print(f"plot: {picture}", soft_wrap=True)

@@ -73,7 +73,7 @@ class Options:
     gloci
         Shape of the constraint: 0 self-normalised, 1 EM loci of all channels, or a 0/1 mask of length F.
     l_emd
-        Constrain the emission measure distribution (L = 1/|w|) instead of the DEM.
+        Constrain the emission measure distribution (L = 1 / abs(w)) instead of the DEM.
 
     Raises
     ------
@@ -110,7 +110,7 @@ class Options:
 
         Returns
         -------
-        NDArray[np.bool_] or None
+        NDArray of bool, or None
             (F,), or None for self-normalised weights.
 
         Raises

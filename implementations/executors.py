@@ -2,8 +2,10 @@
 
 `serial` is a plain loop. `threads` shares this process (LAPACK releases the interpreter lock, Python code does not).
 `process-pool` spawns fresh workers for every problem and ends them with it. `loky` keeps its workers between problems
-(they end when idle for five minutes), so only the first problem pays for starting them. Spawned rather than forked, so
-that no worker inherits threads, locks or a GPU context.
+(they end when idle for five minutes), so only the first problem pays for starting them. `loky-mapped` is the same, but
+the pixels go to a file that workers map, as joblib does with large arrays, and a task is its pixels' numbers; the other
+two pickle pixels into the task. Outputs are pickled by all three. Spawned rather than forked, so that no worker
+inherits threads, locks or a GPU context.
 
 Starting workers, sending them the constant arrays and waiting until each of them has checked in belongs to `prepare`,
 mapping the pixels to `solve`, ending the workers to `collect`; the harness times the three apart. Whatever the
@@ -118,6 +120,25 @@ class InWorkers:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+class InMappedWorkers(InWorkers):
+    """`loky-mapped`: the constants, pixels included, are in a file that workers map; tasks are numbers of pixels."""
+
+    def __init__(self, function: PixelFunction, problem: Problem, pool: PoolExecutor, workers: int):
+        super().__init__(function, problem.take(slice(0, 0)), pool, workers, keep=True)
+        import joblib
+
+        try:
+            joblib.dump(problem, Path(self.folder, "problem"))
+        except BaseException:
+            self.stop()
+            raise
+
+    def map(self, blocks: Iterator[PixelBlock]) -> Iterator[tuple[PixelBlock, Pixel]]:
+        """Each block with its outputs, in order."""
+        numbers = (block._replace(dn=block.dn[:0], edn=block.edn[:0], norm=None) for block in blocks)
+        return _bounded(self.pool, functools.partial(_invert_mapped, self.folder), numbers, 2 * self.workers)
+
+
 def _bounded(
     pool: PoolExecutor, task: Callable[[PixelBlock], Pixel], blocks: Iterator[PixelBlock], most: int
 ) -> Iterator[tuple[PixelBlock, Pixel]]:
@@ -159,8 +180,27 @@ def _invert_in_worker(folder: str, block: PixelBlock) -> Pixel:
     return invert_block(*_held(folder), block)
 
 
-def start(executor: str, workers: int, function: PixelFunction, constants: Problem) -> InProcess | InWorkers:
-    """Workers that are ready to invert blocks of pixels. `executor` is one of `EXECUTORS`."""
+@functools.lru_cache(maxsize=1)
+def _mapped(folder: str) -> Problem:
+    """In a worker: the problem, mapped once."""
+    import joblib
+
+    return joblib.load(Path(folder, "problem"), mmap_mode="r")
+
+
+def _invert_mapped(folder: str, block: PixelBlock) -> Pixel:
+    function, constants = _held(folder)
+    return invert_block(function, constants, _block(_mapped(folder), block.pixels))
+
+
+def _block(problem: Problem, rows: NDArray[np.intp]) -> PixelBlock:
+    norm = None if problem.dem_norm0 is None else problem.dem_norm0[rows]
+    return PixelBlock(rows, problem.dn[rows], problem.edn[rows], norm)
+
+
+def start(executor: str, workers: int, function: PixelFunction, problem: Problem) -> InProcess | InWorkers:
+    """Workers that are ready to invert blocks of a problem's pixels. `executor` is one of `EXECUTORS`."""
+    constants = problem.take(slice(0, 0))
     if executor == "serial":
         return InProcess(function, constants, None, 1)
     if executor == "threads":
@@ -171,10 +211,12 @@ def start(executor: str, workers: int, function: PixelFunction, constants: Probl
     from joblib.externals.loky import get_reusable_executor
 
     reused = get_reusable_executor(max_workers=workers, timeout=IDLE_SECONDS)
+    if executor == "loky-mapped":
+        return InMappedWorkers(function, problem, reused, workers)
     return InWorkers(function, constants, reused, workers, keep=True)
 
 
-EXECUTORS = ("serial", "process-pool", "loky", "threads")
+EXECUTORS = ("serial", "process-pool", "loky", "loky-mapped", "threads")
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,10 +230,8 @@ class State:
 
     def blocks(self) -> Iterator[PixelBlock]:
         """The valid pixels, cut into tasks."""
-        p = self.problem
         for first in range(0, len(self.pixels), self.block):
-            rows = self.pixels[first : first + self.block]
-            yield PixelBlock(rows, p.dn[rows], p.edn[rows], None if p.dem_norm0 is None else p.dem_norm0[rows])
+            yield _block(self.problem, self.pixels[first : first + self.block])
 
 
 class PerPixel(Solver):
@@ -220,7 +260,7 @@ class PerPixel(Solver):
     def prepare(self, problem: Problem) -> State:
         """Find the valid pixels and start the workers."""
         pixels = np.flatnonzero(problem.valid())
-        executor = start(self.executor, self.workers, self.pixel, problem.take(slice(0, 0)))
+        executor = start(self.executor, self.workers, self.pixel, problem)
         tasks = TASKS_PER_WORKER * self.workers
         return State(problem, pixels, executor, min(LARGEST_BLOCK, max(1, math.ceil(len(pixels) / tasks))))
 

@@ -6,6 +6,7 @@ Dask and Numba only when they run, so that listing solvers imports none of these
 run (`load`, `create`, `ready`); all else is asked in a process of its own (`implementations.describe`).
 """
 
+import importlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ GROUP = "demreg_bench.solvers"
 IN_REPO = {
     "baseline": "implementations.baseline:Baseline",
     "vectorized": "implementations.cpu.vectorized:Vectorized",
+    "numpy-regmap": "implementations.cpu.regmap:NumpyRegmap",
     "numba-regmap": "implementations.cpu.regmap:NumbaRegmap",
     "numba-regmap-parallel": "implementations.cpu.regmap:NumbaRegmapParallel",
     "batched": "implementations.cpu.batched:Batched",
@@ -46,6 +48,9 @@ PEERS = {
     "emtoolkit": "implementations.peers:EmToolKit",
 }
 """Solvers of others, behind adapters of this project."""
+
+FORMS = "implementations.steps.forms"
+"""The steps of the algorithm, each in several forms."""
 
 AUTO = "auto"
 PREFERRED = ("gpu-batched", "numba", "batched", "baseline")
@@ -134,6 +139,15 @@ def _installed() -> tuple[EntryPoint, ...]:
     return tuple(sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)))
 
 
+def _forms(step: str) -> dict[str, Entry]:
+    """The forms of a step of the algorithm."""
+    forms = importlib.import_module(FORMS)
+    if step not in forms.STEPS:
+        raise UnknownNameError("step", step, forms.STEPS)
+    own = {name: cls for name, cls in forms.TABLE.items() if cls.step == step}
+    return {name: Entry(name, f"{FORMS}:{cls.__name__}") for name, cls in own.items()}
+
+
 def _of_package(point: EntryPoint) -> Entry:
     origin = f"entry point {point.name} = {point.value} of package {point.dist.name if point.dist else '(unknown)'}"
     if NAME.fullmatch(point.name):
@@ -173,15 +187,25 @@ class Registry:
     plugins
         Python files that define solvers, or rows as `Entry.word` has them.
 
+    step
+        A step of the algorithm: then the table is that of its forms, and has no solvers of the whole.
+
+    Raises
+    ------
+    ValueError
+        For an unknown step, or a plugin that is no file.
+
     Examples
     --------
     >>> Registry().create("numba[threads=2]").threads
     2
     """
 
-    def __init__(self, plugins: Iterable[str | Path] = ()):
-        self.entries = dict(_own())
+    def __init__(self, plugins: Iterable[str | Path] = (), step: str = ""):
+        self.entries = _forms(step) if step else dict(_own())
         self.plugins, self.clashes = tuple(map(str, plugins)), list[str]()
+        if step:
+            return
         for point in _installed():
             self._add(_of_package(point))
         for word in self.plugins:
@@ -262,7 +286,7 @@ class Registry:
         tuple[str, ...]
             What that process's `Registry` takes as `plugins`.
         """
-        return tuple(entry.word for entry in self._involved(spec) if entry.origin)
+        return tuple(e.word for e in self._involved(spec) if e.origin or e.target.startswith(FORMS))
 
     def _involved(self, spec: str) -> list[Entry]:
         name, given = parse(spec)

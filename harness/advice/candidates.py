@@ -90,7 +90,8 @@ def advise(evidence: Evidence, request: Request) -> list[Candidate]:
     laws = Laws(evidence, request.dataset)
     found = []
     for (solver, threads), rows in evidence.table.groupby(["solver", "threads"], sort=True):
-        found.append(_candidate(laws, rows, str(solver), int(threads), request))
+        others = evidence.table[(evidence.table.solver == solver) & (evidence.table.threads != threads)]
+        found.append(_candidate(laws, rows, others, request))
     return sorted(found, key=lambda c: (bool(c.refused), c.time_s.value if c.time_s else math.inf, c.solver))
 
 
@@ -106,11 +107,14 @@ def best(candidates: Sequence[Candidate]) -> Candidate | None:
     return first
 
 
-def _candidate(laws: Laws, rows: pd.DataFrame, solver: str, threads: int, request: Request) -> Candidate:
+def _candidate(laws: Laws, rows: pd.DataFrame, others: pd.DataFrame, request: Request) -> Candidate:
+    """`rows` are of one solver and number of threads, `others` of the solver with other numbers."""
+    solver, threads = str(rows.solver.iloc[0]), int(rows.threads.iloc[0])
     ran = rows[rows.status == "ok"]
     known = ran if len(ran) else rows
     device, accuracy = known.device.iloc[-1], known.accuracy.iloc[-1]
     gate, reason = _verdict(rows, request)
+    reason = _beside(rows, others, reason) if gate == "fail" else reason or _failed_beside(rows, others)
     facts = {"device": device, "accuracy": accuracy, "gate": gate, "pinned": bool(known.pinned.any())}
     gives_up = given_up(ran, laws.evidence) if accuracy == "approximate" else ""
     if (method := known.method.iloc[-1]) != "demreg":
@@ -181,6 +185,31 @@ def _verdict(rows: pd.DataFrame, request: Request) -> tuple[str, str]:
     if not (ran.gate == "pass").any():
         return "none", f"never judged: {ran.gate_reasons.iloc[-1]}"
     return "pass", ""
+
+
+def _beside(rows: pd.DataFrame, others: pd.DataFrame, reason: str) -> str:
+    """The reason of a failed gate, and whether other numbers of threads passed where it failed."""
+    failed = rows[(rows.status == "ok") & (rows.gate == "fail")].iloc[0]
+    passed = others[(others.status == "ok") & (others.gate == "pass") & _there(others, failed)]
+    if passed.empty:
+        return f"{reason}; it wasn't measured there with another number of threads" if len(others) else reason
+    counts = ", ".join(map(str, sorted(passed.threads.unique())))
+    return f"{reason}; passed there with {counts} thread(s): what it returns depends on them, or on the rounds' inputs"
+
+
+def _failed_beside(rows: pd.DataFrame, others: pd.DataFrame) -> str:
+    """Why a solver that failed a gate with other threads can't pass with these, if it wasn't judged there; else ""."""
+    for _, failed in others[(others.status == "ok") & (others.gate == "fail")].iterrows():
+        if rows[(rows.status == "ok") & _there(rows, failed)].empty:
+            return (
+                f"gate failed with {failed.threads} thread(s) ({_where(failed)}): {failed.gate_reasons}; with "
+                f"{rows.threads.iloc[0]} it wasn't measured there"
+            )
+    return ""
+
+
+def _there(rows: pd.DataFrame, row: pd.Series) -> pd.Series:
+    return (rows.dataset == row.dataset) & (rows.pixels == row.pixels) & (rows.bins == row.bins)
 
 
 def _where(row: pd.Series) -> str:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ class Evidence:
     used: list[str]
     left_out: list[str]
     """A line for each run that wasn't used, with its reason."""
+    guess: str = ""
+    """How these came from another machine's records; "" where they are this machine's."""
 
     @property
     def measured(self) -> pd.DataFrame:
@@ -52,7 +54,7 @@ class Evidence:
     def without(self, cell: pd.Series) -> "Evidence":
         """The same without a row's solver at the row's size."""
         same = (self.table[KEY] == cell[KEY]).all(axis=1)
-        return Evidence(self.table[~same], self.machine, self.used, self.left_out)
+        return replace(self, table=self.table[~same])
 
 
 def folders(root: Path) -> list[Path]:
@@ -70,6 +72,8 @@ def gather(runs: Sequence[Path], machine: dict[str, Any], leave: Sequence[Path] 
         facts = run.provenance
         if run.folder.resolve() in [path.resolve() for path in leave]:
             left_out.append(f"{run.folder}: held out")
+        elif step := facts["grid"].get("step"):
+            left_out.append(f"{run.folder}: of the step {step} alone")
         elif not machine_facts.same(facts["machine"], machine):
             left_out.append(f"{run.folder}: another machine, {facts['machine']['id']} ({facts['machine']['cpu']})")
         elif unlike := machine_facts.unlike(facts["machine"], machine):
@@ -82,8 +86,8 @@ def gather(runs: Sequence[Path], machine: dict[str, Any], leave: Sequence[Path] 
             unknown = int(((table.status == "ok") & table.median_s.isna()).sum())
             left_out += [f"{run.folder}: times of {unknown} rows, by the wall on a busy machine"] * bool(unknown)
             tables.append(table)
-            changed = _changed(table)
-            since = f"; source changed since: {', '.join(changed)}" if changed else ""
+            edited = [solver for solver, _ in changed(table)]
+            since = f"; source changed since: {', '.join(edited)}" if edited else ""
             used.append(f"{run.folder} ({facts['created'][:10]}, commit {facts['commit'] or 'unknown'}{since})")
     if not tables:
         return Evidence(pd.DataFrame(columns=[*COLUMNS, "run_folder", "pinned"]), machine, used, left_out)
@@ -110,7 +114,7 @@ def _timed(table: pd.DataFrame) -> pd.DataFrame:
 def _edited(table: pd.DataFrame) -> list[str]:
     """Workloads that are not any more what these rows were measured on; rows from before that was kept don't say."""
     known = table[table.workload != ""].drop_duplicates(["dataset", "workload"])
-    known = known[known.dataset.map(lambda name: name.partition(".")[0] in specification.names())]
+    known = known[known.dataset.map(lambda name: re.split(r"[.\[]", name)[0] in specification.names())]
     return sorted({row.dataset for row in known.itertuples() if _fingerprint(row.dataset) != row.workload})
 
 
@@ -121,12 +125,12 @@ def _fingerprint(dataset: str) -> str:
         return ""
 
 
-def _changed(table: pd.DataFrame) -> list[str]:
-    """Solvers of this project whose source is not any more what these rows were measured with."""
+def changed(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """Solvers, with the source that rows name, of this project whose source is another by now."""
     known = table[(table.source != "") & (table.status == "ok")].drop_duplicates(["solver", "source"])
     here = registry.Registry() if len(known) else None
     return [
-        row.solver
+        (row.solver, row.source)
         for row in known.itertuples()
         if here and parse(row.solver)[0] in here.entries and fingerprint.of_solver(row.solver, here) != row.source
     ]

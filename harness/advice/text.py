@@ -34,6 +34,8 @@ def show(
     """The recommendation, what stands behind it, and all candidates."""
     _line(console, f"{request.pixels:,} pixels x {request.bins} bins, times of the workload {request.dataset}")
     _line(console, f"machine: {_machine(known)}")
+    if known.guess:
+        _line(console, known.guess, "yellow")
     if chosen is None:
         _line(console, "No solver can be recommended.", "bold red")
     else:
@@ -143,6 +145,8 @@ def asks(console: Console, gaps: Sequence[Gap]) -> bool:
 def show_table(console: Console, known: Evidence, request: Request, legs: Sequence[Leg]) -> None:
     """The decision table."""
     _line(console, f"fastest solver by map size, workload {request.dataset}; machine: {_machine(known)}")
+    if known.guess:
+        _line(console, known.guess, "yellow")
     view = Table(box=None, padding=(0, 1, 0, 0))
     for name in ("bins", "device", "solvers", "from pixels", "solver", "threads", "overtakes between", "beyond"):
         view.add_column(name, justify="right" if name in ("bins", "from pixels", "threads") else "left")

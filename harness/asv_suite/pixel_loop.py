@@ -1,18 +1,21 @@
 """A loop over pixels, as people write it: a call of `dn2dem` for each, once and again.
 
-In a process of its own, of the commit under measurement, with kernels kept from an earlier process.
+In a process of its own, of the commit under measurement, with kernels kept from an earlier process; each loop runs when
+its first metric asks.
 """
 
-import os
+import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from . import measurement
+from .measurement import setup_cache
+
+__all__ = ["PixelLoop", "setup_cache"]
 SOLVERS, PIXELS = ("numba", "vectorized"), (1, 10)
 CALLS = 300
-Seconds = dict[tuple[str, int], tuple[float, float] | str]
-"""(solver, pixels a call) -> the first call and the median later one, or why there is none."""
 LOOP = """
 import sys, time
 import numpy as np, numba
@@ -31,22 +34,18 @@ print(took[0], np.median(took[1:]))
 """
 
 
-def setup_cache() -> Seconds:
-    """Every loop of a commit."""
-    return {(solver, pixels): _seconds(solver, pixels) for solver in SOLVERS for pixels in PIXELS}
-
-
-setup_cache.timeout = 1800  # type: ignore[attr-defined]
-
-
-def _seconds(solver: str, pixels: int) -> tuple[float, float] | str:
-    kept = {**os.environ, "NUMBA_CACHE_DIR": str(Path("numba-loop").absolute())}
-    for calls in (1, CALLS):  # first only to compile
-        command = [sys.executable, "-c", LOOP, solver, str(pixels), str(calls)]
-        done = subprocess.run(command, env=kept, capture_output=True, text=True, check=False)
-        if done.returncode:
-            return done.stderr.strip().splitlines()[-1]
-    first, later = map(float, done.stdout.split())
+def seconds(solver: str, pixels: int) -> tuple[float, float]:
+    """The first call and the median later one. RuntimeError, with its last words, where a process failed."""
+    path = Path(f"loop-{solver}-{pixels}.json")
+    if not path.exists():
+        for calls in (1, CALLS):  # first only to compile
+            command = [sys.executable, "-c", LOOP, solver, str(pixels), str(calls)]
+            kept = measurement.kept_kernels()
+            done = subprocess.run(command, env=kept, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise RuntimeError(done.stderr.strip().splitlines()[-1])
+        path.write_text(json.dumps([*map(float, done.stdout.split())]))
+    first, later = json.loads(path.read_text())
     return first, later
 
 
@@ -56,16 +55,14 @@ class PixelLoop:
     params = (SOLVERS, PIXELS)
     param_names = ("solver", "pixels")
     version = "1"
-    timeout = 60
+    timeout = 600
     unit = "s"
     seconds: tuple[float, float]
 
-    def setup(self, loops: Seconds, solver: str, pixels: int) -> None:
+    def setup(self, listing: measurement.Listing, solver: str, pixels: int) -> None:
         """NotImplementedError, which asv takes for a skip, where the commit can't run it."""
-        found = loops[solver, pixels]
-        if isinstance(found, str):
-            raise NotImplementedError(found)
-        self.seconds = found
+        measurement.demand(listing, solver)
+        self.seconds = seconds(solver, pixels)
 
     def track_warm_call(self, *given: Any) -> float:
         """A later call."""

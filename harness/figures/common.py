@@ -1,4 +1,4 @@
-"""What all figures share: what they are drawn from, and their style, panels, axes and legend."""
+"""What all figures share: what they are drawn from, their style, panels and axes, and what tells whose a mark is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,9 +7,12 @@ from zlib import crc32
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from harness.advice.evidence import changed
+from harness.machine import facts as machine_facts
 from harness.records.run import Run
 from implementations.registry import IN_REPO, PEERS
 
@@ -45,11 +48,14 @@ class Measured:
     """What figures are drawn from: rows that were measured, and what their records keep to be drawn."""
 
     table: pd.DataFrame
-    """The tidy table's rows with status ok, and a column `panel`: what a row is drawn together with."""
+    """The tidy table's rows with status ok, and columns `panel`, what a row is drawn together with, `origin`, of
+    which run it is, and `changed`, whether its solver's source is another by now. Marks are named by rows' numbers."""
     shown: dict[tuple[str, str, int, int, str], dict[str, Any]]
     """By (run, dataset, pixels, bins, solver); see `harness.judge.excerpt`."""
     limits: dict[str, dict[str, Any]]
     """By run: the machine's limits."""
+    origins: tuple[dict[str, Any], ...] = ()
+    """What the runs say of themselves, in the order of the table's `origin`."""
 
     @property
     def largest(self) -> pd.DataFrame:
@@ -77,13 +83,15 @@ def style_of(solver: str) -> tuple[str, str]:
 
 def measured(runs: Sequence[Run]) -> Measured:
     """What was measured in those runs. Rows of the same workload in several runs stay apart."""
-    tables = [run.table() for run in runs]
+    tables = [run.table().assign(origin=n) for n, run in enumerate(runs)]
     table = pd.concat([t[t.status == "ok"] for t in tables if len(t)] or tables, ignore_index=True)
     if len(runs) > 1:
         table["run"] = table.run.where(table.run.notna(), "")
     place = table.dataset + ", " + table.bins.astype(str) + " bins"
-    shared = table.groupby(place).run.transform("nunique") > 1
-    table["panel"] = place.where(~shared, place + "\n" + table.run)
+    shared = table.groupby(place).origin.transform("nunique") > 1
+    edited = set(changed(table))
+    table["changed"] = [pair in edited for pair in zip(table.solver, table.source, strict=True)]
+    table["panel"] = place.where(~shared, place + "\n" + table.origin.map(told_apart(table[shared], runs)))
     shown = {}
     for run in runs:
         for record in run.drawn():
@@ -91,14 +99,68 @@ def measured(runs: Sequence[Run]) -> Measured:
             key = (row["run"], row["dataset"], row["pixels"], row["bins"], row["solver"])
             shown[key] = record["shown"]
     limits = {run.provenance["run"]: run.provenance.get("limits") or {} for run in runs}
-    return Measured(table, shown, limits)
+    return Measured(table, shown, limits, tuple(run.provenance for run in runs))
 
 
-def panels(names: Sequence[str], height: float = 3.4, width: float = 3.4, **kwargs: Any) -> tuple[Figure, list[Axes]]:
-    """A titled axes for each name, `COLUMNS` beside one another."""
-    rows, across = -(-len(names) // COLUMNS), min(len(names), COLUMNS)
+def told_apart(table: pd.DataFrame, runs: Sequence[Run]) -> dict[int, str]:
+    """By run: what sets it apart from the others that measured the same; sizes, else machines, else dates."""
+    facts = {int(origin): runs[origin].provenance for origin in table.origin.unique()}
+    sizes = {origin: _span(table[table.origin == origin].pixels, " pixels") for origin in facts}
+    machines = {origin: machine_facts.machine_label(known["machine"]) for origin, known in facts.items()}
+    days, times = ({origin: str(known["created"])[:most] for origin, known in facts.items()} for most in (10, 40))
+    for told in (sizes, machines, days, times):
+        if len(set(told.values())) == len(facts):
+            return told
+    return {origin: f"{times[origin]}, run {n}" for n, origin in enumerate(facts, 1)}
+
+
+def _span(values: Any, unit: str = "") -> str:
+    low, high = int(min(values)), int(max(values))
+    return f"{low:,}{unit}" if low == high else f"{low:,} to {high:,}{unit}"
+
+
+def mark(row: int, *artists: Artist, values: bool = True) -> None:
+    """Say whose artists are, by a row's number: a page's pointer finds its values by that, a footer what was drawn.
+
+    Without `values` they only come and go with the row's solver, as names and lines do.
+    """
+    for artist in artists:
+        artist.set_gid(f"{'row' if values else 'of'}-{row}")
+
+
+def footer(figure: Figure, data: Measured) -> str:
+    """Date, commit, machine, n and threads of all that is drawn in a figure, in a line."""
+    gids = {str(artist.get_gid()) for artist in figure.findobj(lambda artist: bool(artist.get_gid()))}
+    numbers = sorted({int(gid.partition("-")[2]) for gid in gids if gid.startswith(("row-", "of-"))})
+    rows = data.table.loc[numbers] if numbers else data.table
+    if rows.empty:
+        return ""
+    known = [data.origins[origin] for origin in rows.origin.unique()]
+    days = sorted({str(each["created"])[:10] for each in known})
+    commits = [str(name)[:12] for name in dict.fromkeys(rows.commit) if name]
+    said = [" to ".join(dict.fromkeys((days[0], days[-1])))]
+    said += [f"commit{'s' * (len(commits) > 1)} {', '.join(commits)}"] if commits else []
+    said += dict.fromkeys(machine_facts.machine_label(each["machine"]) for each in known)
+    one = rows.threads.max() == 1
+    said += [f"n = {_span(rows.n)}", f"{_span(rows.threads)} thread{'s' * (not one)}"]
+    edited = dict.fromkeys(rows.solver[rows.changed])
+    said += [f"source changed since: {', '.join(edited)}"] if edited else []
+    return "; ".join(said)
+
+
+def panels(
+    names: Sequence[str], height: float | Sequence[float] = 3.4, width: float = 3.4, columns: int = COLUMNS
+) -> tuple[Figure, list[Axes]]:
+    """A titled axes for each name, `columns` beside one another; `height` in inches, of all or each of them."""
+    rows, across = -(-len(names) // columns), min(len(names), columns)
+    each = [height] * len(names) if isinstance(height, int | float) else list(height)
+    heights = [max(each[line * across : (line + 1) * across]) for line in range(rows)]
     figure, grid = plt.subplots(
-        rows, across, squeeze=False, figsize=(1.9 + width * across, 0.5 + height * rows), **kwargs
+        rows,
+        across,
+        squeeze=False,
+        figsize=(1.2 + width * across, 0.6 + sum(heights)),
+        gridspec_kw={"height_ratios": heights},
     )
     axes = list(grid.flat)
     for name, one in zip(names, axes, strict=False):
@@ -106,6 +168,11 @@ def panels(names: Sequence[str], height: float = 3.4, width: float = 3.4, **kwar
     for unused in axes[len(names) :]:
         unused.remove()
     return figure, axes[: len(names)]
+
+
+def rows_high(groups: Sequence[tuple[Any, pd.DataFrame]], each: float = 0.3, more: float = 1.0) -> list[float]:
+    """Inches of panels that have a row for each of their own solvers."""
+    return [more + each * rows.solver.nunique() for _, rows in groups]
 
 
 def pixel_axis(axes: Axes, pixels: pd.Series) -> None:
@@ -126,10 +193,3 @@ def by_solver(axes: Axes, solvers: Sequence[str]) -> None:
     axes.set_yticks(range(len(solvers)), solvers)
     axes.set_ylim(len(solvers) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
-
-
-def legend(figure: Figure, axes: Sequence[Axes]) -> None:
-    """One legend for all panels."""
-    found = {label: handle for one in axes for handle, label in zip(*one.get_legend_handles_labels(), strict=True)}
-    if found:
-        figure.legend(found.values(), found.keys(), loc="outside right center")

@@ -2,9 +2,10 @@
 
 `FIGURES` lists them in the order of the report. Each has a function that takes `Measured` and returns a Matplotlib
 figure, or a sentence that says why there is nothing to draw. No figure averages anything over runs: where two runs
-measured the same workload and number of bins, each has a panel of its own that names it.
+measured the same workload and number of bins, each has a panel of its own, named by what sets the runs apart.
 """
 
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,9 +15,10 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from harness.figures import headline, machine, quality, speed
-from harness.figures.common import STYLE, Measured, measured
-from harness.records.files import replacing
+from harness.figures.common import STYLE, Measured, footer, measured
+from harness.records.files import replacing, write_atomically
 from harness.records.run import Run
+from harness.show.html import svg
 
 
 class Picture(NamedTuple):
@@ -32,9 +34,12 @@ class Picture(NamedTuple):
         return self.draw.__name__
 
     def of(self, data: Measured) -> Figure | str:
-        """The figure, or why there is none: what one can't draw of a run must not cost the others."""
+        """The figure with its origin beneath, or why there is none: what one can't draw must not cost the others."""
         try:
-            return self.draw(data)
+            figure = self.draw(data)
+            if isinstance(figure, Figure):
+                figure.supxlabel(textwrap.fill(footer(figure, data), 150), fontsize=8, alpha=0.7)
+            return figure
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             plt.close()
             return f"can't be drawn of these records: {type(error).__name__}: {error}"
@@ -51,8 +56,8 @@ FIGURES = (
     Picture(
         speed.runtime_against_pixels,
         "Runtime against pixels",
-        "Median headline time (transfers included) with 99% intervals. k is the fitted exponent, time ~ pixels^k, "
-        "with its 95% interval where there are three sizes or more.",
+        "Median headline time (transfers included) with 99% intervals, of workloads that were measured at two sizes or "
+        "more. k is the fitted exponent, time ~ pixels^k, with its 95% interval, where there are three.",
     ),
     Picture(
         speed.speedup,
@@ -64,24 +69,26 @@ FIGURES = (
         quality.chisq_distribution,
         "Chi-squared",
         "Over the valid pixels of the largest map: box from the 25th to the 75th percentile with the median, line "
-        "from the 5th to the 95th, diamond at the 95th.",
+        "from the 5th to the 95th, diamond at the 95th. The scale is logarithmic; dotted: one, a fit as good as noise.",
     ),
     Picture(
         quality.dem_recovery,
         "DEM recovery",
         "True DEM (grey) and recovered DEMs of a faint, a middling and a bright pixel; vertical bars are edem, "
-        "horizontal ones elogt. Exact solvers that pass their gate agree with the baseline and are drawn once.",
+        "horizontal ones elogt. Solvers whose DEMs can't be told apart by eye are drawn once, with all their names.",
     ),
     Picture(
         quality.truth,
         "Distance to the truth",
         "Medians over the sampled pixels: relative error of the DEM, distance of its peak, and the share of bins "
-        "whose true value lies within one standard error (of noise alone, so it can lie far below 0.68).",
+        "whose true value lies within one standard error. edem is of noise alone: what is missing to 0.68 (dotted) is "
+        "what regularisation costs.",
     ),
     Picture(
         machine.peak_memory,
         "Peak memory",
-        "Resident memory of the solver's process and its children at the highest, imports and inputs included.",
+        "Resident memory of the solver's process and its children at the highest, imports and inputs included; one "
+        "mark a map size, the largest lowest and labelled.",
     ),
     Picture(
         machine.phases,
@@ -111,15 +118,14 @@ def draw_all(data: Measured, entries: Sequence[Picture] = FIGURES) -> Iterator[t
                 yield entry, figure
 
 
-def write_figures(runs: Sequence[Run], folder: Path, note: str, entries: Sequence[Picture] = FIGURES) -> list[Path]:
-    """Figures of those runs as PNG and SVG in `folder`, `note` (the machine) beneath each. Returns the PNGs."""
+def write_figures(runs: Sequence[Run], folder: Path, entries: Sequence[Picture] = FIGURES) -> list[Path]:
+    """Figures of those runs as PNG and SVG in `folder`. Returns the PNGs."""
     written: list[Path] = []
     for entry, figure in draw_all(measured(runs), entries):
-        figure.supxlabel(note, fontsize=8, alpha=0.7)
-        for suffix in ("svg", "png"):
-            path = folder / f"{entry.name}.{suffix}"
-            with replacing(path) as whole:
-                figure.savefig(whole, metadata={"Date": None} if suffix == "svg" else None)
+        path = folder / f"{entry.name}.png"
+        with replacing(path) as whole:
+            figure.savefig(whole)
+        write_atomically(path.with_suffix(".svg"), svg(figure))
         written.append(path)
         plt.close(figure)
     return written

@@ -6,13 +6,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
 
-from harness.figures.common import TELLING, Measured, panels, style_of
+from harness.figures.common import TELLING, Measured, mark, panels, style_of
+from harness.figures.labels import Label, beside, logarithmic
 from harness.show.terminal import ratio
-
-NEAR = 0.045
-"""Names of points nearer than this, in parts of the axes, stand above one another."""
 
 
 def speed_against_quality(data: Measured) -> Figure | str:
@@ -24,30 +21,26 @@ def speed_against_quality(data: Measured) -> Figure | str:
     figure.suptitle(_title(rows), fontsize=13, fontweight="bold")
     axes.set_title(axes.get_title(), fontsize=8.5, alpha=0.8)
     for row in rows.itertuples():
-        colour, marker = style_of(row.solver)
-        fill = "none" if row.failed else colour
-        axes.plot(
-            row.rate,
-            row.truth_dem_error,
-            marker,
-            color=colour,
-            ms=10,
-            mew=1.6,
-            ls="",
-            mfc=fill,
-            alpha=0.9,
-            label=row.solver,
-        )
-        if row.method != "demreg":
-            axes.plot(row.rate, row.truth_dem_error, "o", color=colour, ms=18, mew=1, mfc="none")
-    axes.set(xscale="log", xlabel="DEM / s and core: faster to the right")
+        _point(axes, row)
+    axes.set_xlabel("DEM / s and core: faster to the right")
     axes.set_ylabel("median error of the DEM: lower is nearer to the truth")
     axes.set_xlim(rows.rate.min() / 2.2, rows.rate.max() * 3.5)
     spread = max(np.ptp(rows.truth_dem_error), 0.2 * rows.truth_dem_error.max())
     axes.set_ylim(max(0, rows.truth_dem_error.min() - 0.35 * spread), rows.truth_dem_error.max() + 0.45 * spread)
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    _name(axes, rows)
+    logarithmic(axes, "x")
+    names = [(row, _label(row), style_of(row.solver)[0]) for row in rows.itertuples()]
+    beside(axes, [Label(row.rate, row.truth_dem_error, text, hue, row.Index) for row, text, hue in names])
     return figure
+
+
+def _point(axes: Axes, row: Any) -> None:
+    """A solver's mark: hollow where a gate failed, ringed where it is another method."""
+    colour, shape = style_of(row.solver)
+    fill, place = "none" if row.failed else colour, (row.rate, row.truth_dem_error)
+    (point,) = axes.plot(*place, shape, color=colour, ms=10, mew=1.6, ls="", mfc=fill, alpha=0.9, label=row.solver)
+    mark(row.Index, point)
+    if row.method != "demreg":
+        mark(row.Index, *axes.plot(*place, "o", color=colour, ms=18, mew=1, mfc="none"), values=False)
 
 
 def _rows(data: Measured) -> pd.DataFrame:
@@ -77,29 +70,6 @@ def _title(rows: pd.DataFrame) -> str:
         return f"{rows.dataset.iloc[0]}: speed against the DEM's error"
     best = whole.loc[whole.rate.idxmax()]
     return f"{best.solver}: {ratio(best.speedup).removesuffix('x')} times the baseline, same answer, with error bars"
-
-
-def _name(axes: Axes, rows: pd.DataFrame) -> None:
-    """Every point's name beside it; where points lie close, one above another with a line to each."""
-    corners = np.array([axes.get_xlim(), axes.get_ylim()]).T
-    place, (low, high) = map(axes.transScale.transform, (rows[["rate", "truth_dem_error"]].to_numpy(float), corners))
-    taken: list[tuple[float, float]] = []
-    points = zip(((place - low) / (high - low)).tolist(), rows.itertuples(), strict=True)
-    for (x, y), row in sorted(points, key=lambda point: -point[0][0]):
-        level = sum(abs(y - there) < NEAR and abs(x - beside) < 4 * NEAR for beside, there in taken)
-        taken.append((x, y))
-        colour = style_of(row.solver)[0]
-        leader = {"arrowstyle": "-", "lw": 0.6, "color": colour, "shrinkB": 5}
-        axes.annotate(
-            _label(row),
-            (row.rate, row.truth_dem_error),
-            (11, 22 * level),
-            textcoords="offset points",
-            va="center",
-            color=colour,
-            fontsize=9,
-            arrowprops=leader if level else None,
-        )
 
 
 def _label(row: Any) -> str:

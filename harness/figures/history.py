@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.figures.common import style_of
+from harness.figures.labels import Label, at_the_right
 from harness.records.history import METRICS, History
 
 LOGARITHMIC = ("time_solve", "track_time_to_baseline", "track_oneoff", "track_worst_parity")
@@ -46,7 +47,7 @@ def _grid(points: pd.DataFrame, steps: pd.DataFrame, names: list[str]) -> Figure
         squeeze=False,
         sharex=True,
         sharey="row",
-        figsize=(2.2 + 2.7 * len(cells), 1.0 + 2.0 * len(names)),
+        figsize=(2.4 + 2.9 * len(cells), 1.0 + 2.6 * len(names)),
     )
     for axes_row, name in zip(grid, names, strict=True):
         for axes, (bins, pixels) in zip(axes_row, cells, strict=True):
@@ -59,9 +60,21 @@ def _grid(points: pd.DataFrame, steps: pd.DataFrame, names: list[str]) -> Figure
         axes_row[0].set_ylabel(METRICS[name].title, fontsize=9)
     if "track_gate_violation" in names:
         grid[names.index("track_gate_violation")][0].set(ylim=(-0.1, 1.1), yticks=(0, 1), yticklabels=("no", "yes"))
-    handles = dict(zip(*reversed(grid[0][0].get_legend_handles_labels()), strict=True))
-    figure.legend(handles.values(), handles.keys(), loc="outside right upper", fontsize=9)
+    for axes in grid.flat:
+        axes.tick_params(labelbottom=True, labelleft=True)
+    for axes, name in zip(grid[:, -1], names, strict=True):
+        bins, pixels = cells[-1]
+        _name(axes, _only(points, {"metric": name, "bins": bins, "pixels": pixels}), commits)
     return figure
+
+
+def _name(axes: Axes, points: pd.DataFrame, commits: list[str]) -> None:
+    """Every solver's name right of the panel, where its line ends."""
+    last = points[points.value.notna()].groupby("solver", sort=False).last().reset_index()
+    last = last[last.value > 0] if axes.get_yscale() == "log" else last
+    at_the_right(
+        axes, [Label(commits.index(r.commit), r.value, r.solver, style_of(r.solver)[0]) for r in last.itertuples()]
+    )
 
 
 def _only(table: pd.DataFrame, values: dict[str, object]) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from harness.advice.candidates import Laws
 from harness.advice.evidence import Evidence
 from harness.advice.growth_law import LEVEL, Law
 from harness.figures.common import STYLE, panels, style_of
+from harness.figures.labels import Label, at_the_right, logarithmic
 
 FEWEST_PIXELS, MOST_PIXELS = 1.0, 4096.0**2
 CAPTION = f"""Lines are the fitted laws, bands their {LEVEL:.0%} intervals, dots the times they were fitted to. Dotted
@@ -27,8 +28,14 @@ def predicted_times(evidence: Evidence, dataset: str, legs: Sequence[Leg]) -> Fi
     bins = sorted(laws.rows.bins.unique())
     pixels = np.geomspace(FEWEST_PIXELS, MOST_PIXELS, 100)
     with mpl.rc_context(STYLE):
-        figure, axes = panels([f"{dataset}, {count} bins" for count in bins], 4.0, sharey=True)
+        figure, axes = panels([f"{dataset}, {count} bins" for count in bins], 4.0, width=4.8)
+        times, largest = laws.rows.median_s, laws.rows.pixels.max()
+        limits = times.min() / 100, times.max() * max(MOST_PIXELS / largest, 2)
         for axis, count in zip(axes, bins, strict=True):
+            ends = []
+            axis.set(xlim=(FEWEST_PIXELS, MOST_PIXELS), ylim=limits, ylabel="time, s", xlabel="pixels")
+            logarithmic(axis, "x")
+            logarithmic(axis, "y")
             for (solver, threads), law in fitted.items():
                 if law.refusal(count):
                     continue
@@ -36,16 +43,13 @@ def predicted_times(evidence: Evidence, dataset: str, legs: Sequence[Leg]) -> Fi
                 colour, marker = style_of(name)
                 axis.fill_between(pixels, guess.low, guess.high, color=colour, alpha=0.12, lw=0)
                 axis.plot(pixels, guess.value, color=colour, lw=1.4, label=name)
+                ends.append(Label(pixels[-1], float(guess.value[-1]), name, colour))
                 here = law.measured.bins == count
                 axis.plot(law.measured.pixels[here], law.measured.values[here], marker, color=colour, ms=4)
             for leg in legs:
                 if leg.bins == count and leg.needs == "exact" and leg.from_pixels > FEWEST_PIXELS:
                     axis.axvline(leg.from_pixels, ls=":", color="0.4", lw=1)
-            axis.set(xscale="log", yscale="log", xlabel="pixels")
-        times, largest = laws.rows.median_s, laws.rows.pixels.max()
-        axes[0].set(ylabel="time, s", ylim=(times.min() / 100, times.max() * max(MOST_PIXELS / largest, 2)))
-        labels = dict(zip(*reversed(axes[0].get_legend_handles_labels()), strict=True))
-        figure.legend(labels.values(), labels.keys(), loc="outside right center")
+            at_the_right(axis, ends)
     return figure
 
 

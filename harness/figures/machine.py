@@ -1,13 +1,17 @@
 """What it takes from the machine: memory, phases, cores, and the distance to its limits."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from harness.figures.common import Measured, by_solver, legend, panels, pixel_axis, style_of
+from harness.figures.common import Measured, by_solver, mark, panels, rows_high, style_of
+from harness.figures.labels import SIZE, Label, at_the_right, beside, logarithmic
+from harness.figures.speed import beyond, offsets
 from harness.machine import limits as machine_limits
 
 PHASES = {
@@ -16,25 +20,31 @@ PHASES = {
     "solve_s": ("solve", "s"),
     "collect_s": ("collect", "v"),
 }
+FILLED = "solve_s"
 SHORTEST_S = 1e-6
 """Phases below a microsecond are at the axis' left end."""
 
 
 def peak_memory(data: Measured) -> Figure | str:
-    """Resident memory at the highest, against map size."""
+    """Resident memory at the highest, a mark for each map size."""
     known = data.table[data.table.peak_rss_mb.notna()]
     if known.empty:
         return "no memory was measured"
     groups = list(known.groupby("panel", sort=False))
-    figure, axes = panels([str(name) for name, _ in groups], 3.0, sharey=True)
+    figure, axes = panels([str(name) for name, _ in groups], rows_high(groups, 0.38), width=4.4)
     for one, (_, rows) in zip(axes, groups, strict=True):
-        for name, points in rows.groupby("solver", sort=False):
+        solvers = list(dict.fromkeys(rows.solver))
+        for place, name in enumerate(solvers):
+            points = rows[rows.solver == name].sort_values("pixels")
             colour, marker = style_of(str(name))
-            one.plot(points.pixels, points.peak_rss_mb, marker + "-", color=colour, ms=5, lw=1.2, label=str(name))
-        pixel_axis(one, rows.pixels)
-        one.set_ylim(0, 1.1 * known.peak_rss_mb.max())
-    axes[0].set_ylabel("peak resident memory, MB")
-    legend(figure, axes)
+            for row, offset in zip(points.itertuples(), offsets(len(points)), strict=True):
+                mark(row.Index, *one.plot(row.peak_rss_mb, place + offset, marker, color=colour, ms=5))
+            last = points.iloc[-1].peak_rss_mb
+            beyond(one, f"{last:,.0f}", last, place + offsets(len(points))[-1], int(points.index[-1]))
+        by_solver(one, solvers)
+        one.set_xlabel("peak resident memory, MB")
+        one.set_xlim(known.peak_rss_mb.min() / 1.5, 2.2 * known.peak_rss_mb.max())
+        logarithmic(one, "x")
     return figure
 
 
@@ -43,18 +53,36 @@ def phases(data: Measured) -> Figure | str:
     rows = data.largest
     if rows.empty:
         return "nothing was measured"
-    groups, solvers = list(rows.groupby("panel", sort=False)), list(dict.fromkeys(rows.solver))
-    names = [f"{name}\n{group.pixels.iloc[0]:,} pixels" for name, group in groups]
-    figure, axes = panels(names, 0.9 + 0.32 * len(solvers), sharey=True)
+    groups = list(rows.groupby("panel", sort=False))
+    figure, axes = panels(_at_largest(groups), rows_high(groups, 0.28, 1.2), width=4.4)
     for one, (_, group) in zip(axes, groups, strict=True):
-        places = [solvers.index(name) for name in group.solver]
-        one.hlines(places, SHORTEST_S, group[list(PHASES)].max(axis=1), color="grey", lw=0.6, alpha=0.5)
-        for n, (column, (label, marker)) in enumerate(PHASES.items()):
-            one.plot(group[column].clip(lower=SHORTEST_S), places, marker, color=f"C{n}", ms=6, ls="", label=label)
+        solvers = list(dict.fromkeys(group.solver))
+        for row in group.itertuples():
+            place, colour = solvers.index(row.solver), style_of(row.solver)[0]
+            spans = {name: max(getattr(row, name), SHORTEST_S) for name in PHASES}
+            (line,) = one.plot([SHORTEST_S, max(spans.values())], [place] * 2, color="grey", lw=0.6, alpha=0.5)
+            mark(row.Index, line, values=False)
+            for name, (_, shape) in PHASES.items():
+                fill = colour if name == FILLED else "none"
+                mark(row.Index, *one.plot(spans[name], place, shape, color=colour, mfc=fill, ms=6))
         by_solver(one, solvers)
-        one.set(xscale="log", xlabel="seconds")
-    legend(figure, axes)
+        one.set_xlabel("seconds")
+        one.set_xlim(SHORTEST_S / 2, 2 * max(rows[list(PHASES)].max()))
+        logarithmic(one, "x")
+    shapes = [
+        Line2D([], [], ls="", marker=shape, color="grey", mfc="grey" if name == FILLED else "none", label=label)
+        for name, (label, shape) in PHASES.items()
+    ]
+    figure.legend(handles=shapes, loc="outside upper left", ncols=len(shapes))
     return figure
+
+
+def _at_largest(groups: Sequence[tuple[Any, pd.DataFrame]]) -> list[str]:
+    """Panels' names with the map size, by which runs are told apart where it does."""
+    sizes = [f"{rows.pixels.iloc[0]:,} pixels" for _, rows in groups]
+    names = [f"{str(name).partition(chr(10))[0]}\n{size}" for (name, _), size in zip(groups, sizes, strict=True)]
+    whole = [f"{name}\n{size}" for (name, _), size in zip(groups, sizes, strict=True)]
+    return [long if names.count(name) > 1 else name for name, long in zip(names, whole, strict=True)]
 
 
 def _family(spec: str) -> str:
@@ -64,7 +92,7 @@ def _family(spec: str) -> str:
 
 def parallel_efficiency(data: Measured) -> Figure | str:
     """Speedup over one thread, per thread."""
-    rows = data.table.assign(family=data.table.solver.map(_family))
+    rows = data.table.assign(family=data.table.solver.map(_family), number=data.table.index)
     cell = ["run", "panel", "pixels", "family"]
     several = rows[rows.groupby(cell).threads.transform("nunique") > 1]
     several = several[several.groupby(cell).threads.transform("min") == 1]
@@ -74,22 +102,21 @@ def parallel_efficiency(data: Measured) -> Figure | str:
     several = several.set_index(cell).assign(one=one_thread).reset_index()
     several["efficiency"] = several.one / several.median_s / several.threads.astype(float)
     groups = list(several.groupby("panel", sort=False))
-    figure, axes = panels([str(name) for name, _ in groups], 3.0, sharey=True)
+    figure, axes = panels([str(name) for name, _ in groups], 3.4, width=4.8)
     for one, (_, group) in zip(axes, groups, strict=True):
+        one.set(xlabel="threads", ylim=(0, 1.15), ylabel="speedup over one thread / threads")
+        ends = []
         for n, ((family, pixels), points) in enumerate(group.groupby(["family", "pixels"], sort=False)):
-            points = points.sort_values("threads")
-            one.plot(
-                points.threads,
-                points.efficiency,
-                "osD^vP"[n % 6] + "-",
-                color=f"C{n}",
-                label=f"{family}, {pixels:,} pixels",
-            )
+            points, (colour, shape) = points.sort_values("threads"), style_of(family)
+            (line,) = one.plot(points.threads, points.efficiency, color=colour, ls=("-", "--", ":", "-.")[n % 4])
+            last = points.iloc[-1]
+            mark(last.number, line, values=False)
+            for row in points.itertuples():
+                mark(row.number, *one.plot(row.threads, row.efficiency, shape, color=colour))
+            ends.append(Label(last.threads, last.efficiency, f"{family},\n{pixels:,} pixels", colour, last.number))
         one.axhline(1, color="grey", lw=1, ls=":")
-        one.set(xlabel="threads", ylim=(0, 1.15))
+        at_the_right(one, ends)
         one.set_xticks(sorted(several.threads.unique().astype(int)))
-    axes[0].set_ylabel("speedup over one thread / threads")
-    legend(figure, axes)
     return figure
 
 
@@ -109,41 +136,41 @@ def roofline(data: Measured) -> Figure | str:
     rows = rows[[bool(data.limits.get(run)) for run in rows.run]]
     if rows.empty:
         return "no run has both the machine's limits and a solver whose operations are counted"
+    rows = rows.assign(
+        intensity=rows.strategy_flops / rows.strategy_bytes, rate=rows.strategy_flops * rows.pixels_per_s / 1e9
+    )
     groups = list(rows.groupby("panel", sort=False))
-    figure, axes = panels([str(name) for name, _ in groups], 3.6, sharey=True, sharex=True)
+    figure, axes = panels(_at_largest(groups), 3.6, width=4.2)
     for one, (_, group) in zip(axes, groups, strict=True):
-        _roofs(one, group, data)
+        roofs = _roofs(one, group, data)
+        one.set_xlim(min(0.05, rows.intensity.min() / 2), max(1e3, rows.intensity.max() * 2))
+        one.set_ylim(rows.rate.min() / 2, 1.8 * max(one.get_ylim()[1], rows.rate.max()))
+        logarithmic(one, "x")
+        logarithmic(one, "y")
+        names = []
         for row in group.itertuples():
-            colour, marker = style_of(row.solver)
-            one.plot(
-                row.strategy_flops / row.strategy_bytes,
-                row.strategy_flops * row.pixels_per_s / 1e9,
-                marker,
-                color=colour,
-                ms=8,
-                ls="",
-                label=row.solver,
-            )
-        one.set(xscale="log", yscale="log", xlabel="operations per byte")
-    axes[0].set_ylabel("Gflop/s")
-    legend(figure, axes)
+            colour, shape = style_of(row.solver)
+            mark(row.Index, *one.plot(row.intensity, row.rate, shape, color=colour, ms=7))
+            names.append(Label(row.intensity, row.rate, row.solver, colour, row.Index))
+        beside(one, names, roofs)
+        one.set(xlabel="operations per byte", ylabel="Gflop/s")
     return figure
 
 
-def _roofs(axes: Any, group: pd.DataFrame, data: Measured) -> None:
-    intensity = np.geomspace(0.01, 1e4, 200)
+def _roofs(axes: Any, group: pd.DataFrame, data: Measured) -> list[float]:
+    """Draw them, and return their heights, in Gflop/s."""
+    intensity, heights = np.geomspace(0.01, 1e4, 200), []
     for threads in sorted(set(group.threads.astype(int))):
         flops, memory = roof(data.limits[group.run.iloc[0]], threads)
         axes.plot(intensity, np.minimum(flops, memory * intensity) / 1e9, color="grey", lw=1.3)
-        name = "1 thread" if threads == 1 else f"{threads} threads"
         axes.annotate(
-            name,
+            "1 thread" if threads == 1 else f"{threads} threads",
             (1, flops / 1e9),
             (-2, 3),
             xycoords=axes.get_yaxis_transform(),
             textcoords="offset points",
             ha="right",
-            fontsize=8,
+            fontsize=SIZE,
         )
-    seen = group.strategy_flops / group.strategy_bytes
-    axes.set_xlim(min(0.05, seen.min() / 2), max(1e3, seen.max() * 2))
+        heights.append(flops / 1e9)
+    return heights

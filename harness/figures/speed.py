@@ -5,41 +5,50 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.figures.common import Measured, by_solver, panels, pixel_axis, style_of
+from harness.figures.common import Measured, by_solver, mark, panels, pixel_axis, rows_high, style_of
+from harness.figures.labels import SIZE, Label, at_the_right, logarithmic
 from harness.judge import intervals
 from harness.show.terminal import ratio
+
+FEWEST_SIZES = 3
+"""Map sizes from which an exponent can be told: a line through two points fits whatever they are."""
 
 
 def runtime_against_pixels(data: Measured) -> Figure | str:
     """Median time against map size, log-log, with fitted exponents."""
-    groups = list(data.table.groupby("panel", sort=False))
-    figure, axes = panels([str(name) for name, _ in groups], 4.2, sharey=True)
+    several = data.table[data.table.groupby("panel").pixels.transform("nunique") > 1]
+    if several.empty:
+        return "no workload was measured at two map sizes or more"
+    groups = list(several.groupby("panel", sort=False))
+    figure, axes = panels([str(name) for name, _ in groups], 3.6, width=4.6)
     for one, (_, rows) in zip(axes, groups, strict=True):
-        for name, points in rows.groupby("solver", sort=False):
-            colour, marker = style_of(str(name))
-            low = (points.median_s - points.ci_low_s).clip(lower=0).fillna(0)
-            high = (points.ci_high_s - points.median_s).clip(lower=0).fillna(0)
-            one.errorbar(
-                points.pixels,
-                points.median_s,
-                yerr=[low, high],
-                marker=marker,
-                ms=5,
-                lw=1.2,
-                color=colour,
-                capsize=2,
-                label=f"{name}{_exponent(points)}",
-            )
-        one.set_yscale("log")
+        one.set_ylim(several.median_s.min() / 2, several.median_s.max() * 2)
+        logarithmic(one, "y")
         pixel_axis(one, rows.pixels)
-        one.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, fontsize=7, handlelength=1.4)
-    for one in axes[:: len(axes) if len(axes) < 3 else 3]:
+        ends = [_line(one, str(name), points) for name, points in rows.groupby("solver", sort=False)]
+        at_the_right(one, ends)
         one.set_ylabel("median time, s")
     return figure
 
 
+def _line(axes: Axes, name: str, points: pd.DataFrame) -> Label:
+    """A solver's times with their intervals; returns its name with the exponent, at the line's end."""
+    points = points.sort_values("pixels")
+    colour, marker = style_of(name)
+    (line,) = axes.plot(points.pixels, points.median_s, color=colour, lw=1.2)
+    mark(points.index[-1], line, values=False)
+    for row in points.itertuples():
+        if np.isfinite(row.ci_low_s) and np.isfinite(row.ci_high_s):
+            (bar,) = axes.plot([row.pixels] * 2, [row.ci_low_s, row.ci_high_s], color=colour, lw=2.2, alpha=0.6)
+            mark(row.Index, bar, values=False)
+        (point,) = axes.plot(row.pixels, row.median_s, marker, color=colour, ms=5, label=name)
+        mark(row.Index, point)
+    last = points.iloc[-1]
+    return Label(last.pixels, last.median_s, f"{name}{_exponent(points)}", colour, int(points.index[-1]))
+
+
 def _exponent(points: pd.DataFrame) -> str:
-    if points.pixels.nunique() < 2:
+    if points.pixels.nunique() < FEWEST_SIZES:
         return ""
     k = intervals.exponent(points.pixels.astype(float).tolist(), points.median_s.tolist())
     return f"  k={k.value:.2f}" + (f"±{k.high - k.value:.2f}" if np.isfinite(k.high) else "")
@@ -51,34 +60,39 @@ def speedup(data: Measured) -> Figure | str:
     if rated.empty:
         return "no run measured a solver beside the baseline"
     groups = list(rated.groupby("panel", sort=False))
-    solvers = list(dict.fromkeys(rated.solver))
-    figure, axes = panels([str(name) for name, _ in groups], 0.9 + 0.45 * len(solvers), sharey=True)
+    figure, axes = panels([str(name) for name, _ in groups], rows_high(groups, 0.42), width=4.4)
     for one, (_, rows) in zip(axes, groups, strict=True):
+        solvers = list(dict.fromkeys(rows.solver))
         for place, name in enumerate(solvers):
             _speedups(one, rows[rows.solver == name].sort_values("pixels"), place)
         by_solver(one, solvers)
         one.axvline(1, color="grey", lw=1)
-        one.set(xscale="log", xlabel="times the baseline")
-        one.set_xlim(0.7 * min(rated.speedup.min(), 1), 6 * rated.speedup.max())
+        one.set_xlabel("times the baseline")
+        one.set_xlim(0.7 * min(rated.speedup.min(), 1), 8 * rated.speedup.max())
+        logarithmic(one, "x")
     return figure
 
 
 def _speedups(axes: Axes, points: pd.DataFrame, place: int) -> None:
-    if points.empty:
-        return
-    colour, marker = style_of(points.solver.iloc[0])
-    places = place + np.linspace(-0.27, 0.27, len(points))
-    sure = np.isfinite(points.speedup_low.to_numpy(dtype=float))
-    axes.plot(points.speedup[sure], places[sure], marker, color=colour, ms=5)
-    axes.plot(points.speedup[~sure], places[~sure], marker, color=colour, ms=5, mfc="none")
-    axes.hlines(places[sure], points.speedup_low[sure], points.speedup_high[sure], colour, lw=1.5)
+    for row, offset in zip(points.itertuples(), offsets(len(points)), strict=True):
+        colour, marker = style_of(row.solver)
+        sure = np.isfinite(row.speedup_low)
+        (point,) = axes.plot(row.speedup, place + offset, marker, color=colour, ms=5, mfc=colour if sure else "none")
+        mark(row.Index, point)
+        if sure:
+            (bar,) = axes.plot([row.speedup_low, row.speedup_high], [place + offset] * 2, color=colour, lw=1.5)
+            mark(row.Index, bar, values=False)
     last = points.iloc[-1]
     right = np.nanmax([last.speedup, last.speedup_high])
-    axes.annotate(
-        ratio(last.speedup),
-        (right, place + 0.27 * (len(points) > 1)),
-        (6, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=8,
-    )
+    beyond(axes, ratio(last.speedup), right, place + offsets(len(points))[-1], int(points.index[-1]))
+
+
+def offsets(number: int) -> list[float]:
+    """Places of so many marks above and below a row's middle."""
+    return np.linspace(-0.27, 0.27, number).tolist() if number > 1 else [0.0]
+
+
+def beyond(axes: Axes, text: str, x: float, y: float, row: int) -> None:
+    """A number right of a mark."""
+    said = axes.annotate(text, (x, y), (6, 0), textcoords="offset points", va="center", fontsize=SIZE)
+    mark(row, said, values=False)

@@ -147,6 +147,7 @@ STEPS = 4
 """Laguerre's iteration: steps until every lane of a block of pixels is done, about."""
 STRATEGIES: dict[str, Callable[[Shape], Work]] = {
     "baseline": _full_svd,
+    "numpy-regmap": _full_svd,
     "numba-regmap": _full_svd,
     "numba-regmap-parallel": _full_svd,
     "vectorized": _one_svd,

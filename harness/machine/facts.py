@@ -108,7 +108,7 @@ def own_version() -> str:
 
 
 def commit() -> str:
-    """The checkout's commit, with "+" where tracked files differ from it, or what an installed copy is of, or "".
+    """The checkout's commit, with "+" where its sources differ from it, or what an installed copy is of, or "".
 
     Without git: what `COMMIT_VARIABLE` says, or else "files-" and a digest of the sources, by which their commit can be
     found.
@@ -127,7 +127,8 @@ def commit() -> str:
     try:
         if git("rev-parse", "--show-prefix") or not git("ls-files", "pyproject.toml"):
             return copied()  # sources that lie in no repository, or in one of something else
-        return git("rev-parse", "--short=12", "HEAD") + "+" * bool(git("status", "--porcelain", "--untracked-files=no"))
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", *SOURCES)
+        return git("rev-parse", "--short=12", "HEAD") + "+" * bool(changed)
     except OSError:
         return copied()
 

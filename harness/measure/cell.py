@@ -21,16 +21,15 @@ from harness.judge.summary import Summary
 from harness.machine import confinement, devices
 from harness.measure import rounds
 from harness.measure.contender import Contender
-from harness.measure.handover import Original
-from harness.measure.plan import Plan, threads_of
-from harness.measure.rounds import REFERENCE, Listener, Nobody, Satisfy
+from harness.measure.handover import Original, posed
+from harness.measure.plan import REFERENCE, Plan, threads_of, uses_devices
+from harness.measure.rounds import Listener, Nobody, Satisfy
 from harness.records.schema import Cell
 from harness.workloads import problem as workload
 from harness.workloads.seal import Seal
-from implementations import registry, solver_spec
 from implementations.contract import Array, Problem
 
-__all__ = ["REFERENCE", "CellResult", "Listener", "Nobody", "measure", "measure_contenders"]
+__all__ = ["CellResult", "Listener", "Nobody", "measure", "measure_contenders"]
 MEMORY_SHARE = 0.8
 """Share of the memory available at a cell's start that one worker may hold."""
 LIMIT_VARIABLE = "DEMREG_BENCH_LIMIT_MB"
@@ -51,6 +50,7 @@ class CellResult:
     """Making the problem, starting the processes and warming them up."""
     rounds_s: float
     """Wall time of the rounds; what exceeds the solves in them is the harness's own."""
+    reference: str = REFERENCE
 
     @property
     def problem(self) -> Problem:
@@ -60,7 +60,7 @@ class CellResult:
     @property
     def baseline(self) -> Contender | None:
         """The baseline's contender, if it was in the cell and was timed."""
-        return next((c for c in self.contenders if c.spec == REFERENCE and c.turns and c.ended is None), None)
+        return next((c for c in self.contenders if c.spec == self.reference and c.turns and c.ended is None), None)
 
     @property
     def solves_s(self) -> float:
@@ -87,7 +87,7 @@ def measure_contenders(
     `satisfy` marks those contenders, now and then, that are known well enough; by default, when their ratio to the
     baseline is. What goes wrong in a solver is in its contender, and nowhere else.
     """
-    start, table = time.perf_counter(), registry.Registry(plan.plugins)
+    start, table = time.perf_counter(), plan.table()
     limit_mb = int(os.environ.get(LIMIT_VARIABLE) or confinement.memory_mb() * MEMORY_SHARE)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=scratch)))
@@ -95,10 +95,9 @@ def measure_contenders(
         given = folder / "problem"
         given.mkdir()
         secret = secrets.token_hex(16)
-        sample = quality.judged(cell.pixels, secret)
-        true_dem = workload.write(plan.specification(cell.dataset), cell.pixels, cell.bins, cell.seed, given, sample)
-        seal, original = Seal(given), Original(workload.read(given, mapped=False), given, secret)
-        watch = stack.enter_context(devices.Watch()) if _uses_devices(contenders, table) else None
+        original, true_dem = posed(plan.specification(cell.dataset), cell, plan.step, given, secret)
+        seal = Seal(given)
+        watch = stack.enter_context(devices.Watch()) if uses_devices([c.spec for c in contenders], table) else None
         for contender in contenders:
             stack.callback(contender.stop)
             listener.say(f"{contender.spec}: warming up")
@@ -111,7 +110,7 @@ def measure_contenders(
         rounds.undisturbed(contenders, 0)
         ready = time.perf_counter()
         rng = np.random.default_rng([cell.seed, cell.pixels, cell.bins])
-        how = satisfy or partial(rounds.satisfied, rel_ci=plan.rel_ci)
+        how = satisfy or partial(rounds.satisfied, rel_ci=plan.rel_ci, reference=plan.reference)
         rounds.take(contenders, plan, rng, listener, how, watch, seal)
         rounds_s = time.perf_counter() - ready
         for contender in contenders:
@@ -119,8 +118,8 @@ def measure_contenders(
             contender.stop()
             contender.keep_warming()
         rounds.spoiled(contenders, seal.broken())
-        references = _references(contenders, original, plan, folder, limit_mb, listener)
-        return CellResult(original, true_dem, contenders, references, ready - start, rounds_s)
+        references = {} if plan.step else _references(contenders, original, plan, folder, limit_mb, listener)
+        return CellResult(original, true_dem, contenders, references, ready - start, rounds_s, plan.reference)
 
 
 def _references(
@@ -144,9 +143,3 @@ def _references(
     finally:
         contender.stop()
     return inside if contender.summary is None else inside | original.apart(contender.summary, missing, pixels)
-
-
-def _uses_devices(contenders: list[Contender], table: registry.Registry) -> bool:
-    """Whether some contender's solver computes elsewhere than on this machine's processor."""
-    names = {solver_spec.parse(contender.spec)[0] for contender in contenders} & table.entries.keys()
-    return any(table.describe(name)["device"] != "cpu" for name in names)

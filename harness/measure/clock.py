@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from harness.machine.usage import Meter
 from implementations.contract import Problem, Solution, Solver
+from implementations.step_problem import StepProblem
 
 SHORTEST_TURN_S = 0.05
 """A turn repeats a solve until it lasts this long: far above the cost of a timer, a message and a clock tick."""
-MOST_REPEATS = 200
-"""Runs of one turn: solves below a quarter of a millisecond have shorter turns; so records stay of bounded size."""
+MOST_REPEATS, MOST_OF_SEVERAL = 200, 50
+"""Runs of one turn, and of one with several threads, whose use takes a tenth of a millisecond to read: that must stay
+within the slack. Solves below a quarter of a millisecond have shorter turns; so records stay of bounded size."""
 SLACK_S, SLACK, GAP_S = 0.01, 0.1, 2e-5
 """What may pass in a turn beside its runs: seconds for messages, a share of the turn, and seconds for every run."""
 CLEAR_TURNS, CLEAR_S = 5, 1.0
@@ -46,15 +48,16 @@ class Kept:
 
     def __init__(self, problem: Problem, pixels: NDArray[np.intp]):
         self.problem, self.pixels = problem, pixels
+        self.names = problem.outputs if isinstance(problem, StepProblem) else ARRAYS
 
     def catch(self, solution: Solution) -> None:
         """Copy those pixels."""
         self.solution = solution
-        self.then = {name: getattr(solution, name)[self.pixels] for name in ARRAYS}
+        self.then = {name: getattr(solution, name)[self.pixels] for name in self.names}
 
     def save(self, path: Path) -> None:
         """Write it all, and the inputs as the solver left them."""
-        arrays = {name: getattr(self.solution, name) for name in ARRAYS}
+        arrays = {name: getattr(self.solution, name) for name in self.names}
         arrays |= {f"then_{name}": values for name, values in self.then.items()}
         np.savez(path, pixels=self.pixels, dn=self.problem.dn, edn=self.problem.edn, **arrays)
 
@@ -106,6 +109,9 @@ def timed_run(
 
 def check_plain(solution: Solution, problem: Problem) -> None:
     """ValueError unless all a solution holds are plain arrays, with nothing left to be worked out."""
+    if isinstance(problem, StepProblem):
+        problem.check(solution)
+        return
     if isinstance(solution, Solution):
         for name, held in (
             ("solution", solution),
@@ -116,9 +122,10 @@ def check_plain(solution: Solution, problem: Problem) -> None:
     Solution.check(solution, problem)
 
 
-def repeats_for(seconds: float) -> int:
+def repeats_for(seconds: float, threads: int = 1) -> int:
     """How many solves of `seconds` make a turn long enough to be timed well."""
-    return max(1, min(math.ceil(SHORTEST_TURN_S / max(seconds, 1e-7)), MOST_REPEATS))
+    most = MOST_REPEATS if threads == 1 else MOST_OF_SEVERAL
+    return max(1, min(math.ceil(SHORTEST_TURN_S / max(seconds, 1e-7)), most))
 
 
 class Claim(NamedTuple):

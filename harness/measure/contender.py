@@ -18,6 +18,7 @@ from harness.measure import clock, said
 from harness.measure.clock import Claim, Phases
 from harness.measure.handover import FIRST, Original
 from harness.measure.supervisor import Supervisor, WorkerEnded
+from harness.workloads.variant import SCHEME
 from implementations.contract import OUTERMOST
 
 HANG_FACTOR, HANG_FLOOR_S = 20.0, 60.0
@@ -128,18 +129,18 @@ class Contender(Timed):
         if not self.repeats:
             self.repeats, short = 1, self.first is not None and self.first.total < SURELY_LONG_S
             if short and (claim := self._practise()):
-                self.repeats = clock.repeats_for(max(claim.claimed, claim.passed / 10))  # however short it says it was
+                self.repeats = clock.repeats_for(max(claim.claimed, claim.passed / 10), self.threads)
         answer = self._turn(number)
         if answer is not None:
             self.turns[number], self.process[number] = [Phases(*s) for s in answer["samples"]], self.processes
             self.facts[number], self.used[number] = answer.get("facts", []), said.used(answer)
-            if judged and self.hello.get("stages"):
+            if judged and self.hello.get("stages") == SCHEME:
                 self._keep(number)
 
     def _turn(self, number: int | str) -> dict[str, Any] | None:
         """Stage problems that nobody has seen, then run; what the worker says must fit this process's clock."""
         how: dict[str, Any] = {"repeats": self.repeats}  # of an older commit's worker, which stages none
-        if self.hello.get("stages"):
+        if self.hello.get("stages") == SCHEME:
             seeds, keep = self.original.turn(number, self.spec, self.repeats)
             self._contained(lambda w: w.ask(self.timeout_s, do="stage", seeds=seeds, keep=keep))
             how = {}

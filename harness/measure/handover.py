@@ -3,18 +3,25 @@
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.judge import quality
+from harness.judge import quality, steps
 from harness.judge.summary import Summary, of_older_worker, summarise
+from harness.records.schema import Cell
+from harness.workloads import problem as workload
 from harness.workloads import variant
+from harness.workloads.specification import Specification
 from implementations.contract import Array, Problem
+from implementations.registry import Registry
+from implementations.step_problem import StepProblem
 
+STEP_PIXELS = 64
+"""Pixels of a step that are judged."""
 FIRST = 0
 """The round, so to say, of the first run: of the problem as it is."""
 MOST_BYTES_BESIDE = 1 << 24
@@ -81,6 +88,63 @@ class Original:
             factor = given.factor[np.argsort(given.order)[pixels]]
             parts[number] = part.restored(pixels, factor)
         return parts
+
+
+class StepOriginal(Original):
+    """The same where one step is measured alone: what is handed over is judged against the step as published."""
+
+    def handed_over(self, path: Path, number: int) -> Any:
+        """A round's outputs at the pixels that are judged. ValueError when they can't be."""
+        given = self.variant(number)
+        rows = np.argsort(given.order)[self.judged]
+        assert isinstance(given.problem, StepProblem)
+        try:
+            with np.load(path) as file:
+                outputs = Outputs(file, given.problem)
+                return {name: outputs[name][rows] for name in given.problem.outputs}
+        except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(f"its solution can't be judged: {' '.join(str(error).split())}") from error
+
+    @cached_property
+    def judged(self) -> NDArray[np.intp]:
+        """The pixels that are compared: few, since the published form does each of them again."""
+        return np.sort(np.random.default_rng().permutation(self.watched)[:STEP_PIXELS])
+
+    def figures(self, kept: dict[int, Any]) -> dict[str, Any]:
+        """The verdict on all that was handed over."""
+        figures: dict[str, Any] = {"gate": "pass", "gate_reasons": ""}
+        for number, outputs in sorted(kept.items()):
+            given, expected = self._expected(number)
+            verdict, counts = steps.judge(given, outputs, expected)
+            figures |= {name: max(count, figures.get(name, 0)) for name, count in counts.items()}
+            if verdict.gate == "fail" and figures["gate"] == "pass":
+                figures |= {"gate": "fail", "gate_reasons": "; ".join(verdict.reasons)}
+        return figures
+
+    @cache  # noqa: B019 (as long as the cell)
+    def _expected(self, number: int) -> tuple[StepProblem, dict[str, Any]]:
+        """A round's problem at those pixels, and what the published form makes of it."""
+        given = self.variant(number)
+        assert isinstance(given.problem, StepProblem)
+        few = given.problem.take(np.argsort(given.order)[self.judged])
+        form: Any = Registry(step=few.step).create(published(few.step))
+        return few, vars(form.run(few))
+
+
+def published(step: str) -> str:
+    """The form that all forms of a step are compared with."""
+    return f"{step}.published"
+
+
+def posed(spec: Specification, cell: Cell, step: str, folder: Path, secret: str) -> tuple[Original, Array]:
+    """A cell's problem, or that of a step of it, written for the workers; and the true DEM of what is judged."""
+    sizes = cell.pixels, cell.bins, cell.seed
+    if not step:
+        truth = workload.write(spec, *sizes, folder, quality.judged(cell.pixels, secret))
+        return Original(workload.read(folder, mapped=False), folder, secret), truth
+    form: Any = Registry(step=step).create(published(step))
+    workload.save(form.pose(workload.generate(spec, *sizes)[0]), folder)
+    return StepOriginal(workload.read(folder, mapped=False), folder, secret), np.empty((0, cell.bins))
 
 
 class Outputs:

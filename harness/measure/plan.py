@@ -1,23 +1,35 @@
 """What a sweep is asked to do: the grid, the limits, the presets; checked before anything starts."""
 
+import argparse
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from harness.machine import confinement
+from harness.measure.handover import published
+from harness.records.run import Run
 from harness.records.schema import Cell, solver_slug
+from harness.workloads import images, variation
 from harness.workloads import problem as workload
 from harness.workloads.specification import Specification
 from implementations.registry import Registry
 from implementations.solver_spec import parse
 
 OWN_MAP = "map"
+REFERENCE = "baseline"
+GRID_OPTIONS = "datasets pixels bins solvers threads seed repeats max_seconds rel_ci plugins maps step".split()
 
 
 def threads_of(spec: str, threads: int) -> int:
     """Threads of a solver: its own tunable where it names one, else those of the sweep; at least one a worker."""
     given = parse(spec)[1]
     return max(int(given.get("threads") or threads), int(given.get("workers") or 1))
+
+
+def uses_devices(specs: list[str], table: Registry) -> bool:
+    """Whether some solver computes elsewhere than on this machine's processor."""
+    names = {parse(spec)[0] for spec in specs} & table.entries.keys()
+    return any(table.describe(name)["device"] != "cpu" for name in names)
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,8 @@ class Plan:
     plugins: tuple[str, ...] = ()
     maps: tuple[str, ...] = ()
     """AIA FITS files of the user's own, six for each time; they are the dataset."""
+    step: str = ""
+    """A step of the algorithm, whose forms are measured instead of whole solvers; "" for the whole."""
 
     def __post_init__(self) -> None:
         for name in ("datasets", "pixels", "bins", "solvers"):
@@ -55,6 +69,15 @@ class Plan:
             raise ValueError(f"--max-seconds must be > 0 and at most 1e6, got {self.max_seconds:g}")
         if not 0 < self.rel_ci < 1:
             raise ValueError(f"--rel-ci must be between 0 and 1, got {self.rel_ci:g}")
+
+    @property
+    def reference(self) -> str:
+        """What ratios are to: the baseline, or a step as published."""
+        return published(self.step) if self.step else REFERENCE
+
+    def table(self) -> Registry:
+        """The solvers, or the forms of the step."""
+        return Registry(self.plugins, self.step)
 
     def resolved(self, registry: Registry) -> "Plan":
         """The same plan with every solver and dataset looked up and every size checked."""
@@ -74,7 +97,9 @@ class Plan:
 
     def specification(self, name: str) -> Specification:
         """The dataset of that name, `map` being the user's own files. ValueError when it is unknown."""
-        return workload.of_files(name, self.maps) if self.maps and name == OWN_MAP else workload.load(name)
+        base, given = variation.split(name)
+        own = self.maps and base == OWN_MAP
+        return workload.under(workload.of_files(base, self.maps), given) if own else workload.load(name)
 
     def cells(self) -> list[Cell]:
         """The grid, the cheapest cells first."""
@@ -169,3 +194,41 @@ def preset(name: str, scheduler: str | None) -> Plan:
     if name != "cluster":
         raise ValueError("--scheduler goes with --preset cluster; elsewhere a solver names it: dask[scheduler=...]")
     return cluster_at(scheduler)
+
+
+def asked(given: argparse.Namespace) -> tuple[Plan, Run | None]:
+    """The plan, and the run that it continues. ValueError when a resumed run is of another grid or machine."""
+    changes = {name: getattr(given, name) for name in GRID_OPTIONS if getattr(given, name) is not None}
+    for name in ("plugins", "maps"):
+        if name in changes:
+            changes[name] = tuple(changes[name])
+    if given.step and given.solvers:
+        forms = (spec if spec.startswith(f"{given.step}.") else f"{given.step}.{spec}" for spec in given.solvers)
+        changes["solvers"] = tuple(forms)
+    if given.resume is None:
+        if "maps" in changes:
+            changes["datasets"] = (OWN_MAP,)
+            if given.pixels is None:
+                changes["pixels"] = (images.size_of_files(given.maps),)
+        return _under_options(replace(preset(given.preset or "quick", given.scheduler), **changes), given), None
+    if given.out is not None or given.preset is not None:
+        raise ValueError("--resume continues a run as it was planned; --out and --preset don't go with it")
+    run = Run.open(given.resume)
+    plan = Plan.from_json(run.provenance["grid"])
+    if given.datasets or _options(given):
+        bases = tuple(dict.fromkeys(variation.split(name)[0] for name in plan.datasets))
+        changes["datasets"] = _under_options(replace(plan, datasets=given.datasets or bases), given).datasets
+    for name, value in changes.items():
+        if value != getattr(plan, name):
+            raise ValueError(f"{given.resume} is of another grid: its {name} are {getattr(plan, name)}, not {value}")
+    return plan, run
+
+
+def _under_options(plan: Plan, given: argparse.Namespace) -> Plan:
+    """The plan's workloads under every combination of the algorithm's options that are asked for."""
+    names = variation.grid(plan.datasets, _options(given))
+    return replace(plan, datasets=tuple(plan.specification(name).name for name in names))
+
+
+def _options(given: argparse.Namespace) -> dict[str, tuple[str, ...]]:
+    return {name: values for name in variation.NAMES if (values := getattr(given, name))}

@@ -1,5 +1,6 @@
-"""What a sweep shows while it runs: a bar with the time left on a terminal, plain lines where there is none."""
+"""What a sweep shows while it runs: its rows as they come, above a bar with the time left where there is a terminal."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from rich.text import Text
 
 from harness.measure.forecast import Forecast
 from harness.records.schema import Cell
-from harness.show.terminal import seconds
+from harness.show.terminal import ratio, seconds
 
 BAR_WIDTH = 12
 
@@ -37,7 +38,7 @@ class What(ProgressColumn):
 
 
 class Display:
-    """A live progress bar on a terminal, a line per finished row elsewhere. `clock` gives seconds."""
+    """A line for each finished row, above a progress bar where there is a terminal. `clock` gives seconds."""
 
     def __init__(self, console: Console, forecast: Forecast, clock: Callable[[], float] = time.monotonic):
         self.console, self.forecast, self._clock = console, forecast, clock
@@ -84,13 +85,22 @@ class Display:
         """A cell's rows are recorded; none where it needed no measuring."""
         self.forecast.done(cell, rows, self._clock() - self._cell_started)
         self._cell = None
+        if self.live and any(row["status"] != "skipped" for row in rows):
+            self.console.print(Text(_name(cell), "bold"))
         for row in rows:
-            if row["status"] == "ok":
-                outcome = f"{seconds(row['median_s'])}, gate {row['gate']}"
-            else:
-                outcome = f"{row['status']}: {row['reason']}"
-            if not self.live or row["status"] not in ("ok", "skipped") or row["gate"] == "fail":
-                self.console.print(f"    {row['solver']}: {outcome}", soft_wrap=True)
+            if row["status"] == "skipped" and self.live:
+                continue  # in every cell, and the table at the end says why
+            bad = row["status"] != "ok" or row["gate"] == "fail"
+            self.console.print(Text(f"    {row['solver']}: {_outcome(row)}", "red" if bad else ""), soft_wrap=True)
+
+
+def _outcome(row: dict[str, Any]) -> str:
+    """What came of a solver: its time, its speed beside the baseline's, its gate; or why there is none."""
+    if row["status"] != "ok":
+        return f"{row['status']}: {row['reason']}"
+    faster = row.get("speedup") or math.nan
+    compared = row["solver"] != "baseline" and not math.isnan(faster)
+    return f"{seconds(row['median_s'])}{f', {ratio(faster)}' if compared else ''}, gate {row['gate']}"
 
 
 def _name(cell: Cell) -> str:

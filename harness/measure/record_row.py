@@ -9,7 +9,7 @@ from harness.judge.summary import Summary
 from harness.machine import counted_work, limits
 from harness.measure.cell import CellResult
 from harness.measure.contender import Contender
-from harness.measure.handover import FIRST
+from harness.measure.handover import FIRST, StepOriginal
 from harness.records.schema import Cell
 from implementations.contract import OUTPUTS, Array, Bounds
 
@@ -23,8 +23,14 @@ def row_of(contender: Contender, measured: CellResult) -> dict[str, Any]:
         row
         | {"status": "ok", "reason": throttling(contender)}
         | _times(contender, measured)
-        | _quality(contender, measured)
+        | (step_quality if isinstance(measured.original, StepOriginal) else _quality)(contender, measured)
     )
+
+
+def step_quality(contender: Contender, measured: CellResult) -> dict[str, Any]:
+    """The verdict on a form of a step."""
+    assert isinstance(measured.original, StepOriginal)
+    return measured.original.figures(contender.kept)
 
 
 def _times(contender: Contender, measured: CellResult) -> dict[str, Any]:
@@ -132,7 +138,7 @@ def _truth(summary: Summary, measured: CellResult) -> Array:
 def detail_of(contender: Contender, measured: CellResult) -> dict[str, Any]:
     """What a record keeps beside its row: raw times, threads as the libraries saw them, traceback, what is drawn."""
     drawn = {}
-    if contender.summary is not None:
+    if isinstance(contender.summary, Summary):
         fixed = contender.summary.sampled_at(quality.sample_of(measured.problem.sizes[0]))
         drawn = excerpt.of(fixed, measured.problem, _truth(fixed, measured))
     return {

@@ -8,7 +8,8 @@ import time
 
 from harness.measure import family
 
-LOOK_S = 0.001
+LOOKS = (0.0001, 0.001)
+"""Seconds between looks, at first and in the end: a worker that has replied waits for commands a moment later."""
 WIND_DOWN_S = 1.0
 """Longest time after an answer that is waited until no thread runs any more."""
 IDLE_SHARE, IDLE_S = 0.05, 0.2
@@ -26,9 +27,10 @@ class Rest:
 
     def begin(self) -> str:
         """Wait until all are still; where they aren't in time, that was part of the rest. The reason as of `so_far`."""
-        self._since = self._now()
+        self._since, look = self._now(), LOOKS[0]
         while True:
-            time.sleep(LOOK_S)
+            time.sleep(look)
+            look = min(2 * look, LOOKS[1])
             if not family.running(self.keeper):
                 self._since = self._now()
                 return ""

@@ -15,10 +15,9 @@ import numpy as np
 
 from harness.machine import devices
 from harness.measure.contender import Contender
-from harness.measure.plan import Plan
+from harness.measure.plan import REFERENCE, Plan
 from harness.workloads.seal import Seal
 
-REFERENCE = "baseline"
 FEWEST_ROUNDS, MOST_ROUNDS = 12, 1000
 """Rounds of a cell whose number isn't asked for."""
 Satisfy = Callable[[list[Contender]], None]

@@ -118,7 +118,7 @@ class Supervisor:
         self._send(json.dumps(command))
         answer = self.reply(timeout, LOOKS[command["do"] != "warmup"], command["do"] in SOLVES)
         self.cpu_s, self.waited_s = family.cpu_s(self._keeper.pid) - before, self._waited() - waited
-        if reason := self._rest.begin():
+        if command["do"] != "stage" and (reason := self._rest.begin()):  # what is staged runs at once
             raise self._ended("failed", reason)
         return answer
 

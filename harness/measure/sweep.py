@@ -1,6 +1,7 @@
 """A plan being carried out, cell by cell."""
 
 from collections import defaultdict
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from rich.console import Console
 from harness.measure import cell as measure_cell
 from harness.measure import progress, record_row
 from harness.measure.contender import Contender
-from harness.measure.forecast import Forecast
+from harness.measure.forecast import Forecast, earlier_rows
 from harness.measure.plan import Plan, threads_of
 from harness.records import fingerprint
 from harness.records.run import Run
@@ -28,7 +29,9 @@ class Sweep:
         self.limits = run.provenance.get("limits")
         self.unavailable = {spec: table.unavailable(spec) for spec in plan.solvers}
         self.at_fault = [spec for spec in run.provenance.get("named", ()) if table.fault(spec)]
-        self.workloads = {name: plan.specification(name).fingerprint for name in plan.datasets}
+        specifications = {name: plan.specification(name) for name in plan.datasets}
+        self.workloads = {name: spec.fingerprint for name, spec in specifications.items()}
+        self.options = {name: asdict(spec.options) for name, spec in specifications.items()}
         self.recorded = [(Cell(**record["cell"]), record["row"]) for record in run.records()]
         self.exhausted: dict[str, list[tuple[Cell, str]]] = defaultdict(list)
         for cell, row in self.recorded:
@@ -38,7 +41,8 @@ class Sweep:
         """Every cell that isn't whole yet. A cell's records are written when its rounds are over."""
         cells = self.plan.cells()
         able = [spec for spec in self.plan.solvers if not self.unavailable[spec]]
-        forecast = Forecast(cells, able, self.plan.max_seconds, self.plan.repeats)
+        earlier = earlier_rows(self.run.folder.parent, self.origin["machine"]["id"])
+        forecast = Forecast(cells, able, self.plan.max_seconds, self.plan.repeats, earlier)
         done = {(cell, row["solver"]) for cell, row in self.recorded}
         for cell, row in self.recorded:
             forecast.know(cell, [row])
@@ -56,7 +60,7 @@ class Sweep:
         """Measure what is missing of a cell (beside the baseline, for the ratios), record it, and return the rows."""
         solvers = self.plan.solvers
         reasons = {s: self.unavailable[s] or record_row.dominated(cell, self.exhausted[s]) for s in solvers}
-        able = [s for s in solvers if not reasons[s] and (s in missing or s == measure_cell.REFERENCE)]
+        able = [s for s in solvers if not reasons[s] and (s in missing or s == self.plan.reference)]
         identities = {spec: self._identity(cell, spec) for spec in missing}  # before the solvers' source may change
         result = measure_cell.measure(cell, able, self.plan, scratch, listener) if set(able) & set(missing) else None
         contenders = {contender.spec: contender for contender in result.contenders} if result else {}
@@ -69,7 +73,7 @@ class Sweep:
             else:
                 row = self._row(row, contenders[spec], result)
                 detail = record_row.detail_of(contenders[spec], result)
-            self.run.add(cell, spec, row, detail | {"origin": self.origin})
+            self.run.add(cell, spec, row, detail | {"origin": self.origin, "options": self.options[cell.dataset]})
             self._note_exhausted(cell, row)
             recorded.append(row)
         return recorded
@@ -80,7 +84,7 @@ class Sweep:
         One that isn't exact may do with fewer operations than the algorithm, but not with less traffic.
         """
         row = identity | record_row.row_of(contender, result)
-        if row["status"] != "ok" or row["device"] != "cpu" or not self.limits:
+        if row["status"] != "ok" or row["device"] != "cpu" or not self.limits or self.plan.step:
             return row
         figures = record_row.limit(contender, result, self.limits)
         took, best = row["median_s"], figures.get("limit_s", 0.0)

@@ -20,7 +20,7 @@ import signal
 import sys
 import threading
 import traceback
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any, BinaryIO
@@ -65,20 +65,25 @@ class Bench:
         self.problem = workload.read(folder)
         self.meter = Meter(threads, lambda: family.cpu_s(os.getpid(), own=False))
         imported = perf_counter()
-        self.solver = registry.Registry(plugins).create(spec, threads)
+        self.solver: Any = registry.Registry(plugins).create(spec, threads)
         self.harness_s, self.import_s = imported - start, perf_counter() - imported
+
+    def laid_out(self, problem: Any) -> Any:
+        """A step's inputs as its form wants them to lie; the whole problem is as it is."""
+        return replace(problem, layout=self.solver.laid_out(problem)) if hasattr(problem, "layout") else problem
 
     def hello(self) -> dict[str, Any]:
         """Which libraries are loaded, on how many threads."""
         bounds = self.solver.bounds and asdict(self.solver.bounds)
         promises = {"accuracy": self.solver.accuracy, "bounds": bounds, "leaves_out": list(self.solver.leaves_out)}
-        facts = {"harness_s": self.harness_s, "threadpools": pools(), "device": self.solver.device, "stages": True}
-        return facts | promises | {"method": self.solver.method}
+        facts = {"harness_s": self.harness_s, "threadpools": pools(), "device": self.solver.device}
+        return facts | promises | {"method": self.solver.method, "stages": self.variant.SCHEME}
 
     def warmup(self) -> dict[str, Any]:
         """First a few pixels, which pay the one-off costs; then all of the problem as it is."""
         facts: list[dict[str, float]] = []
-        few, _ = self.clock.timed_run(self.solver, self.problem.take(slice(0, FEW)))
+        few, _ = self.clock.timed_run(self.solver, self.laid_out(self.problem.take(slice(0, FEW))))
+        self.problem = self.laid_out(self.problem)
         self.kept = self.clock.keeping(self.problem)
         phases, _ = self.clock.timed_run(self.solver, self.problem, facts, self.kept, self.meter)
         peak = self.clock.peak_rss_mb()
@@ -96,7 +101,7 @@ class Bench:
     def stage(self, seeds: list[int], keep: int) -> dict[str, Any]:
         """Problems of the next turn's runs, one each; of which run the solution is kept."""
         self.kept = None
-        self.staged = [self.variant.of(self.problem, seed).problem for seed in seeds]
+        self.staged = [self.laid_out(self.variant.of(self.problem, seed).problem) for seed in seeds]
         self.kept_run, self.kept = keep, self.clock.keeping(self.staged[keep])
         return {}
 

@@ -1,9 +1,12 @@
 """What cProfile counted, as a table of functions, the hot spot in one sentence, and a tree of calls."""
 
 import pstats
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 Function = tuple[str, int, str]
 """cProfile's key: file, line, name."""
@@ -29,19 +32,20 @@ class Calls:
         self.stats: dict[Function, Any] = pstats.Stats(str(file)).stats  # type: ignore[attr-defined]
         self.root = next(key for key in self.stats if key[2] == ROOT)
         self.total = self.stats[self.root][3]
+        self.runs = self.stats[self.root][1]
         self.callees: dict[Function, dict[Function, Any]] = {}
         for key, (_, _, _, _, callers) in self.stats.items():
             for caller, edge in callers.items():
                 self.callees.setdefault(caller, {})[key] = edge
 
     def table(self, most: int = 30) -> list[dict[str, Any]]:
-        """Functions by falling own time: calls, own and cumulative seconds, their shares of the run."""
+        """Functions by falling own time: calls, own and cumulative seconds of a run, and their shares of it."""
         rows = [
             {
                 "function": label(key),
-                "calls": calls,
-                "own_s": own,
-                "cumulative_s": cumulative,
+                "calls": round(calls / self.runs),
+                "own_s": own / self.runs,
+                "cumulative_s": cumulative / self.runs,
                 "own_share": own / self.total,
                 "cumulative_share": cumulative / self.total,
             }
@@ -49,16 +53,33 @@ class Calls:
         ]
         return sorted(rows, key=lambda row: -row["own_s"])[:most]
 
-    def hot_spot(self) -> str:
-        """Where the time goes, in one sentence: the function that takes most itself, and who calls it most."""
-        key = max(self.stats, key=lambda k: self.stats[k][2])
+    def hot_spot(self, undisturbed_s: float | None = None) -> str:
+        """Where the time goes, in one sentence: the function that takes most itself, and who calls it most.
+
+        None is named whose time is, for the most part, the profiler's: what a run takes longer than `undisturbed_s` is
+        divided among its calls, each of which costs the function that is called and the one that calls it.
+        """
+        key = max((k for k in self.stats if not _watches(k)), key=lambda k: self.stats[k][2])
         _, calls, own, _, _ = self.stats[key]
+        if undisturbed_s is not None and self._profilers_own(key, undisturbed_s) > own / 2:
+            return (
+                f"none that can be named: {label(key)} has {own / self.total:.0%} of the time, but most of that is the "
+                f"profiler's own, for {round(calls / self.runs):,} calls. Read the shares of the stages."
+            )
+        calls = round(calls / self.runs)
         text = f"{label(key)} takes {own / self.total:.0%} of the time itself, in {calls} call{'s' * (calls != 1)}"
         named = self._named_caller(key)
         if named is not None:
             share = min(self.stats[named][3] / self.total, 1.0)
             text += f"; {label(named)}, which leads to it, takes {share:.0%} in all"
         return text + "."
+
+    def _profilers_own(self, key: Function, undisturbed_s: float) -> float:
+        """Seconds of a function's own time, in all runs, that go to the profiler."""
+        every = sum(entry[1] for entry in self.stats.values())
+        each = max(self.total - self.runs * undisturbed_s, 0.0) / every
+        made = sum(edge[1] for edge in self.callees.get(key, {}).values())
+        return each * (self.stats[key][1] + made) / 2
 
     def _named_caller(self, key: Function) -> Function | None:
         """The nearest function of a solver that leads to `key`, by the greatest time on the way."""
@@ -89,6 +110,25 @@ class Calls:
                     call.callees.append(self._branch(callee, share, least, (*path, key)))
         call.callees.sort(key=lambda c: -c.seconds)
         return call
+
+
+def own_shares(stats: dict[Function, Any]) -> dict[Function, float]:
+    """The share of each function's own time in that of all."""
+    total = sum(entry[2] for entry in stats.values())
+    return {key: entry[2] / total for key, entry in stats.items()}
+
+
+def unsteadiness(rounds: Sequence[dict[Function, float]], most: int = 5) -> float:
+    """How uncertain the shares of the functions that have most are, by the rounds: the greatest standard error."""
+    keys = {key for shares in rounds for key in shares}
+    table = np.array([[shares.get(key, 0.0) for key in keys] for shares in rounds])
+    top = np.argsort(table.mean(axis=0))[-most:]
+    return float((table[:, top].std(axis=0, ddof=1) / np.sqrt(len(rounds))).max())
+
+
+def _watches(key: Function) -> bool:
+    """Whether a function is the harness's or the profiler's, and no part of the run."""
+    return package(key) == "harness" or "_lsprof" in key[2]
 
 
 def is_solver(key: Function) -> bool:

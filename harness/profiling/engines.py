@@ -10,6 +10,7 @@ import importlib
 import inspect
 import math
 import os
+import pstats
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ import numpy as np
 
 from harness.measure import clock
 from harness.measure.clock import Phases
+from harness.profiling.calls import own_shares, unsteadiness
 from harness.profiling.stages import TABLE
 from harness.profiling.stopwatch import Ranges
 from implementations.contract import Problem, Solution, Solver
@@ -30,6 +32,9 @@ from implementations.contract import Problem, Solution, Solver
 Run = Callable[..., tuple[Phases, Solution]]
 PROF, PROFILE_FILE, ICICLE_FILE = "calls.prof", "profile.json", "icicle.svg"
 PERF_HERTZ = 999
+STEADY, FEWEST_RUNS, MOST_RUNS, BUDGET_S = 0.01, 3, 100, 20.0
+"""Runs under cProfile go on until no share of a function that matters is less certain than that; a slow solver's within
+the budget, one at least."""
 
 
 def watch(solver: Solver, problem: Problem, engine: str, folder: str) -> dict[str, Any]:
@@ -69,11 +74,27 @@ def _perf_unavailable() -> str:
 
 
 def _cprofile(run: Run, solver: Solver, out: Path) -> dict[str, Any]:
-    """Every call of this thread, counted and timed."""
-    profile = cProfile.Profile()
-    phases, _ = profile.runcall(run)
-    profile.dump_stats(out / PROF)
-    return {"run_s": phases.total, "files": [PROF]}
+    """Every call of this thread, counted and timed, run after run until the functions' shares are steady."""
+    stats, shares, times = pstats.Stats(), list[dict[Any, float]](), list[float]()
+    start, off = time.perf_counter(), math.inf
+    while len(times) < FEWEST_RUNS or (off > STEADY and len(times) < MOST_RUNS and _in_time(start, times)):
+        profile = cProfile.Profile()
+        phases, _ = profile.runcall(run)
+        times.append(phases.total)
+        one = pstats.Stats(profile)
+        stats.add(one)
+        shares.append(own_shares(one.stats))  # type: ignore[attr-defined]
+        off = unsteadiness(shares) if len(shares) > 1 else math.inf
+        if times[0] > BUDGET_S:
+            break
+    stats.dump_stats(out / PROF)
+    figures = {"runs": len(times), "share_error": off if math.isfinite(off) else None, "steady": off <= STEADY}
+    return {"run_s": float(np.median(times)), **figures, "files": [PROF]}
+
+
+def _in_time(start: float, times: list[float]) -> bool:
+    """Whether a further run is within the budget."""
+    return time.perf_counter() - start + times[-1] < BUDGET_S
 
 
 def _pyinstrument(run: Run, solver: Solver, out: Path) -> dict[str, Any]:

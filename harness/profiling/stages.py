@@ -56,6 +56,7 @@ _PARTS = {
         "gsvd": "factorisation",
         "regularisation": "grid search",
     },
+    "implementations.cpu.regmap": {"broadcast_search": "grid search"},
     "implementations.cpu.regmap_search": {"search search_parallel": "grid search"},
     "implementations.cpu.batched": {
         "constraint_weight": "weights",

@@ -114,6 +114,7 @@ def picture(frame: pd.DataFrame) -> Figure:
                 capsize=3,
                 label=command,
             )
+        axis.tick_params(labelleft=True)
         axis.set(title=f"{burners} burners" if burners else "as it was", xlabel="planted slowness, %")
     axes[0][0].set_ylabel("verdicts that say slower, %")
     axes[0][0].legend()

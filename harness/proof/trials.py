@@ -18,7 +18,7 @@ from harness.judge.intervals import Estimate
 from harness.measure import cell as measure_cell
 from harness.measure import record_row, rounds
 from harness.measure.contender import Contender
-from harness.measure.plan import Plan, threads_of
+from harness.measure.plan import REFERENCE, Plan, threads_of
 from harness.proof.trial import PLUGIN
 from harness.records.schema import COLUMNS, WORDS, Cell
 from harness.reports import two_runs
@@ -132,7 +132,7 @@ def quality(seed: int) -> Iterator[Trial]:
     plan = Plan(plugins=(str(PLUGIN),), repeats=1, max_seconds=60.0)
     cell = Cell("random-response", 40, 34, seed)
     with tempfile.TemporaryDirectory() as folder:
-        every = [measure_cell.REFERENCE, "off", *specs]
+        every = [REFERENCE, "off", *specs]
         result = measure_cell.measure(cell, every, plan, Path(folder), measure_cell.Nobody())
     for output, contender in zip(("", *OUTPUTS), result.contenders[1:], strict=True):
         row = record_row.row_of(contender, result)

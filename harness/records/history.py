@@ -146,6 +146,20 @@ def steps_of(points: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     return pd.DataFrame(rows, columns=columns), ""
 
 
+def changes(points: pd.DataFrame) -> pd.DataFrame:
+    """What changed between a series' oldest and newest commit, by the rule that marks steps.
+
+    What is timed once takes two commits on both sides, and so is never among them.
+    """
+    rows = []
+    for key, series in points.groupby(SERIES, sort=False):
+        before, after = series.iloc[:1], series.iloc[-1:]
+        values = float(before.value.iloc[0]), float(after.value.iloc[0])
+        if _is_clear(before, after) and _is_step(*values, METRICS[str(series.metric.iloc[0])]):
+            rows.append((*key, after.commit.iloc[0], *values, values[1] > values[0]))
+    return pd.DataFrame(rows, columns=[*SERIES, "commit", "before", "after", "worse"]).astype({"worse": bool})
+
+
 def _is_clear(before: pd.DataFrame, after: pd.DataFrame) -> bool:
     """No accident of timing: by the points next to the change; for what is timed once, by two commits on both sides."""
     last, first = before.iloc[-1], after.iloc[0]

@@ -57,7 +57,7 @@ class Cell:
     @property
     def slug(self) -> str:
         """The cell's name in file names."""
-        return f"{self.dataset}-p{self.pixels}-b{self.bins}-s{self.seed}"
+        return f"{solver_slug(self.dataset)}-p{self.pixels}-b{self.bins}-s{self.seed}"
 
 
 def solver_slug(spec: str) -> str:

@@ -17,8 +17,10 @@ from matplotlib.figure import Figure
 from harness.advice.evidence import Evidence, gather
 from harness.advice.held_out import Trial, trials
 from harness.figures import common, gallery
+from harness.figures.cold import first_calls
 from harness.figures.common import Measured
 from harness.machine import facts
+from harness.profiling.cold import RECORD, sentence
 from harness.profiling.engines import PROFILE_FILE
 from harness.records.run import Run
 from harness.reports import run as reports_run
@@ -31,6 +33,7 @@ VARIABLE = "DEMREG_BENCH_RUN"
 DEFAULT = ("results/reference",)
 BASE = Path() if places.INSTALLED else places.ROOT
 """What their names are relative to: Jupyter stands in notebooks/, beside results/."""
+COLD = BASE / "results" / "reference-cold" / RECORD
 HELD_OUT = BASE / "results" / "reference-heldout"
 PROFILES = "results/reference*"
 
@@ -52,7 +55,7 @@ def workloads(data: Measured) -> None:
     """Show what the workloads' specifications say of them."""
     said = {}
     for name in dict.fromkeys(data.table.dataset):
-        file = FOLDER / f"{str(name).partition('.')[0]}.toml"
+        file = FOLDER / f"{str(name).partition('[')[0].partition('.')[0]}.toml"
         if file.exists():  # one's own images have none
             said[name] = " ".join(tomllib.loads(file.read_text(encoding="utf-8"))["description"].split())
     say([f"`{name}`: {text}" for name, text in said.items()])
@@ -93,6 +96,17 @@ def profiles() -> list[dict[str, Any]]:
         found = [json.loads((Path(folder) / PROFILE_FILE).read_text())]
     say(f"No profile is committed; this one was made now, on {facts.machine_label(found[0]['machine'])}.")
     return found
+
+
+def cold() -> None:
+    """The committed first calls of a fresh process beside the next ten, drawn and told; or how to make them."""
+    if not COLD.exists():
+        say("No first calls are committed: `python -m harness.profile numba --cold` shows this machine's.")
+        return
+    record = json.loads(COLD.read_text())
+    title = f"{record['solver']}, {record['cell']['pixels']} pixels x {record['cell']['bins']} bins"
+    picture(first_calls(record["cold"], title), f"Made on {facts.machine_label(record['machine'])}.")
+    say([f"**{name}**: {sentence(process)}" for name, process in record["cold"].items()])
 
 
 def evidence(given: Sequence[Run]) -> Evidence:

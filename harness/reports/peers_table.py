@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from harness.judge.intervals import FEWEST, Estimate, paired_ratio
-from harness.machine import facts as machine_facts
 from harness.records.run import TABLE_FILE, Run
+from harness.reports import origin
 from harness.show import markdown
 from harness.show.terminal import ratio, seconds
 from implementations import command_line as cli
@@ -27,6 +27,7 @@ OURS, ORACLE, OTHER, POSITIVE = "numba", "demregpy", "utu", "plowman"
 WHOLE_IMAGE_S, CORES, AGREEMENT, FASTER = 5.0, 2, 1e-9, 3.0
 WORDS = {True: "holds", False: "DOES NOT HOLD", None: "not yet measured"}
 UNMASKED = "[mask=false]"
+VERSIONS = ("python", "numpy", "numba", "demregpy", "utu", "EMToolKit")
 
 
 class Statement(NamedTuple):
@@ -49,6 +50,11 @@ class Records(NamedTuple):
         """ValueError, in one line, when the crops' run isn't there."""
         sample, whole = Run.open(crops), Run.open(disc) if disc.exists() else None
         return cls(sample, whole, sample.table(), whole.table() if whole else None)
+
+    @property
+    def runs(self) -> list[Run]:
+        """Those that there are."""
+        return [run for run in (self.crops, self.disc) if run]
 
     def crop(self, solver: str, dataset: str) -> pd.Series:
         """A solver's row on one of the crops. ValueError when there is none."""
@@ -88,12 +94,13 @@ def table_of(records: Records) -> str:
         "bad pixels",
         "gate",
     )
-    return markdown.table(head, [_cells(records, solver) for solver in records.solvers()])
+    names = origin.named([run.table() for run in records.runs])
+    return markdown.table(head, [_cells(records, solver, names[solver]) for solver in records.solvers()])
 
 
-def _cells(records: Records, solver: str) -> tuple[str, ...]:
+def _cells(records: Records, solver: str, name: str) -> tuple[str, ...]:
     row, known, whole = records.crop(solver, IMAGE), records.crop(solver, KNOWN), records.whole(solver)
-    name = f"`{solver}`" + " (peer)" * bool(row.external)
+    name += " (peer)" * bool(row.external)
     if row.method != "demreg":
         name += f", method {row.method}"
     if row.status != "ok":
@@ -211,12 +218,7 @@ def told(records: Records) -> str:
 
 
 def _provenance(records: Records) -> str:
-    facts = records.crops.provenance
-    names = [name for name in ("python", "numpy", "numba", "demregpy", "utu", "EMToolKit") if name in facts["software"]]
-    software = ", ".join(f"{name} {facts['software'][name]}" for name in names)
-    runs = ", ".join(
-        f"[{r.folder.name}](results/{r.folder.name}/{TABLE_FILE})" for r in (records.crops, records.disc) if r
-    )
+    runs = ", ".join(f"[{r.folder.name}](results/{r.folder.name}/{TABLE_FILE})" for r in records.runs)
     datasets = ", ".join(f"`{name}`" for name in (IMAGE, KNOWN, *FLARES))
     return (
         f"DEM/s: of the valid ones of {records.crop_table.pixels.max():,} pixels from all over the disc, "
@@ -224,7 +226,7 @@ def _provenance(records: Records) -> str:
         f"with negative bins: on `{IMAGE}`. DEM error: the median on `{KNOWN}`, where the truth is known. Bad pixels: "
         f"what becomes of them; peers are timed without them. n: how often it was timed, where seldom. Gate: on all "
         f"of {datasets}. "
-        f"{machine_facts.machine_label(facts['machine'])}; {software}; {facts['created'][:10]}. All rows: {runs}."
+        f"{origin.of(records.runs, VERSIONS)} All rows: {runs}."
     )
 
 

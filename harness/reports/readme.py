@@ -1,8 +1,8 @@
 """Makes the README's tables from the committed reference runs.
 
 `python -m harness.reports.readme` rewrites what stands between the markers in README.md, docs/results.md,
-docs/profiling.md, docs/cluster.md and docs/methods.md; `--check` changes nothing and exits with 1 when they are not
-what the records say. `make readme` makes the page and the figures in plots/ too.
+docs/profiling.md, docs/cluster.md, docs/methods.md, docs/prior-work.md and docs/steps.md; `--check` changes nothing and
+exits with 1 when they are not what the records say. `make readme` makes the page and the figures in plots/ too.
 """
 
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import pandas as pd
 
 from harness.judge.intervals import FEWEST
-from harness.machine import facts as machine_facts
 from harness.records.run import TABLE_FILE, Run
-from harness.reports import cluster_page, methods_page, peers_table, profiling_page
+from harness.reports import origin, peers_table
+from harness.reports.pages import cluster_page, methods_page, prior_work_page, profiling_page, steps_page
 from harness.show.markdown import rewritten, table
 from harness.show.terminal import ratio, seconds
 from implementations import command_line as cli
@@ -28,24 +28,23 @@ def text_of(runs: Sequence[Run]) -> str:
     """The table, a row per solver and number of bins at each run's largest map, with the provenance beneath."""
     tables = [run.table() for run in runs]
     largest = pd.concat([each[each.pixels == each.pixels.max()] for each in tables])
-    rows = [cells_of(row) for _, row in largest.iterrows()]
-    facts = runs[0].provenance
-    software = ", ".join(f"{name} {facts['software'][name]}" for name in ("python", "numpy", "scipy", "numba"))
+    names = origin.named(tables)
+    rows = [{"solver": names[row.solver]} | cells_of(row) for _, row in largest.iterrows()]
     links = ", ".join(f"[{run.folder.name}](../results/{run.folder.name}/{TABLE_FILE})" for run in runs)
     return "\n".join(
         [
             table(list(rows[0]), [list(row.values()) for row in rows]),
             "",
-            f"{facts['grid']['threads']} thread(s) a solver, all solvers in the same rounds, on "
-            f"{machine_facts.machine_label(facts['machine'])}; {software}; {facts['created'][:10]}. n: how often a "
-            f"solver was timed, where that is too seldom for an interval. All sizes: {links}.",
+            f"{runs[0].provenance['grid']['threads']} thread(s) a solver, all solvers in the same rounds, on "
+            f"{origin.of(runs, ('python', 'numpy', 'scipy', 'numba'))} n: how often a solver was timed, where that is "
+            f"too seldom for an interval. All sizes: {links}.",
         ]
     )
 
 
 def cells_of(row: pd.Series) -> dict[str, str]:
-    """A row's texts by column."""
-    cells = {"solver": f"`{row.solver}`", "workload": row.dataset, "pixels": f"{row.pixels}", "bins": f"{row.bins}"}
+    """A row's texts by column, but for its solver."""
+    cells = {"workload": row.dataset, "pixels": f"{row.pixels}", "bins": f"{row.bins}"}
     measured = ("time", "pixels/s", "speedup [99% interval]", "peak MB", "χ² median / IQR / p95", "DEM error", "gate")
     if row.status != "ok":
         return cells | dict.fromkeys(measured, "") | {"time": f"{row.status}: {row.reason}", "gate": "none"}
@@ -78,11 +77,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         README: rewritten(README.read_text(), PEERS, peers_table.text_of(peers)),
         RESULTS: rewritten(results, STATEMENTS, peers_table.told(peers)),
     }
-    pages |= {page.PAGE: page.rewritten() for page in (profiling_page, cluster_page, methods_page)}
+    pages |= {
+        page.PAGE: page.rewritten()
+        for page in (profiling_page, cluster_page, methods_page, prior_work_page, steps_page)
+    }
     if given.check:
         return cli.OK if all(text == page.read_text() for page, text in pages.items()) else cli.GATE_FAILED
     for page, text in pages.items():
         page.write_text(text)
+    prior_work_page.draw()
     return cli.OK
 
 

@@ -17,6 +17,7 @@ from harness.judge import clocks, intervals
 from harness.judge.comparison import NO_ESTIMATE, Comparison, Row, Tolerance
 from harness.judge.intervals import Estimate
 from harness.machine import facts as machine_facts
+from harness.measure.plan import Plan
 from harness.records.run import Run
 
 KEYS = ("dataset", "bins", "pixels", "seed", "solver", "threads")
@@ -83,7 +84,8 @@ def rows(a: Run, b: Run, tolerance: Tolerance, chosen: Callable[[Row], bool] = l
     edited = {key for key in before.keys() & after.keys() if _differ(before[key], after[key], "workload")}
     if not (before.keys() & after.keys()) - edited:
         raise ValueError(f"{a.folder} and {b.folder} have no solver, workload and size in common")
-    baselines = [{key[:4]: row for key, row in run.items() if row["solver"] == "baseline"} for run in (before, after)]
+    references = {Plan.from_json(run.provenance["grid"]).reference for run in (a, b)}
+    baselines = [{key[:4]: row for key, row in run.items() if row["solver"] in references} for run in (before, after)]
     between = scatter([(before[key], after[key]) for key in before.keys() & after.keys() - edited])
     for key in dict.fromkeys([*before, *after]):
         base, head = before.get(key), after.get(key)

@@ -2,10 +2,15 @@
 
 A page is a title, a lead, sections and a foot; `render` puts them into `page.html.j2` with the style and script
 beside it. Pictures are SVG whose ink turns with the page from light to dark. What is text is escaped.
+
+Pictures answer to the pointer by 150 lines of script that read the SVG itself: a library would draw every figure a
+second time in a style of its own, and weigh 1 MB (Bokeh, Vega-Lite) to 4.6 MB (Plotly) in every page; without script
+the picture is the picture.
 """
 
 import io
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +21,9 @@ from matplotlib.figure import Figure
 HERE = Path(__file__).parent
 INK = "#1b2430"
 """The colour of text and lines in a picture on a light page; the style sheet turns it on a dark one."""
+
+
+MARKED = re.compile(r'id="(row|of)-(\d+)"')
 
 
 class Picture(NamedTuple):
@@ -35,6 +43,8 @@ class Datum(NamedTuple):
     value: float | None = None
     mark: str = ""
     """"good", "bad", "quiet" or nothing; never the only sign of what it says."""
+    link: str = ""
+    """Where more of it is found, relative to the page."""
 
 
 class Grid(NamedTuple):
@@ -43,6 +53,29 @@ class Grid(NamedTuple):
     columns: Sequence[str]
     rows: Sequence[Sequence[Datum]]
     caption: str = ""
+    solvers: Sequence[str] = ()
+    """Whose each row is: rows come and go with their solver's switch."""
+    groups: Sequence[str] = ()
+    """What each row is of: a control picks one group, the first one first. Rows of a group stand together."""
+    more: Sequence[str] = ()
+    """Headings of columns that are shown when they are asked for."""
+
+    @property
+    def bodies(self) -> list[tuple[str, list[tuple[str, Sequence[Datum]]]]]:
+        """Every group with its rows, each with its solver."""
+        groups = self.groups or [""] * len(self.rows)
+        solvers = self.solvers or [""] * len(self.rows)
+        found: dict[str, list[tuple[str, Sequence[Datum]]]] = {}
+        for group, solver, row in zip(groups, solvers, self.rows, strict=True):
+            found.setdefault(group, []).append((solver, row))
+        return list(found.items())
+
+
+class Switch(NamedTuple):
+    """A solver that can be switched off, and its colour in the pictures."""
+
+    solver: str
+    colour: str
 
 
 class Section(NamedTuple):
@@ -54,8 +87,23 @@ class Section(NamedTuple):
     grids: Sequence[Grid] = ()
 
 
-def render(title: str, lead: str, sections: Sequence[Section], foot: Sequence[str]) -> str:
-    """The page's HTML. RuntimeError, in one line, when Jinja2 is not installed."""
+class Pointed(NamedTuple):
+    """What a mark of a picture tells when the pointer is on it: whose it is, names and values, and its record."""
+
+    solver: str
+    values: Sequence[tuple[str, str]]
+    link: str
+
+
+def render(
+    title: str,
+    lead: str,
+    sections: Sequence[Section],
+    foot: Sequence[str],
+    switches: Sequence[Switch] = (),
+    pointed: Mapping[int, Pointed] | None = None,
+) -> str:
+    """The page's HTML; `pointed` by the numbers that marks have. RuntimeError, in one line, without Jinja2."""
     try:
         import jinja2
     except ImportError:
@@ -69,7 +117,8 @@ def render(title: str, lead: str, sections: Sequence[Section], foot: Sequence[st
     )
     style, script = ((HERE / f"page.{kind}").read_text() for kind in ("css", "js"))
     template = environment.get_template("page.html.j2")
-    return template.render(title=title, lead=lead, sections=sections, foot=foot, style=style, script=script)
+    parts = {"sections": sections, "foot": foot, "switches": switches, "pointed": pointed or {}}
+    return template.render(title=title, lead=lead, style=style, script=script, **parts)
 
 
 def picture(slug: str, title: str, caption: str, draw: Callable[[], Figure | str], style: dict[Any, Any]) -> Picture:
@@ -87,8 +136,14 @@ def picture(slug: str, title: str, caption: str, draw: Callable[[], Figure | str
 
 def drawn(slug: str, title: str, caption: str, figure: Figure) -> Picture:
     """A figure that is drawn already; it is closed."""
-    stream = io.StringIO()
-    figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
+    picture = Picture(slug, title, caption, svg(figure, transparent=True))
     plt.close(figure)
-    svg = stream.getvalue()
-    return Picture(slug, title, caption, svg[svg.index("<svg") :].strip())
+    return picture
+
+
+def svg(figure: Figure, transparent: bool = False) -> str:
+    """A figure as SVG, whose marks say by `data-row` and `data-of` whose they are (`mark` in `harness.figures`)."""
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", transparent=transparent, metadata={"Date": None})
+    text = stream.getvalue()
+    return MARKED.sub(r'data-\1="\2"', text[text.index("<svg") :]).strip()

@@ -1,5 +1,6 @@
 """What commands print: numbers as people read them, and a run's table. NO_COLOR and plain output are respected."""
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 
@@ -15,8 +16,21 @@ from harness.judge.intervals import FEWEST
 GATE_MARK = {"pass": "✔ pass", "fail": "✘ fail", "none": "– none"}
 PLAIN_WIDTH = 100
 """Columns of output that goes to a file or a pipe, unless COLUMNS says otherwise."""
-DROPPED = ("peak MB", "of limit", "px/s", "DEM err", "± ", "χ² med/IQR/p95", "±", "speedup")
+DROPPED = tuple(
+    "parity,coverage,n,threads,one-off,peak MB,of limit,px/s,DEM err,± ,χ² med/IQR/p95,±,speedup".split(",")
+)
 """The columns that a narrow terminal goes without, the first of them first."""
+EXPLAINED = {
+    "±": "±: larger side of the 99% interval, or n=, rounds too few for one",
+    "χ² med/IQR/p95": "χ²: per channel, of the counts that the DEM gives, its median, spread and 95th percentile",
+    "DEM err": "DEM err: median distance to the true DEM, relative",
+    "of limit": "of limit: share of the speed that this machine could reach at best",
+    "one-off": "one-off: import and compilation, once per process",
+    "coverage": "coverage: share of bins whose true DEM lies within one edem",
+    "parity": "parity: largest deviation of any output from the baseline's",
+}
+"""What columns mean whose heading doesn't say it."""
+PARITIES = ["parity_dem", "parity_edem", "parity_elogt", "parity_chisq", "parity_dn_reg"]
 IN_FULL = {"±": "± of the median", "± ": "± of the speedup"}
 NAME_SHARE = 0.3
 """Share of the width that solvers' names keep before columns are dropped for them; longer ones are folded."""
@@ -35,9 +49,9 @@ def console() -> Console:
 
 
 def seconds(value: float) -> str:
-    """A time in the unit that suits it, three figures or whole seconds."""
-    if value >= 1000:
-        return f"{value:,.0f} s"
+    """A time in the unit that suits it, three figures; seconds up to a quarter of an hour."""
+    if value >= 900:
+        return f"{value / 3600:.3g} h" if value >= 5400 else f"{value / 60:.3g} min"
     for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "µs")):
         if value * factor >= 1 or unit == "µs":
             return f"{value * factor:.3g} {unit}"
@@ -54,6 +68,13 @@ def _spread(value: float, low: float, high: float) -> str:
     return f"±{max(high - value, value - low) / value:.1%}" if pd.notna(low) and pd.notna(high) else ""
 
 
+def _share(value: float) -> str:
+    """A share of the limit; what rounds to nothing is not nothing."""
+    if pd.isna(value):
+        return "–"
+    return f"{value:.2%}" if value >= 5e-5 else "<0.01%"
+
+
 def cells_of(row: pd.Series) -> dict[str, str]:
     """One measured row as the table's texts, by column; "" is nothing to say, "–" not measured."""
 
@@ -62,6 +83,7 @@ def cells_of(row: pd.Series) -> dict[str, str]:
 
     few = f"n={row['n']}" if row["n"] < FEWEST else ""
     time, low, high = (row[name] for name in headline(row))
+    worst = row[PARITIES].max()
     compared = pd.notna(row["speedup"]) and row["solver"] != "baseline"
     return {
         "solver": row["solver"],
@@ -73,8 +95,13 @@ def cells_of(row: pd.Series) -> dict[str, str]:
         "χ² med/IQR/p95": " ".join(number(c, ".2f") for c in ("chisq_median", "chisq_iqr", "chisq_p95")),
         "DEM err": number("truth_dem_error", ".3f"),
         "px/s": number("pixels_per_s", ",.0f"),
-        "of limit": f"{row['of_limit']:.2%}" if pd.notna(row["of_limit"]) else "–",
+        "of limit": _share(row["of_limit"]),
         "peak MB": number("peak_rss_mb", ",.0f"),
+        "one-off": seconds(row["oneoff_s"]),
+        "threads": str(row["threads"]) if row["threads"] > 1 else "",
+        "n": str(row["n"]),
+        "coverage": number("truth_coverage", ".2f"),
+        "parity": f"{worst:.0e}" if compared and pd.notna(worst) and worst < math.inf else "–",
     }
 
 
@@ -131,6 +158,8 @@ def show_table(console: Console, table: pd.DataFrame) -> None:
         console.print(Padding(view, (0, 0, 1, 0)))
     if texts:
         say_left_out(console, list(texts.values()), widths, "; the run's table has every figure")
+        if told := [EXPLAINED[name] for name in widths if name in EXPLAINED]:
+            console.print(Text("; ".join(told), "dim"))
     for _, row in measured[measured.gate == "fail"].iterrows():
         console.print(
             Text(f"✘ {row.solver}, {row.pixels} px x {row.bins} bins: {row.gate_reasons}", "red"), soft_wrap=True

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from harness.figures.common import STYLE
+from harness.figures.common import STYLE, style_of
 from harness.machine import facts as machine_facts
 from harness.records.files import dump, replacing, write_atomically
 from harness.workloads import problem as workload
@@ -158,16 +158,18 @@ def figure(data: dict[str, object]) -> Figure:
     rows = [row for row in rows if pd.notna(row["noise"])]
     datasets, solvers = (list(dict.fromkeys(str(row[key]) for row in rows)) for key in ("dataset", "solver"))
     with plt.rc_context(STYLE):
-        drawn, axes = plt.subplots(1, 2, figsize=(9, 0.9 + 0.5 * len(datasets)), sharey=True)
+        drawn, axes = plt.subplots(1, 2, figsize=(10, 1.1 + 0.5 * len(datasets)), sharey=True)
         for n, (one, key) in enumerate(zip(axes, ("noise", "truth"), strict=True)):
             for i, name in enumerate(solvers):
                 own = [row for row in rows if row["solver"] == name]
                 places = [datasets.index(str(row["dataset"])) + 0.16 * (i - (len(solvers) - 1) / 2) for row in own]
-                one.plot([row[key] for row in own], places, "osD^vP*X"[i % 8], ls="", label=name if n == 0 else None)
+                colour, shape = style_of(name)
+                one.plot([row[key] for row in own], places, shape, color=colour, label=name if n == 0 else None)
             one.axvline(NOMINAL, color="grey", lw=1, ls=":")
             one.set(xlim=(0, 1), yticks=range(len(datasets)), yticklabels=datasets)
+            one.tick_params(labelleft=True)
             one.set_xlabel("within one edem of the draws' mean" if n == 0 else "within one edem of the truth")
-        drawn.legend(loc="outside right upper", frameon=False)
+        drawn.legend(loc="outside upper center", ncols=len(solvers), frameon=False)
     return drawn
 
 

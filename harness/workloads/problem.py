@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.workloads import images, mixture
-from harness.workloads.specification import Specification, load, names, of_files
-from implementations.contract import Array, Options, Problem
+from harness.workloads.saved import read, save
+from harness.workloads.specification import Specification, load, names, of_files, under
+from implementations.contract import Array, Problem
 
 __all__ = [
     "check_sizes",
@@ -29,6 +30,7 @@ __all__ = [
     "read",
     "save",
     "stream",
+    "under",
     "write",
 ]
 
@@ -39,7 +41,6 @@ RESPONSE_SCALE = 1e15
 NORMAL_STEP = 2.0**-24
 """Normals are rounded to this. NumPy computes 3 in 10,000 of them by the C library's log1p, whose last bit (2^-51) may
 differ between libraries; that survives the rounding less than once in 10^11 draws."""
-ARRAYS = ("dn", "edn", "rmatrix", "logt", "dlogt")
 
 
 class Frame(NamedTuple):
@@ -69,8 +70,10 @@ class Block(NamedTuple):
 
 
 def check_source(spec: Specification) -> None:
-    """ValueError, in one line, when the workload is made from files that aren't here."""
+    """ValueError, in one line, when the workload is made from files that aren't here, or its options don't fit it."""
     images.check(spec)
+    if isinstance(spec.options.gloci, tuple):
+        spec.options.loci_mask(frame(spec, 3, spec.seed).response.shape[1])
 
 
 def check_sizes(pixels: int, bins: int, seed: int = 0) -> None:
@@ -226,16 +229,3 @@ def _growing(path: Path, shape: tuple[int, ...]) -> BinaryIO:
     header = {"descr": np.dtype(np.float64).str, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
     return file
-
-
-def save(problem: Problem, folder: Path) -> None:
-    """Write a problem that is in memory as `write` does."""
-    for name in ARRAYS:
-        np.save(folder / f"{name}.npy", getattr(problem, name))
-    (folder / "options.json").write_text(json.dumps(asdict(problem.options)))
-
-
-def read(folder: Path, mapped: bool = True) -> Problem:
-    """The problem in `folder`, its arrays mapped from the files; or copied, safe from what becomes of these."""
-    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r" if mapped else None) for name in ARRAYS}
-    return Problem(**arrays, options=Options(**json.loads((folder / "options.json").read_text())))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from harness.workloads import variation
 from implementations.contract import Options
 from implementations.places import DATASETS as FOLDER
 from implementations.solver_spec import UnknownNameError
@@ -94,7 +95,18 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Specification:
-    """The specification `name` or `name.crop`. ValueError, in one line, when it is unknown or not well formed."""
+    """The specification `name`, `name.crop` or `name[nmu=500]`. ValueError, in one line, when there is none such."""
+    return under(_load(variation.split(name)[0]), variation.split(name)[1])
+
+
+def under(spec: Specification, given: dict[str, Any]) -> Specification:
+    """The workload with other options of the algorithm, under the name that says which."""
+    name, changed = variation.named(spec.name, spec.options, given)
+    tables = {"options": spec.tables.get("options", {}) | changed} if changed else {}
+    return replace(spec, name=name, options=replace(spec.options, **changed), tables=spec.tables | tables)
+
+
+def _load(name: str) -> Specification:
     stem, _, crop = name.partition(".")
     if stem not in names():
         raise UnknownNameError("dataset", name, names())

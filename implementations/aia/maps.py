@@ -3,6 +3,7 @@
 N times, T temperature bins, F channels, images of ny x nx pixels. Single precision.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from implementations.aia import stream
 from implementations.aia.files import CHANNELS
 from implementations.aia.images import Reading, Rows
-from implementations.aia.products import Bands, products, width_k
+from implementations.aia.products import Bands, Products, width_k
 from implementations.contract import Array, Options, Problem, Solution, Status
 from implementations.maths import response
 from implementations.maths.uncertainty import HALF_WIDTH_TO_SIGMA
@@ -37,10 +38,10 @@ PLANES = {
     "constrained": ("", "share of the emission measure in constrained bins"),
 }
 """The arrays of maps: their unit, and what files say they are."""
-OUTPUTS = ("dem", "edem", "elogt", "dn_reg", "chisq", "status")
-"""The planes that are a solver's outputs; the others are `products` of them."""
-SCALES = {"dem": response.SCALE, "edem": response.SCALE, "elogt": HALF_WIDTH_TO_SIGMA}
-"""What takes a solver's outputs to the planes' units."""
+OUTPUTS = ("dem", "edem", "elogt", "dn_reg", "chisq")
+"""A solver's outputs in the order that `Products.fill` has them."""
+SCALES = np.array([response.SCALE, response.SCALE, HALF_WIDTH_TO_SIGMA, 1.0, 1.0])
+"""What takes them to the planes' units."""
 STRIP = 65536
 """About so many pixels, in whole rows, are read, inverted and written at a time."""
 PIECE, FIRST_PIECE, PIECE_S = 8192, 256, 0.2
@@ -141,10 +142,20 @@ class Strip(NamedTuple):
     images: Rows
 
 
+class Memory(NamedTuple):
+    """A strip's planes."""
+
+    status: NDArray[np.int8]
+    numbers: NDArray[np.uint32]
+    """The bytes of all other planes, one below the other (planes, pixels)."""
+    planes: Planes
+    """Each (depth, pixels), in the memory of those two."""
+
+
 class Inverted(NamedTuple):
     """A strip's planes, its saturated pixels, and the sum of each channel (6,), DN."""
 
-    planes: Planes
+    memory: Memory
     saturated: int
     total: Array
 
@@ -169,17 +180,18 @@ class Inversion:
         self.logt, self.dlogt = response.bins_of(temps)
         self.rmatrix = response.response_matrix(response_table[1], response_table[0], self.logt, self.dlogt)
         self.response, self.bands = self.rmatrix / response.SCALE / width_k(self.logt, self.dlogt)[:, None], bands
+        self.products = Products(self.response, self.logt, self.dlogt, bands)
         self.piece = min(FIRST_PIECE, most)
         self.counts = np.zeros(len(MapStatus), np.int64)
         """Pixels of each status so far."""
         self.seen: dict[int, tuple[int, Array]] = {}
         """Of each set, by its number, saturated pixels and the sum of each channel (6,), DN."""
-        self.free: SimpleQueue[Planes] = SimpleQueue()
+        self.free: SimpleQueue[Memory] = SimpleQueue()
 
     def strip(self, strip: Strip, order: str, stopped: Event) -> Inverted:
         """The planes (depth, pixels) of a strip, single precision in that order of bytes."""
         pixels = strip.images.pixels
-        planes = self._memory(pixels, order)
+        memory, swap = self._memory(pixels, order), np.dtype(f"{order}f4") != np.dtype("=f4")
         at, seen, total = 0, 0, np.zeros(len(CHANNELS))
         while at < pixels:
             if stopped.is_set():
@@ -189,45 +201,39 @@ class Inversion:
             solution = self.run(Problem(dn, edn, self.rmatrix, self.logt, self.dlogt, self.options))
             solution.status[saturated & (solution.status != Status.INVALID)] = MapStatus.SATURATED
             seen, total = seen + int(saturated.sum()), total + counts
-            for name in OUTPUTS:
-                values = np.asarray(getattr(solution, name))
-                if name in SCALES:
-                    np.multiply(values, SCALES[name], out=values)
-                planes[name][:, piece] = values.reshape(len(values), -1).T
-            self._add_products({name: plane[:, piece] for name, plane in planes.items()})
+            memory.status[:, piece] = solution.status
+            rows = [np.asarray(getattr(solution, name)).reshape(len(solution.status), -1) for name in OUTPUTS]
+            self.products.fill(rows, SCALES, solution.status, memory.numbers, at, swap)
             at += len(solution.status)
             self.done(len(solution.status))
             if time.perf_counter() - start < PIECE_S:
                 self.piece = min(2 * self.piece, self.most)
-        return Inverted(planes, seen, total)
+        return Inverted(memory, seen, total)
 
-    def _add_products(self, planes: Planes) -> None:
-        """Fill the planes (depth, pixels) that are made of the others."""
-        given = {name: planes[name].astype(np.float32, copy=False) for name in ("dem", "edem", "dn_reg")}
-        given["status"] = planes["status"][0]
-        for name, values in products(given, self.response, self.logt, self.dlogt, self.bands).items():
-            planes[name][...] = values
-
-    def _memory(self, pixels: int, order: str) -> Planes:
+    def _memory(self, pixels: int, order: str) -> Memory:
         """Planes for so many pixels, of a strip that is written already where there is one."""
-        try:
-            planes = self.free.get_nowait()
-        except Empty:
-            planes = {}
-        if not planes or planes["chisq"].shape[1] != pixels:
-            t, f = self.rmatrix.shape
-            depth = {"dem": t, "edem": t, "elogt": t, "dn_reg": f, "em_bands": len(self.bands)}
-            kinds = {name: np.int8 if name == "status" else f"{order}f4" for name in PLANES}
-            planes = {name: np.empty((depth.get(name, 1), pixels), kind) for name, kind in kinds.items()}
-        return planes
+        with contextlib.suppress(Empty):
+            memory = self.free.get_nowait()
+            if memory.status.shape[1] == pixels:
+                return memory
+        status, numbers = np.empty((1, pixels), np.int8), np.empty((self.products.planes, pixels), np.uint32)
+        (t, f), planes, at = self.rmatrix.shape, {}, 0
+        depth = {"dem": t, "edem": t, "elogt": t, "dn_reg": f, "em_bands": len(self.bands)}
+        for name in PLANES:
+            if name == "status":
+                planes[name] = status
+            else:
+                planes[name] = numbers[at : at + depth.get(name, 1)].view(f"{order}f4")
+                at += depth.get(name, 1)
+        return Memory(status, numbers, planes)
 
     def wrote(self, strip: Strip, inverted: Inverted) -> None:
         """Count a strip that was written; its memory is used again."""
-        planes, saturated, total = inverted
-        self.counts += np.bincount(planes["status"].ravel(), minlength=len(MapStatus))
+        memory, saturated, total = inverted
+        self.counts += np.bincount(memory.status.ravel(), minlength=len(MapStatus))
         before = self.seen.get(strip.number, (0, np.zeros(len(total))))
         self.seen[strip.number] = before[0] + saturated, before[1] + total
-        self.free.put(planes)
+        self.free.put(memory)
 
 
 Opening = Callable[[], AbstractContextManager[Reading]]
@@ -240,7 +246,7 @@ def invert(openings: Sequence[Opening], inversion: Inversion, sink: Sink, thread
         return inversion.strip(strip, sink.order, stopped)
 
     def write(strip: Strip, inverted: Inverted) -> None:
-        sink.write(strip.number, strip.rows, inverted.planes)
+        sink.write(strip.number, strip.rows, inverted.memory.planes)
         inversion.wrote(strip, inverted)
 
     stream.run(_strips(openings), compute, write, threads)

@@ -24,8 +24,6 @@ SHARE = 1.0
 """Of a channel's counts, per dex, from which on a bin is."""
 BANDS = 3
 """Bands of equal width in log T where none are given."""
-MK = 1e6
-"""Temperatures are weighed in MK: single precision ends at 3e38."""
 
 Bands = tuple[tuple[float, float], ...]
 Planes = NDArray[Any]
@@ -95,20 +93,39 @@ def in_bands(dem: Planes, bands: Bands, logt: Array, dlogt: Array) -> Planes:
     return (weights @ dem.reshape(len(dem), -1)).reshape(len(bands), *dem.shape[1:])
 
 
-def products(
-    planes: dict[str, Planes], response: Array, logt: Array, dlogt: Array, bands: Bands
-) -> dict[str, NDArray[np.float32]]:
-    """The planes `em_bands` (B, ...), `temperature` (...) and `constrained` (...) of dem, edem, dn_reg and status.
+class Products:
+    """What makes planes of a solution's rows, with the products `em_bands`, `temperature` and `constrained` after them.
 
-    NaN where nothing was inverted. `temperature` is weighted by emission measure, NaN where no bin is constrained;
-    `constrained` the share of all emission measure, negative bins as zero, that is in constrained bins.
+    `temperature` is weighted by emission measure, NaN where no bin is constrained; `constrained` the share of all
+    emission measure, negative bins as zero, that is in constrained bins. All are NaN where nothing was inverted.
     """
-    image = planes["dem"].shape[1:]
-    width = width_k(logt, dlogt)
-    weights = np.stack([*shares(bands, logt, dlogt) * width, width, width * 10**logt / MK])
-    lists = _lists(*(planes[name] for name in ("dem", "edem", "dn_reg")))
-    sums = _weigh(lists, _per_dex(response, logt, dlogt), weights, np.empty((0, 0), bool))
-    sums[:, planes["status"].reshape(-1) == Status.INVALID] = np.nan
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found = {"em_bands": sums[:-3], "temperature": sums[-2] / sums[-3] * MK, "constrained": sums[-3] / sums[-1]}
-    return {name: np.float32(values).reshape(*values.shape[:-1], *image) for name, values in found.items()}
+
+    def __init__(self, response: Array, logt: Array, dlogt: Array, bands: Bands):
+        from implementations.aia import weighing
+
+        width, kind = width_k(logt, dlogt), np.dtype(np.float32)
+        weights = np.stack([*shares(bands, logt, dlogt) * width, width, width * 10**logt / weighing.MK])
+        per_dex = _per_dex(response, logt, dlogt)
+        self.constants = per_dex.astype(kind), weights.astype(kind), kind.type(SIGNIFICANT), int(Status.INVALID)
+        bins, channels = response.shape
+        self.planes = 3 * bins + channels + 1 + len(bands) + 2
+        """How many there are, in the order: dem, edem, elogt, dn_reg, chisq, em_bands, temperature, constrained."""
+
+    def fill(
+        self,
+        rows: Sequence[Array],
+        scales: Array,
+        status: NDArray[np.int8],
+        planes: NDArray[np.uint32],
+        start: int,
+        swap: bool,
+    ) -> None:
+        """Fill P columns of `planes` (.planes, ...) from `start` on, the four bytes of numbers in single precision.
+
+        `swap`: in the other order. `rows`: dem, edem, elogt (P, T), dn_reg (P, F) and chisq (P, 1), to be multiplied by `scales` (5,).
+        """
+        from implementations.aia import weighing
+
+        rows = tuple(np.ascontiguousarray(values, np.float64) for values in rows)
+        scratch = weighing.scratch_of(self.planes, *self.constants[0].shape)
+        weighing.fill(rows, scales, status, *self.constants, np.empty((0, 0), bool), scratch, planes, start, swap)

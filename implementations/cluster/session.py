@@ -23,7 +23,7 @@ MEMORY_SHARE = 0.6
 """Share of the memory available at the start that all blocks together may count on, unless told otherwise."""
 BLOCK_SHARE, COPIES = 0.5, 3
 """Of the memory for a block, its arrays take half, each held three times: computed, written, on its way."""
-MOST_PIXELS = 16_384
+MOST_PIXELS = 32_768
 """In a block: tens of milliseconds of work at least, in memory that is used again for the next one."""
 BLOCKS_PER_SLOT = 8
 """Blocks for each that is computed at a time: a flaring region costs several times a quiet one."""
@@ -57,10 +57,15 @@ class Session:
     """Whether pixels and solutions travel in messages."""
 
     def pixels_per_block(self, problem: Problem, pixels: int, most: int = MOST_PIXELS) -> int:
-        """How many of `pixels` make a block: no more than memory allows, and enough blocks to balance."""
+        """How many of `pixels` make a block: no more than memory allows, enough to balance, and all about as large.
+
+        Their number is a multiple of the slots: with 37 blocks for two, one waits for the other's last.
+        """
         _, channels, bins = problem.sizes
         fitting = BLOCK_SHARE * self.memory / (COPIES * 8 * (3 * channels + 4 * bins + 4))
-        return max(1, min(most, int(fitting), math.ceil(pixels / (self.slots * BLOCKS_PER_SLOT))))
+        largest = max(1, min(most, int(fitting), math.ceil(pixels / (self.slots * BLOCKS_PER_SLOT))))
+        rounds = math.ceil(pixels / largest / self.slots)
+        return math.ceil(pixels / (rounds * self.slots))
 
     def close(self) -> None:
         """End what was started for it. Never raises."""

@@ -102,8 +102,8 @@ class DaskTiled(Solver):
             return True, ""
         return False, "dask.distributed is not installed: pip install distributed"
 
-    def session(self, few: Problem) -> "Threads | Workers":
-        """What will compute the blocks; workers have tried it on a few pixels."""
+    def session(self, problem: Problem) -> "Threads | Workers":
+        """What will compute the blocks; workers have tried it on two of the problem's pixels."""
         from implementations.cluster import session
 
         if not self.scheduler:
@@ -112,6 +112,7 @@ class DaskTiled(Solver):
                 return session.Threads(slots=self.count, memory=memory, solver=solver)
         from implementations.cluster import workers
 
+        few = problem.take(np.flatnonzero(problem.valid())[:2])
         if self.scheduler:
             return workers.joined(self.make, self.scheduler, self.workers).warmed(few)
         return workers.started(self.make, self.count, memory).warmed(few)
@@ -119,7 +120,7 @@ class DaskTiled(Solver):
     def prepare(self, problem: Problem) -> State:
         """Start the workers or connect to them, where there are any, and plan the blocks."""
         began = time.perf_counter()
-        session = self.session(problem.take(np.flatnonzero(problem.valid())[:2]))
+        session = self.session(problem)
         size = session.pixels_per_block(problem, problem.sizes[0])
         facts = {"slots": session.slots, "startup_s": session.sends * (time.perf_counter() - began), "shutdown_s": 0.0}
         return State(problem, session, size, facts)

@@ -1,9 +1,8 @@
-"""The airspeed velocity suite: one sweep a commit, every metric read from it, and cells that have no figures."""
+"""The airspeed velocity suite: a sweep for each cell that is asked for, real calls, and cells that have no figures."""
 
 import json
 import math
 import os
-import shutil
 import subprocess
 import sys
 
@@ -13,7 +12,10 @@ import pytest
 pytest.importorskip("asv_runner", reason="asv is not installed (pip install 'demreg-bench[asv]')")
 METRICS = """time_solve peakmem_solve track_chisq_median track_chisq_iqr track_chisq_p95 track_dem_error
     track_worst_parity track_gate_violation track_oneoff track_time_to_baseline""".split()
+CALL_METRICS = ("time_dn2dem", "peakmem_dn2dem")
 LOOP_METRICS = ("track_warm_call", "track_first_call")
+STARTS = 4
+"""To compile, for all that is replayed, and for each of the two that call it themselves."""
 TRIMMED = """
 IN_REPO = {name: IN_REPO[name] for name in ("baseline", "vectorized")}
 IN_REPO["dying"] = "implementations.only_here:Dying"
@@ -53,7 +55,6 @@ def clone(tmp_path_factory):
     head, marker, tail = registry.read_text().partition("\n\n@dataclass(frozen=True)\nclass Entry")
     assert marker
     registry.write_text(head + TRIMMED + marker + tail)
-    shutil.rmtree(folder / "results" / "asv", ignore_errors=True)
     clones.commit(folder)
     return folder
 
@@ -81,15 +82,15 @@ def measured(clone):
         PYTHONPATH=str(clone),
         DEATHS=str(deaths),
     )
-    (path,) = [p for p in (clone / "results" / "asv" / "here").glob("*.json") if p.name != "machine.json"]
-    (notes,) = (clone / "results" / "asv" / "notes").glob("*.jsonl")
+    (path,) = [p for p in (clone / ".asv" / "results" / "here").glob("*.json") if p.name != "machine.json"]
+    (notes,) = (clone / ".asv" / "results" / "notes").glob("*.jsonl")
     lines = [json.loads(line) for line in notes.read_text().splitlines()]
     return done, json.loads(path.read_text()), lines, deaths.read_text()
 
 
 def test_every_metric_of_every_registered_solver_is_stored(measured):
     done, stored, _, _ = measured
-    every = sorted([*METRICS, *LOOP_METRICS])
+    every = sorted([*METRICS, *CALL_METRICS, *LOOP_METRICS])
     assert sorted(name.rpartition(".")[2] for name in stored["results"]) == every, done.stdout + done.stderr
     for name, (values, params, *_) in stored["results"].items():
         if name.rpartition(".")[2] in LOOP_METRICS:
@@ -112,19 +113,19 @@ def test_a_loop_over_pixels_is_timed_or_skipped(measured):
 
 def test_the_values_are_of_this_run(measured):
     results = {name.rpartition(".")[2]: values[0] for name, values in measured[1]["results"].items()}
-    times, shares = results["time_solve"], results["track_time_to_baseline"]
+    shares = results["track_time_to_baseline"]
     assert shares[0] == 1
-    assert times[1] / times[0] == pytest.approx(shares[1], rel=0.5)  # a ratio of medians against a median of ratios
+    assert 0.05 < shares[1] < 1  # of rounds that both were in; `time_solve` of the two is of different sweeps
     assert results["track_gate_violation"][:2] == [0, 0]
     assert results["track_worst_parity"][0] == 0 < results["track_chisq_p95"][0]
 
 
-def test_a_cell_that_dies_is_started_once_and_its_reason_kept(measured):
+def test_a_cell_that_dies_is_not_started_by_every_metric_and_its_reason_kept(measured):
     _, _, (facts, *rows), deaths = measured
-    assert deaths == "x"
+    assert deaths.count("x") == STARTS
     assert facts["machine"]["cores"] >= 1
     found = {row["solver"]: (row["status"], row["reason"]) for row in rows}
-    assert list(found) == ["absent", "dying"]
+    assert sorted(found) == ["absent", "dying"]
     assert found["absent"] == ("skipped", "no such device")
     assert found["dying"][0] == "crashed"
     assert "SIGABRT" in found["dying"][1]
@@ -134,7 +135,7 @@ def test_publish_makes_a_site_of_it(clone, measured):
     done = asv(clone, "publish")
     assert done.returncode == 0, done.stdout + done.stderr
     index = json.loads((clone / ".asv" / "html" / "index.json").read_text())
-    assert {name.rpartition(".")[2] for name in index["benchmarks"]} == {*METRICS, *LOOP_METRICS}
+    assert {name.rpartition(".")[2] for name in index["benchmarks"]} == {*METRICS, *CALL_METRICS, *LOOP_METRICS}
     assert (clone / ".asv" / "html" / "index.html").exists()
 
 
@@ -156,16 +157,19 @@ RECORD = {
 }
 
 
-@pytest.fixture(scope="module")
-def benchmark_of():
+@pytest.fixture
+def benchmark_of(tmp_path, monkeypatch):
     """asv's own benchmark objects over made-up records."""
     from asv_runner.discovery import _get_benchmark
 
     from harness.asv_suite import solvers
 
+    monkeypatch.chdir(tmp_path)
+
     def make(method, record):
         benchmark = _get_benchmark(method, solvers, solvers.Solver, getattr(solvers.Solver, method))
-        benchmark.set_cache({} if record is None else {("baseline", 8, 12): record})
+        benchmark.set_cache({} if record is None else {"baseline": ""})
+        (tmp_path / "baseline-8-12.json").write_text(json.dumps(record))
         benchmark._current_params = ("baseline", 8, 12)
         return benchmark
 
@@ -175,7 +179,7 @@ def benchmark_of():
 @pytest.mark.parametrize(
     ("method", "value"),
     [
-        ("time_solve", {"samples": [1.5, 3.0, 2.25], "number": 1}),
+        ("time_solve", {"samples": [2.25, 1.5, 3.0], "number": 1}),
         ("peakmem_solve", int(321.5 * 2**20)),
         ("track_oneoff", 2.0),
         ("track_time_to_baseline", 0.25),
@@ -191,7 +195,7 @@ def test_asv_gets_the_measured_value(benchmark_of, method, value):
 
 
 def test_a_gate_that_had_nothing_to_judge_by_has_no_value(benchmark_of):
-    benchmark = benchmark_of("track_gate_violation", {"row": RECORD["row"] | {"gate": "none"}, "turns": {}})
+    benchmark = benchmark_of("track_gate_violation", RECORD | {"row": RECORD["row"] | {"gate": "none"}})
     benchmark.do_setup()
     assert math.isnan(benchmark.do_run())
 

@@ -120,6 +120,16 @@ def test_runs_that_scatter_are_told_apart_by_more(tmp_path):
     assert two_runs.scatter([(first, row) for row in rows[:7]]) == two_runs.BETWEEN_RUNS
 
 
+def test_rows_of_other_options_are_other_rows(tmp_path):
+    """What has no options in its record has the workload's own."""
+    made = {
+        name: records.write_run(tmp_path / name, {"fast": records.fast}, pixels=(200,), bins=(34,), fast=given)
+        for name, given in (("own", {}), ("b", {"dataset": "random-response[nmu=500]"}))
+    }
+    with pytest.raises(ValueError, match="have no solver, workload and size in common"):
+        list(two_runs.rows(made["own"], made["b"], lambda _: 0.05))
+
+
 def test_rows_that_came_and_went_are_listed(tmp_path):
     a = records.write_run(tmp_path / "a", {"baseline": records.slow, "old": records.fast}, pixels=(200,), bins=(34,))
     b = records.write_run(tmp_path / "b", {"baseline": records.slow, "new": records.fast}, pixels=(200,), bins=(34,))
@@ -164,7 +174,7 @@ def test_rows_are_chosen_and_all_is_data(tmp_path, capsys):
     (row,) = data["rows"]
     assert (row["solver"], row["verdict"], row["clock"], row["regression"]) == ("fast", "SLOWER", "CPU", True)
     assert row["ratio"]["value"] == pytest.approx(1.25)
-    assert compare.main([a, b, "--tolerance", "fast=0.5"]) == cli.OK
+    assert compare.main([a, b, "--tolerance", "fast=0.5", "--markdown"]) == cli.OK
     assert "| slower | `fast` |" in capsys.readouterr().out
     assert compare.main([a, b, "--json", "--all"]) == cli.GATE_FAILED
     assert len(json.loads(capsys.readouterr().out)["rows"]) == 2
@@ -184,7 +194,9 @@ def test_what_prints_fits_a_comment(tmp_path):
 def test_the_command_prints_markdown_and_exits_by_the_verdict(tmp_path):
     pair(tmp_path, b=timed(2.0))
     done = subprocess.run(
-        [sys.executable, "-m", "harness.compare", tmp_path / "a", tmp_path / "b"], capture_output=True, text=True
+        [sys.executable, "-m", "harness.compare", tmp_path / "a", tmp_path / "b", "--markdown"],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == cli.GATE_FAILED, done.stderr
     assert "| ✘ SLOWER | `fast` | random-response | 200 x 34 |" in done.stdout
@@ -196,6 +208,29 @@ def test_the_command_prints_markdown_and_exits_by_the_verdict(tmp_path):
         [sys.executable, "-m", "harness.compare", tmp_path / "a", tmp_path / "a"], capture_output=True
     )
     assert same.returncode == cli.OK
+
+
+def test_on_a_terminal_it_is_a_table_and_markdown_is_asked_for(tmp_path, capsys, monkeypatch):
+    a, b = (str(run.folder) for run in pair(tmp_path, b=timed(2.0)))
+    shown = {}
+    for width in (60, 160):
+        monkeypatch.setenv("COLUMNS", str(width))
+        assert compare.main([a, b]) == cli.GATE_FAILED
+        shown[width] = capsys.readouterr().out
+        assert "|" not in shown[width]
+        rows = [line for line in shown[width].splitlines() if line.startswith(("verdict", "✘ SLOWER"))]
+        assert len(rows) == 2
+        assert max(map(len, rows)) <= width
+        assert shown[width].splitlines()[-1].startswith("2 rows: ")
+    assert "memory B / A" in shown[160]
+    assert "no room for: " in shown[60]
+    assert "memory B / A" in shown[60].split("no room for: ")[1]
+
+
+def test_why_a_row_is_undecided_stands_below_the_table(tmp_path, capsys):
+    runs = pair(tmp_path, b=timed(2.0, doubts="busy machine: waited"))
+    assert compare.main([str(run.folder) for run in runs]) == cli.OK
+    assert "fast at 200 x 34: the machine was busy during B only" in capsys.readouterr().out
 
 
 def test_what_the_figures_may_come_from_is_noted(tmp_path, capsys):

@@ -5,15 +5,17 @@ import marshal
 import re
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ET
 
 import pytest
 from solvers import REGISTRY, rows
 
 from harness import profile
-from harness.profiling import engines
+from harness.measure import clock
+from harness.profiling import cold, engines
 from harness.profiling import engines as profiling_engines
-from harness.profiling.calls import Calls, Frame
+from harness.profiling.calls import Calls, Frame, unsteadiness
 from harness.profiling.icicle import svg
 
 TINY = ("--pixels", "4", "--bins", "12")
@@ -106,6 +108,86 @@ def test_the_hot_spot_is_the_function_that_dawdles(plugin, tmp_path):
     assert top["own_s"] > 0.1
 
 
+def test_the_first_call_of_a_fresh_process_stands_beside_the_next_ten(tmp_path):
+    shown = run("numba-regmap", *TINY, "--cold", "--out", tmp_path).stdout
+    record = json.loads((tmp_path / cold.RECORD).read_text())
+    new, known = (record["cold"][name]["calls"] for name in cold.PROCESSES)
+    assert len(new) == len(known) == cold.CALLS
+    assert new[0]["compilation"] > 3 * known[0]["compilation"] > 0, "what was compiled before is loaded"
+    assert known[0]["import"] > 0
+    assert all(call["compilation"] == 0 for call in new[1:] + known[1:])
+    assert max(call["import"] for call in new[1:] + known[1:]) < 0.1 * known[0]["import"]
+    assert new[0]["compilation"] > 10 * new[0]["steady state"]
+    assert "its first call took" in shown
+    assert ET.parse(tmp_path / profile.COLD_FILE).getroot().tag.endswith("svg")
+
+
+def test_the_parts_of_a_call_add_up_to_it():
+    calls = [{"total_s": 10.0, "import_s": 2.0, "compilation_s": 5.0}]
+    calls += [{"total_s": each, "import_s": 0.0, "compilation_s": 0.0} for each in (1.0, 1.0, 1.5, 0.5)]
+    first, *later = ({**cold.parts(calls, call)} for call in calls)
+    assert first == {"import": 2.0, "compilation": 5.0, "first use": 2.0, "steady state": 1.0}
+    assert [sum(call.values()) for call in later] == [1.0, 1.0, 1.5, 0.5]
+
+
+def test_time_inside_is_counted_once_as_what_it_began_as():
+    watch = cold.Clock()
+    inner = watch.around("import", lambda: time.sleep(0.02))
+    watch.around("compilation", lambda: (inner(), time.sleep(0.01)))()
+    assert watch.seconds["compilation"] >= 0.03
+    assert watch.seconds["import"] == 0
+    inner()
+    assert watch.seconds["import"] >= 0.02
+
+
+@pytest.mark.parametrize(
+    ("errors", "most", "runs", "steady"), [((0.5, 0.02, 0.009), 9, 4, True), ((0.5,) * 9, 6, 6, False)]
+)
+def test_a_profile_goes_on_until_its_shares_are_steady(tmp_path, monkeypatch, errors, most, runs, steady):
+    found = iter(errors)
+    monkeypatch.setattr(engines, "unsteadiness", lambda shares: next(found))
+    monkeypatch.setattr(engines, "MOST_RUNS", most)
+
+    def timed_run():
+        sum(sorted(range(1000)))
+        return clock.Phases(0.0, 0.001, 0.0), None
+
+    figures = engines.ENGINES["cprofile"](timed_run, None, tmp_path)
+    assert (figures["runs"], figures["steady"], figures["run_s"]) == (runs, steady, 0.001)
+    calls = Calls(tmp_path / engines.PROF)
+    assert calls.runs == runs
+    assert {row["calls"] for row in calls.table() if "sorted" in row["function"]} == {1}, "of one run"
+
+
+def test_shares_are_as_uncertain_as_the_runs_differ():
+    steady, other = {("a", 1, "f"): 0.7, ("a", 2, "g"): 0.3}, {("a", 1, "f"): 0.5, ("a", 2, "g"): 0.5}
+    assert unsteadiness([steady] * 4) == 0
+    assert unsteadiness([steady, other]) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(("undisturbed", "named"), [(0.9, True), (0.1, False)])
+def test_a_hot_spot_that_is_the_profilers_own_is_refused(tmp_path, undisturbed, named):
+    """A function of a thousand short calls has two thirds of the time: really, or because each of them is counted."""
+    run_, often, heavy = (("somewhere.py", line, name) for line, name in enumerate(("timed_run", "often", "heavy")))
+    stats = {
+        run_: (1, 1, 0.05, 1.0, {}),
+        often: (1000, 1000, 0.65, 0.65, {run_: (1000, 1000, 0.65, 0.65)}),
+        heavy: (1, 1, 0.3, 0.3, {run_: (1, 1, 0.3, 0.3)}),
+    }
+    file = tmp_path / "x.prof"
+    file.write_bytes(marshal.dumps(stats))
+    said = Calls(file).hot_spot(undisturbed)
+    assert said.startswith("often (somewhere.py:1) takes 65%" if named else "none that can be named: often")
+
+
+def test_how_much_a_profiler_slows_the_run_is_said(tmp_path):
+    shown = run("vectorized", *TINY, "--out", tmp_path).stdout.splitlines()
+    assert re.search(
+        r"cprofile: a run takes .* under it, \d+\.\d times as long as undisturbed; shares of \d+ runs", shown[2]
+    )
+    assert shown[1].startswith("stages: "), "the shares that are steady lead"
+
+
 def test_a_solver_that_fails_is_a_line_and_exit_code_3(plugin, tmp_path):
     done = run("fails", *TINY, "--plugin", plugin, "--out", tmp_path, check=3)
     assert "fails: failed: RuntimeError: no pixel today" in done.stdout
@@ -118,6 +200,7 @@ def test_a_solver_that_fails_is_a_line_and_exit_code_3(plugin, tmp_path):
         (["nummba"], "unknown solver 'nummba'; nearest known: numba"),
         (["baseline", "--pixels", "0"], "--pixels must be"),
         (["baseline", "--dataset", "moon"], "unknown dataset 'moon'"),
+        (["baseline", "--cold", "--view"], "--cold watches without any profiler"),
         (["baseline", "--threads", "0"], "--threads must be"),
         (["baseline", "--engine", "perf", "--view"], "--view needs --engine cprofile"),
         (["baseline", "--engin", "perf"], "nearest known: --engine"),

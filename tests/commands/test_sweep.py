@@ -15,6 +15,8 @@ import pytest
 from folders import BAD
 from sweeps import rows_of, sweep
 
+from harness.advice import evidence
+from harness.machine import facts
 from harness.records.run import Run
 from harness.records.schema import COLUMNS
 
@@ -70,6 +72,33 @@ def test_what_is_shown_names_the_machine_the_table_and_the_plots(good_run):
     assert all(Path(p).stat().st_size > 5000 for p in plots)
 
 
+NOISY = """
+import warnings
+import numpy as np
+from implementations.baseline import Baseline
+
+np.log(np.zeros(1))
+
+
+class Noisy(Baseline):
+    name = "noisy"
+
+    def solve(self, state):
+        warnings.warn("deprecated for long", FutureWarning)
+        np.ones(1) / np.zeros(1)
+        return super().solve(state)
+"""
+
+
+def test_a_solvers_warnings_never_reach_the_user(tmp_path):
+    (tmp_path / "noisy.py").write_text(NOISY)
+    given = ("--plugin", tmp_path / "noisy.py", "--solvers", "baseline,noisy")
+    done = sweep(*given, *QUICK, "--repeats", "1", "--out", tmp_path / "run", check=0)
+    assert rows_of(tmp_path / "run").gate["noisy"] == "pass"
+    assert done.stderr == ""
+    assert "Warning" not in done.stdout
+
+
 def test_raw_times_and_threads_stay_in_the_records(good_run):
     for record in Run.open(good_run[0]).records():
         assert len(record["turns"]) == 3
@@ -82,6 +111,38 @@ def test_a_finished_run_resumed_changes_nothing(good_run):
     before = {p: p.read_bytes() for p in (folder / "cells").iterdir()}
     sweep("--resume", folder, check=0)
     assert {p: p.read_bytes() for p in (folder / "cells").iterdir()} == before
+
+
+def test_options_of_the_algorithm_are_cells_of_their_own(tmp_path):
+    folder = tmp_path / "run"
+    options = ("--nmu", "42,100", "--gloci", "1")
+    sweep("--solvers", "numpy-regmap", *QUICK, "--repeats", "1", *options, "--out", folder, "--strict", check=0)
+    records = {record["cell"]["dataset"]: record for record in Run.open(folder).records()}
+    assert records.keys() == {"random-response[gloci=1]", "random-response[nmu=100,gloci=1]"}
+    for name, record in records.items():
+        assert record["options"] | {"gloci": 1, "nmu": 100 if "nmu" in name else 42} == record["options"]
+        assert record["row"]["gate"] == "pass"
+    assert len({record["row"]["workload"] for record in records.values()}) == 2
+    sweep("--resume", folder, *options, check=0)
+    assert "is of another grid: its datasets are" in sweep("--resume", folder, "--nmu", "42", check=2).stderr
+    assert "is of another grid: its datasets are" in sweep("--resume", folder, "--gloci", "0", check=2).stderr
+
+
+def test_a_step_is_measured_as_solvers_are(tmp_path):
+    folder = tmp_path / "run"
+    asked = ("--step", "regularisation", "--solvers", "published,numpy,cupy", "--nmu", "100", *QUICK)
+    shown = sweep(*asked, "--out", folder, "--strict", check=0).stdout
+    assert "regularisation.numpy" in shown
+    table = rows_of(folder)
+    assert table.status.drop("regularisation.cupy").eq("ok").all()
+    assert table.gate.drop("regularisation.cupy").eq("pass").all()
+    assert table.loc["regularisation.published", "speedup"] == "1.0"
+    assert float(table.loc["regularisation.numpy", "speedup"]) > 1
+    assert (table.dataset == "random-response[nmu=100]").all()
+    assert int(table.loc["regularisation.numpy", "compared_pixels"]) == 8
+    sweep("--resume", folder, check=0)
+    assert Run.open(folder).provenance["grid"]["step"] == "regularisation"
+    assert evidence.gather([folder], facts.machine()).left_out == [f"{folder}: of the step regularisation alone"]
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +226,11 @@ def test_without_the_baseline_the_gates_still_have_a_reference(tmp_path):
         (["--solvers", "baseline,baseline"], "names something twice"),
         (["--solvers", "baseline[workers=0]"], "workers must be a whole number of at least 1"),
         (["--plugin", "/nowhere.py"], "is not a file"),
+        (["--step", "svd"], "unknown step 'svd'; nearest known: "),
+        (["--step", "weights", "--solvers", "nunpy"], "unknown solver 'weights.nunpy'; nearest known: weights.numpy"),
+        (["--nmu", "1"], "nmu must be a whole number from 2 to 100000, got 1"),
+        (["--gloci", "11"], "gloci is a mask of 2 channels, expected 6"),
+        (["--reg-tweak", "-1"], "reg_tweak must be a finite number > 0, got -1.0"),
         (["--out", "/proc/nothing"], "can't be written"),
         (["--resume", "/nowhere"], "is not a run"),
     ],

@@ -52,7 +52,8 @@ def some_problem(pixels: int = 40, **options) -> Problem:
 
 
 @pytest.mark.parametrize(
-    ("executor", "workers"), [("threads", 1), ("threads", 3), ("process-pool", 2), ("loky", 1), ("loky", 2)]
+    ("executor", "workers"),
+    [("threads", 1), ("threads", 3), ("process-pool", 2), ("loky", 1), ("loky", 2), ("loky-mapped", 2)],
 )
 def test_executors_give_the_serial_solution(executor, workers):
     problem = some_problem()
@@ -115,7 +116,7 @@ def test_a_failure_in_a_worker_arrives_and_leaves_nothing_behind(executor, worke
 @pytest.mark.parametrize(
     ("tunables", "message"),
     [
-        ({"executor": "mpi"}, "executor must be one of serial, process-pool, loky, threads, got 'mpi'"),
+        ({"executor": "mpi"}, "executor must be one of serial, process-pool, loky, loky-mapped, threads, got 'mpi'"),
         ({"executor": "threads", "workers": 0}, "workers must be a whole number of at least 1, got 0"),
         ({"workers": 2}, "the serial executor has one worker"),
     ],

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from records import fast, slow, write_run
 
 from harness import report
+from harness.records import fingerprint
 from harness.records.run import Run
-from harness.reports import readme
+from harness.reports import origin, readme
 from harness.reports import run as reports_run
+from implementations.registry import Registry
 
 TEXT = readme.README.read_text()
 PLUGINS = (readme.ROOT / "docs" / "plugins.md").read_text()
@@ -43,6 +46,25 @@ def test_its_example_solver_runs_and_passes_its_gate(tmp_path):
 
 def test_its_tables_are_the_reference_runs():
     assert readme.main(["--check"]) == 0, "README.md is stale: make readme"
+
+
+def test_a_solver_whose_source_changed_since_is_marked(tmp_path):
+    now = fingerprint.of_solver("baseline", Registry())
+    laws = {"baseline": slow, "numba": fast}
+    run = write_run(tmp_path / "known", laws, numba={"source": "0" * 12}, baseline={"source": now})
+    assert origin.named([run.table()]) == {"baseline": "`baseline`", "numba": "`numba` †"}
+    assert "†: the solver's source has changed since." in origin.of([run], ())
+    assert "commit abc, 2026-01-01" in origin.of([run], ())
+    old = write_run(tmp_path / "old", laws)
+    assert origin.named([old.table()])["numba"] == "`numba`"
+    assert "before sources were kept" in origin.of([old], ())
+
+
+def test_its_footers_have_commit_and_date():
+    for name in (readme.PEERS, readme.TABLE):
+        text = TEXT if name == readme.PEERS else readme.RESULTS.read_text()
+        made = text.split(f"<!-- {name}: begin -->")[1].split(f"<!-- {name}: end -->")[0]
+        assert re.search(r"commit [0-9a-f]{12}\+?, \d{4}-\d\d-\d\d", made), name
 
 
 def test_it_is_short():

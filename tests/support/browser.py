@@ -20,7 +20,7 @@ FLAGS = [
 
 
 @contextmanager
-def opened(path: Path, width: int = 1280, height: int = 900, dark: bool = False) -> Iterator:
+def opened(path: Path, width: int = 1280, height: int = 900, dark: bool = False, script: bool = True) -> Iterator:
     """The page once it has loaded; afterwards nothing may have been asked of the network or complained about."""
     playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     if not CHROMIUM:
@@ -29,7 +29,9 @@ def opened(path: Path, width: int = 1280, height: int = 900, dark: bool = False)
     with playwright.sync_playwright() as drive:
         browser = drive.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+            java_script_enabled=script,
         )
         context.set_offline(True)
         page = context.new_page()

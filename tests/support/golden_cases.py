@@ -24,7 +24,7 @@ were +2.3e-16 and +2.5e-16 (OpenBLAS's kernels for Haswell and Sandy Bridge), -2
 Nehalem). Where it is negative the positivity loop goes on to its last pass, to a DEM that is off by 13% of the peak. So
 these solvers are held to the outputs of one pass, which is what the right answer took.
 """
-PADDED = ("baseline", "numba-regmap", "numba-regmap-parallel")
+PADDED = ("baseline", "numpy-regmap", "numba-regmap", "numba-regmap-parallel")
 PADDED_AGREES = 1e-7
 """For `PADDED` solvers in that case. Reached: 2e-8 (chisq)."""
 

@@ -2,9 +2,10 @@
 
 `python tests/support/mutations.py [WORD ...]` puts them, or those that a WORD is in, one at a time into a copy of the
 checkout and runs their tests there. Exit code 1 when one goes unnoticed that isn't in `ARGUED`, 2 when anything else is
-wrong.
+wrong. What became of the whole list is kept, for docs/trust.md.
 """
 
+import json
 import os
 import shlex
 import shutil
@@ -18,8 +19,11 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
 
+from harness.machine import facts
+
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("datasets", "harness", "implementations", "tests", "pyproject.toml")
+COPIED = ("datasets", "docs", "harness", "implementations", "tests", "pyproject.toml")
+KEPT = ROOT / "results" / "mutations" / "mutations.json"
 WORKERS, LONGEST_S = 2, 400
 JUDGE = "tests/harness/judge/test_gates.py tests/harness/judge/test_limits_of_gates.py"
 FIGURES = "tests/harness/judge/test_judged_figures.py " + JUDGE
@@ -217,7 +221,7 @@ MUTATIONS = [
             "timed_run(self.solver, self.problem.take(slice(0, FEW)), facts, self.kept, self.meter)",
             "a few pixels are the first run",
         ),
-        ("self.variant.of(self.problem, seed).problem for seed", "self.problem for seed", "no variants"),
+        ("self.variant.of(self.problem, seed).problem) for seed", "self.problem) for seed", "no variants"),
         ("self.variant.of(self.problem, seed)", "self.variant.of(self.problem, 1)", "the same variant every time"),
     ),
     *_in(
@@ -264,7 +268,7 @@ MUTATIONS = [
         TURNS,
         ("        self.check_clock(over=False)", "", "what a worker claims is believed"),
         ("times is not None and not said.plausible", "False and not said.plausible", "a reply may hold anything"),
-        ('if judged and self.hello.get("stages")', "if False", "no timed run is ever judged"),
+        ('if judged and self.hello.get("stages") == SCHEME', "if False", "no timed run is ever judged"),
         (
             "seeds, keep = self.original.turn(number, self.spec, self.repeats)",
             "seeds, keep = self.original.turn(0, self.spec, self.repeats)",
@@ -323,6 +327,7 @@ MUTATIONS = [
             "the baseline solves another problem than was timed",
         ),
         ("inside = {} if own is None else own.kept", "inside = {}", "the baseline's own rounds aren't used"),
+        ("secret = secrets.token_hex(16)", 'secret = "0" * 32', "anyone can work out what is judged"),
     ),
     *_in(
         "measure/rounds",
@@ -341,7 +346,6 @@ MUTATIONS = [
     *_in(
         "measure/cell",
         LIARS,
-        ("secret = secrets.token_hex(16)", 'secret = "0" * 32', "anyone can work out what is judged"),
         ("            contender.check_clock(over=True)\n", "", "a short cell's claims are never judged"),
     ),
     *_in(
@@ -366,10 +370,16 @@ MUTATIONS = [
         VARIANT,
         ("SPREAD = 1e-3", "SPREAD = 1e-12", "a pixel's answer can be kept"),
         ("SPREAD, (pixels, 1))", "SPREAD, (1, 1)) * np.ones((pixels, 1))", "one factor for all pixels"),
-        ("order = _shuffled(pixels, rng)", "order = np.arange(pixels)", "a map's answer can be kept"),
-        ("first = length * rng.permutation(-(-pixels // length))", "first = np.arange(0, pixels, length)", "the same"),
+        ("order = (first[:, None] + np.arange(length)).ravel()", "order = np.arange(pixels)", "not the order there is"),
+        (
+            "length * rng.permutation(-(-pixels // length))",
+            "np.arange(0, pixels, length)",
+            "a map's answer can be kept",
+        ),
         ("order[order < pixels]", "order[: pixels]", "pixels beyond the map's end"),
         ("    edn *= wide\n", "", "the signal-to-noise ratio changes with the factor"),
+        ("length], wide, out=edn", "length], 1.0, out=edn", "the same, in large maps"),
+        ("start, end = end, end +", "start, end = 0,", "large maps' pieces one over another"),
         ("problem.dem_norm0[order]", "problem.dem_norm0", "weights of other pixels"),
         ("(secret, *words)", "words", "problems to come are known"),
     ),
@@ -515,6 +525,11 @@ def main(*words: str) -> int:
             outcomes[code].append(each)
             print(f"{'noticed' if code else 'SURVIVED'}  {each.file}: {each.why}", flush=True)
     survivors = [each for each in outcomes[0] if each.new not in ARGUED]
+    if not words:
+        KEPT.parent.mkdir(parents=True, exist_ok=True)
+        found = {"tried": len(chosen), "noticed": len(outcomes[1]), "survivors": [each.why for each in survivors]}
+        argued = [each.why for each in outcomes[0] if each.new in ARGUED]
+        KEPT.write_text(json.dumps({"commit": facts.commit(), **found, "argued": argued}, indent=1) + "\n")
     print(
         f"{len(outcomes[1])} of {len(chosen)} mutations noticed, {len(outcomes[0]) - len(survivors)} argued, "
         f"{len(survivors)} survived, in {(time.monotonic() - start) / 60:.1f} minutes"

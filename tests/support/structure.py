@@ -11,11 +11,12 @@ ADDRESS = re.compile(r"((?:implementations|harness)(?:\.\w+)+)\.?(?::\w+)?")
 ROWS = {
     "implementations": (
         "contract solver_spec command_line blas places",
-        "solver_faults",
+        "solver_faults step_problem",
         "maths compiled executors describe",
         "baseline cluster aia",
         "cpu",
         "gpu peers",
+        "steps",
         "registry",
         "calls",
         "api large_maps",
@@ -36,12 +37,23 @@ ROWS = {
     ),
 }
 """Files and folders of each package: each may import itself and what stands in the rows before it."""
-BY_NAME = ("registry", "solver_spec", "solver_faults", "command_line", "contract", "places", "maths", "aia")
+BY_NAME = (
+    "registry",
+    "solver_spec",
+    "solver_faults",
+    "command_line",
+    "contract",
+    "step_problem",
+    "places",
+    "maths",
+    "aia",
+)
 """What the harness imports of the implementations. Solvers are known by name only."""
 OWN_REASONS = {
     ("harness.reports.checkout", "harness.sweep"): "a process: what the solvers of another commit are, asked there",
     ("harness.reports.notebook", "harness.profile"): "a process: a profile for a reader whose checkout has none",
     ("harness.upkeep.full_frame", "implementations.api"): "compares a map with what a user's call gives",
+    ("harness.upkeep.prefetch", "implementations.large_maps.store"): "takes the blocks of a user's call apart",
 }
 """Imports that the rows forbid."""
 MOST_FILES, MOST_LINES = 15, 250

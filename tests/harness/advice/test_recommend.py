@@ -11,7 +11,7 @@ from records import MACHINE, fast, memory, slow, write_run
 from harness import recommend
 from harness.advice import evidence, gaps, held_out
 from harness.advice.candidates import Request, advise, best
-from harness.machine import facts
+from harness.machine import facts, limits
 from harness.records.run import Run
 from harness.workloads import specification
 from implementations.places import ROOT
@@ -130,6 +130,15 @@ def test_the_newest_row_counts(tmp_path, capsys):
     got = answer(capsys, new, old, *ASK)
     found = {c["solver"]: c["time_s"]["value"] for c in got["candidates"]}
     assert found["quick"] == pytest.approx(7 * fast(4096**2, 34), rel=0.2)
+
+
+def test_times_under_other_options_say_nothing_of_the_workloads_own(tmp_path, capsys):
+    own = write_run(tmp_path / "a", {"baseline": slow, "fast": fast})
+    few = {"dataset": "random-response[nmu=2]"}
+    coarse = write_run(tmp_path / "b", {"slack": lambda p, b: fast(p, b) / 10}, slack=few)
+    question = (own.folder, coarse.folder, "--pixels", "4096x4096", "--bins", "34")
+    assert answer(capsys, *question)["recommended"]["solver"] == "fast"
+    assert answer(capsys, *question, "--dataset", few["dataset"])["recommended"]["solver"] == "slack"
 
 
 def test_threads_are_told_apart_and_named_in_the_call(tmp_path, capsys):
@@ -384,3 +393,71 @@ def test_a_busy_machine_hides_no_failed_gate(tmp_path):
         for name, created, columns in (("quiet", "2026-01-01", {}), ("busy", "2026-02-02", wall))
     ]
     assert list(evidence.gather(runs, MACHINE).table.gate) == ["fail"]
+
+
+LIMITS = {
+    "flops_per_s": {"core": {"best": 2.0}, "all": {"best": 4.0}},
+    "divisions_per_s": {"core": {"best": 3.0}, "all": {"best": 6.0}},
+    "copy_bytes_per_s": [
+        {"bytes": 1, "core": {"best": 9.0}, "all": {"best": 9.0}},
+        {"bytes": 2, "core": {"best": 5.0}},
+    ],
+}
+HERE = {
+    "flops_per_s": {"core": {"best": 1.0}},
+    "divisions_per_s": {"core": {"best": 1.0}},
+    "copy_bytes_per_s": [{"bytes": 2, "core": {"best": 1.0}}],
+}
+
+
+def test_another_machines_times_are_guessed_by_the_middle_ratio_of_limits(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(limits, "known", lambda: HERE)
+    folder = write_run(tmp_path / "run", {"baseline": slow, "quick": fast}, machine=OTHER).folder
+    path = folder / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"limits": LIMITS}))
+    found = answer(capsys, "--from", folder, *ASK)
+    assert found["machine"]["id"] == MACHINE["id"]
+    assert found["recommended"]["time_s"]["value"] == pytest.approx(3 * fast(4096**2, 34), rel=0.2)
+    text = asked(capsys, "--from", folder, *ASK)
+    assert "a guess: times of another" in text
+    assert "x 3.00" in text
+    assert "a guess" in asked(capsys, "--from", folder, "--table")
+
+
+def test_a_run_without_limits_says_nothing_of_another_machine(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(limits, "known", lambda: HERE)
+    folder = write_run(tmp_path / "run", {"baseline": slow}, machine=OTHER).folder
+    with pytest.raises(SystemExit):
+        recommend.main(["--from", str(folder), *ASK])
+    assert "kept its machine's limits" in capsys.readouterr().err
+
+
+def test_from_goes_with_no_other_runs(run, capsys):
+    with pytest.raises(SystemExit):
+        recommend.main([str(run), "--from", str(run), *ASK])
+    assert "--from takes one run" in capsys.readouterr().err
+
+
+def test_long_times_are_said_in_hours(run, capsys):
+    assert " h [" in asked(capsys, run, "--pixels", "1e11", "--bins", "34")
+
+
+def test_a_gate_failed_with_some_threads_counts_with_others_that_were_not_judged_there(tmp_path, capsys):
+    failed = {"gate": "fail", "gate_reasons": "DEM off"}
+    one = write_run(tmp_path / "one", {"baseline": slow, "quick": fast}, quick={"dataset": "aia", **failed}).folder
+    two = write_run(tmp_path / "two", {"baseline": slow, "quick[threads=2]": fast}, quick={"threads": 2})
+    rows = answer(capsys, one, two.folder, *ASK)["candidates"]
+    by_threads = {row["threads"]: row["refused"] for row in rows if row["solver"] == "quick"}
+    assert "it wasn't measured there with another number of threads" in by_threads[1]
+    assert "gate failed with 1 thread(s)" in by_threads[2]
+    assert "with 2 it wasn't measured there" in by_threads[2]
+
+
+def test_a_gate_that_some_threads_pass_and_others_fail_at_one_place_is_told_apart(tmp_path, capsys):
+    failed = {"gate": "fail", "gate_reasons": "DEM off"}
+    one = write_run(tmp_path / "one", {"baseline": slow, "quick": fast}, quick=failed).folder
+    two = write_run(tmp_path / "two", {"baseline": slow, "quick[threads=2]": fast}, quick={"threads": 2})
+    rows = answer(capsys, one, two.folder, *ASK)["candidates"]
+    by_threads = {row["threads"]: row["refused"] for row in rows if row["solver"] == "quick"}
+    assert "passed there with 2 thread(s)" in by_threads[1]
+    assert by_threads[2] == ""

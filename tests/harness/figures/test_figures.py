@@ -1,6 +1,7 @@
 """The gallery: what is drawn from records, and what says why it isn't."""
 
 import json
+import re
 from pathlib import Path
 
 import matplotlib as mpl
@@ -10,9 +11,11 @@ import pytest
 import records
 from matplotlib.figure import Figure
 
-from harness.figures import common, gallery, headline, machine, quality
+from harness.figures import common, gallery, headline, labels, machine, quality, speed
 from harness.judge import excerpt, intervals
 from harness.records.run import Run
+from harness.reports import tables
+from harness.show.html import svg
 
 mpl.use("Agg")
 LAWS = {"baseline": records.slow, "fast": records.fast}
@@ -60,11 +63,34 @@ def made(tmp_path_factory):
 
 
 @pytest.mark.parametrize("entry", gallery.FIGURES, ids=lambda e: e.name)
-def test_every_figure_draws_every_panel(entry, made):
-    figure = entry.draw(common.measured([made]))
+def test_a_figure_has_every_panel_numbers_at_every_axis_names_at_the_marks_and_its_origin(entry, made):
+    data = common.measured([made])
+    figure = entry.of(data)
     assert isinstance(figure, Figure), figure
     assert sum(bool(axes.get_title()) for axes in figure.axes) >= 2 - (entry is gallery.FIGURES[0])
     assert all(axes.has_data() for axes in figure.axes)
+    figure.canvas.draw()
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            assert any(label.get_visible() and label.get_text() for label in axis.get_ticklabels()), axes.get_title()
+        named = [text.get_text() for text in (*axes.texts, *axes.get_yticklabels())]
+        assert entry.name == "dem_recovery" or any("fast" in name for name in named), "a name stands in every panel"
+    assert not [axes for axes in figure.axes if axes.get_legend()]
+    assert bool(figure.legends) == (entry.name == "phases"), "of shapes, which are no solvers"
+    origin = figure.get_supxlabel()
+    assert origin.startswith("2026-01-01; commit abc; ")
+    assert records.MACHINE["cpu"] in origin
+    assert "n = 5; 1" in origin
+    assert "thread" in origin
+
+
+def test_marks_say_whose_they_are_and_files_keep_it(made, tmp_path):
+    data = common.measured([made])
+    text = svg(headline.speed_against_quality(data))
+    rows = {int(n) for n in re.findall(r'data-row="(\d+)"', text)}
+    assert {data.table.solver[n] for n in rows} == {"baseline", "fast"}
+    assert not re.search(r'id="(row|of)-', text)
+    assert re.search(r'data-of="\d+"', text), "names come and go with their solver"
 
 
 @pytest.mark.parametrize("entry", gallery.FIGURES, ids=lambda e: e.name)
@@ -85,6 +111,83 @@ def test_runs_of_the_same_workload_have_panels_of_their_own(tmp_path):
     assert data.table.groupby("panel").run.nunique().eq(1).all()
     assert data.table.panel.nunique() == 4
     assert common.measured(runs[:1]).table.panel.nunique() == 2
+    assert set(data.table.panel.str.partition("\n")[2]) == {"2026-01-01", "2026-02-02"}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "days", "told"),
+    [
+        ([(200,), (1000, 5000)], ["2026-01-01"] * 2, ["200 pixels", "1,000 to 5,000 pixels"]),
+        ([(200,)] * 2, ["2026-01-01T10:00Z", "2026-01-01T11:00Z"], ["2026-01-01T10:00Z", "2026-01-01T11:00Z"]),
+        ([(200,)] * 2, ["2026-01-01"] * 2, ["2026-01-01, run 1", "2026-01-01, run 2"]),
+    ],
+)  # fmt: skip
+def test_panels_are_told_apart_by_what_differs_never_by_a_folder(tmp_path, sizes, days, told):
+    runs = [
+        records.write_run(tmp_path / f"folder{n}", LAWS, pixels, (34,), created=day)
+        for n, (pixels, day) in enumerate(zip(sizes, days, strict=True))
+    ]
+    assert list(dict.fromkeys(common.measured(runs).table.panel)) == [f"random-response, 34 bins\n{t}" for t in told]
+
+
+def test_a_solver_edited_since_is_named_below_what_its_record_made(tmp_path):
+    laws = {"baseline": records.slow, "numba": records.fast}
+    run = records.write_run(tmp_path / "run", laws, (200,), (34,), numba={"source": "another"})
+    data = common.measured([run])
+    figure = gallery.FIGURES[0].of(data)
+    assert figure.get_supxlabel().endswith("; source changed since: numba")
+    grid = tables.glance(tables.rows_of([run]))
+    assert [line[0].text for line in grid.rows] == ["numba †", "baseline"]
+    assert "†: measured with another source" in grid.caption
+
+
+def test_two_sizes_have_no_exponent_and_one_has_no_line(tmp_path):
+    drawn = {
+        n: speed.runtime_against_pixels(common.measured([records.write_run(tmp_path / str(n), LAWS, sizes, (34,))]))
+        for n, sizes in enumerate([(200,), (200, 1000), (200, 1000, 5000)], 1)
+    }
+    assert drawn[1] == "no workload was measured at two map sizes or more"
+    said = {n: [text.get_text() for text in drawn[n].axes[0].texts] for n in (2, 3)}
+    assert said[2] == ["baseline", "fast"] or said[2] == ["fast", "baseline"]
+    assert all("k=" in text for text in said[3])
+
+
+def test_values_of_decades_are_on_a_logarithmic_axis(made):
+    data = common.measured([made])
+    for figure in (quality.chisq_distribution(data), machine.peak_memory(data), speed.speedup(data)):
+        assert {axes.get_xscale() for axes in figure.axes} == {"log"}
+    figure, _ = plt.subplots()
+    for limits, expected in (((0.8, 9), "1"), ((1, 1e4), "1,000"), ((1, 1e6), "$\\mathdefault{10^{3}}$")):
+        axes = figure.add_subplot()
+        axes.set_xlim(*limits)
+        labels.logarithmic(axes, "x")
+        figure.canvas.draw()
+        assert expected in [label.get_text() for label in axes.get_xticklabels()]
+
+
+def test_names_of_marks_on_one_spot_stay_apart():
+    figure, axes = plt.subplots()
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    spot = [labels.Label(0.5, 0.5, f"solver {n}", "black") for n in range(5)]
+    labels.beside(axes, spot)
+    labels.at_the_right(axes, spot)
+    figure.canvas.draw()
+    boxes = [mpl.text.Text.get_window_extent(text).get_points() for text in axes.texts]  # without its line
+    assert len(boxes) == 10
+    for n, (low, high) in enumerate(boxes):
+        others = boxes[:n]
+        assert not [o for o in others if (low < o[1]).all() and (o[0] < high).all()], "two names overlap"
+
+
+@pytest.mark.parametrize("ground", ["#ffffff", "#12171e"])
+def test_every_hue_can_be_seen_on_light_and_dark_ground(ground):
+    def luminance(colour):
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in mpl.colors.to_rgb(colour)]
+        return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+    for hue in common.HUES:
+        light, dark = sorted((luminance(hue), luminance(ground)), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 3, f"{hue} on {ground}"
 
 
 def test_the_points_are_the_tables(made):
@@ -144,12 +247,16 @@ def test_another_method_is_ringed_and_named(tmp_path):
     assert [line.get_xdata()[0] for line in rings] == [named["fast"].get_xdata()[0]]
 
 
-def test_exact_solvers_that_agree_are_drawn_once_and_others_apart(made):
-    rows = common.measured([made]).largest
-    assert [row.solver for row in quality._distinct(rows[rows.panel == rows.panel.iloc[0]])] == ["baseline"]
-    failed = rows.assign(gate=rows.gate.where(rows.solver != "fast", "fail"))
-    drawn = [row.solver for row in quality._distinct(failed[failed.panel == rows.panel.iloc[0]])]
-    assert drawn == ["fast", "baseline"]
+def test_solvers_whose_dems_look_the_same_are_drawn_once_under_all_their_names(made):
+    data = common.measured([made])
+    rows = data.largest[data.largest.panel == data.largest.panel.iloc[0]]
+    drawn = [(row, data.of(row)) for row in rows.itertuples()]
+    assert [names for *_, names in quality._distinct(drawn)] == [["baseline", "fast"]], "a variant adds no name"
+    row, shown = drawn[1]
+    other = {**shown, "pixels": [{**one, "edem": excerpt.pack([9.0] * 12)} for one in shown["pixels"]]}
+    drawn[1] = (row, other)
+    assert [names for *_, names in quality._distinct(drawn)][-1][0] == "baseline", "on top"
+    assert len(quality._distinct(drawn)) == 2
 
 
 def test_the_exponent_of_a_power_law():
@@ -165,7 +272,7 @@ def test_the_exponent_of_a_power_law():
 
 
 def test_written_as_png_and_svg(made, tmp_path):
-    written = gallery.write_figures([made], tmp_path, "the machine")
+    written = gallery.write_figures([made], tmp_path)
     assert [path.stem for path in written] == [entry.name for entry in gallery.FIGURES]
     for path in written:
         assert Path(path).stat().st_size > 5000

@@ -95,3 +95,19 @@ def test_a_copy_without_a_repository_is_told_by_its_files_or_by_who_copied_it(mo
     (tmp_path / "implementations" / "gpu" / "fused.cu").write_text("// another\n")
     assert said() != before
     assert said(DEMREG_BENCH_COMMIT="0123456789ab") == "0123456789ab"
+
+
+def test_results_that_were_remade_do_not_make_the_sources_others(monkeypatch, tmp_path):
+    for name in ("harness/x.py", "results/run.json", "pyproject.toml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("1")
+    who = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+    for words in (("init", "-q"), ("add", "."), (*who, "commit", "-qm", "x")):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    monkeypatch.setattr(facts, "ROOT", tmp_path)
+    monkeypatch.setattr(facts, "INSTALLED", False)
+    (tmp_path / "results" / "run.json").write_text("2")
+    clean = facts.commit()
+    assert len(clean) == 12
+    (tmp_path / "harness" / "x.py").write_text("2")
+    assert facts.commit() == f"{clean}+"

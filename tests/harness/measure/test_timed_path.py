@@ -132,8 +132,24 @@ def measured(tmp_path, monkeypatch, *contenders, judged=0, rounds=3):
     return cell.measure_contenders(CELL, list(contenders), plan, tmp_path, cell.Nobody())
 
 
+def test_each_cell_draws_a_secret_of_its_own_that_nothing_known_tells(tmp_path, monkeypatch):
+    """Else a solver could work out which pixels are judged, and the problems to come."""
+    drawn = set()
+
+    def poses(specification, cell, step, folder, secret):
+        drawn.add(secret)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cell, "posed", poses)
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            measured(tmp_path, monkeypatch)
+    assert len(drawn) == 3
+    assert all(len(set(secret)) > 4 for secret in drawn)
+
+
 def test_every_timed_run_is_of_all_pixels_of_a_problem_of_its_own(started, monkeypatch):
-    monkeypatch.setattr(clock, "repeats_for", lambda seconds: 4)
+    monkeypatch.setattr(clock, "repeats_for", lambda seconds, threads=1: 4)
     solver, original = started.solver, started.original
     few, first = solver.seen
     assert few.sizes[0] == worker.FEW

@@ -199,3 +199,20 @@ def test_the_committed_history_names_its_machine_and_nothing_private():
     assert all("cores" in described for described in found.machines.values())
     for path in history.FOLDER.rglob("*.json*"):
         assert not any(word in path.read_text() for word in ("/tmp/", "/home/", "/root/", "://")), path
+
+
+def test_changes_between_two_commits_go_by_the_rule_of_each_metric(tmp_path):
+    def course(before, after, n=10):
+        return level(before, after, n)
+
+    write(
+        tmp_path, time_solve=course(1.0, 1.2), track_oneoff=course(1.0, 3.0), track_time_to_baseline=course(0.5, 0.55)
+    )
+    points = history.read(tmp_path).points
+    changed = history.changes(points)
+    assert [(step.solver, step.metric, step.worse) for step in changed.itertuples()] == [("fast", "time_solve", True)]
+
+
+def test_intervals_that_meet_are_no_change(tmp_path):
+    write(tmp_path, time_solve=level(1.0, 1.2, spread=0.15))
+    assert history.changes(history.read(tmp_path).points).empty

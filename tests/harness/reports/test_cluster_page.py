@@ -5,7 +5,8 @@ import re
 
 import pandas as pd
 
-from harness.reports import cluster_page, scaling
+from harness.reports import scaling
+from harness.reports.pages import cluster_page
 from harness.upkeep.full_frame import LIMIT_MB
 from implementations.contract import OUTPUTS
 

@@ -7,7 +7,7 @@ import pytest
 from counted import DOWN, FACTORISATIONS, LAUNCHES, SYNCHRONISATIONS, UP, counting, per_pixel
 
 from harness.profiling import stages
-from harness.reports import profiling_page
+from harness.reports.pages import profiling_page
 from harness.workloads import problem as workload
 from implementations.gpu.direct import CupyDirect
 from implementations.gpu.regmap import CupyRegmap

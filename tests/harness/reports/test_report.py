@@ -3,6 +3,10 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
+from unittest import mock
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 import pytest
 import records
@@ -13,6 +17,7 @@ from harness.figures import common, gallery
 from harness.records.run import Run
 from harness.records.schema import Cell
 from harness.reports import run as reports_run
+from harness.reports import tables
 
 LAWS = {"baseline": records.slow, "fast": records.fast}
 
@@ -54,9 +59,19 @@ def test_the_page_loads_nothing_and_is_whole(page):
         assert (page.parent / f"{entry.name}.png").exists() == (f"{entry.title}. " in text)
 
 
-@pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("width", [1280, 390])
+WIDTHS = [
+    pytest.param(1440, True),
+    pytest.param(390, False),
+    *(
+        pytest.param(*both, marks=pytest.mark.slow)
+        for both in [(1440, False), (390, True), (1100, False), (1100, True)]
+    ),
+]
+
+
+@pytest.mark.parametrize(("width", "dark"), WIDTHS)
 def test_in_a_browser_without_a_network(page, width, dark):
+    """What `opened` sees beside: no error or warning on the console, nothing asked of the network."""
     with opened(page, width=width, dark=dark) as browser:
         assert browser.evaluate("document.documentElement.scrollWidth") == width, "the page itself scrolls sideways"
         boxes = [picture.bounding_box() for picture in browser.query_selector_all("figure svg")]
@@ -66,18 +81,46 @@ def test_in_a_browser_without_a_network(page, width, dark):
         paper = browser.evaluate("getComputedStyle(document.body).backgroundColor")
         light, deep = (sum(map(int, c[4:-1].split(","))) for c in (ink, paper))
         assert (light > deep) == dark, "ink against paper"
+        wide = "[...document.querySelectorAll('.wide')]"
+        assert browser.evaluate(f"{wide}.every(e => e.tabIndex === 0 && e.getAttribute('role') === 'region')")
+        assert browser.evaluate(f"{wide}.every(e => e.getAttribute('aria-label').length > 8)")
+        if width == 1440:
+            tables = "[...document.querySelectorAll('.wide.table')]"
+            assert browser.evaluate(f"{tables}.every(e => e.scrollWidth <= e.clientWidth)"), "columns fit"
+
+
+def test_a_table_scrolls_by_keys_below_its_heading_and_beside_its_names(page):
+    with opened(page, width=390, height=400) as browser:
+        area = browser.query_selector("section:nth-of-type(3) .wide")
+        area.scroll_into_view_if_needed()
+        area.focus()
+        for _ in range(3):
+            browser.keyboard.press("ArrowRight")
+            browser.keyboard.press("ArrowDown")
+        browser.wait_for_function("e => e.scrollLeft > 20 && e.scrollTop > 20", arg=area)
+        browser.wait_for_timeout(300)
+        place = area.bounding_box()
+        corner = area.query_selector("thead th").bounding_box()
+        name = area.query_selector("tbody tr:last-child th").bounding_box()
+        assert abs(corner["x"] - place["x"]) < 1
+        assert abs(corner["y"] - place["y"]) < 1
+        assert abs(name["x"] - place["x"]) < 1
+
+
+def cells(browser, table):
+    """Visible rows as lists of texts, the heading first."""
+    seen = "filter(e => e.offsetParent)"
+    return browser.evaluate(
+        f"t => [...t.rows].{seen}.map(r => [...r.cells].{seen}.map(c => c.innerText.trim()))", table
+    )
 
 
 def column(browser, table, name):
-    heads = [head.inner_text().strip() for head in table.query_selector_all("th")]
-    return [
-        row.query_selector_all("td")[heads.index(name)].inner_text()
-        for row in table.query_selector_all("tbody tr")
-        if row.is_visible()
-    ]
+    heads, *rows = cells(browser, table)
+    return [row[heads.index(name)] for row in rows]
 
 
-def test_a_table_sorts_and_filters(page):
+def test_a_table_sorts_filters_and_shows_more(page):
     with opened(page) as browser:
         table = browser.query_selector("section:nth-of-type(3) table")
         before = column(browser, table, "DEM/s")
@@ -90,17 +133,86 @@ def test_a_table_sorts_and_filters(page):
         assert len(rising) == len(before)
         browser.fill("section:nth-of-type(3) .filter input", "wrong 200")
         assert set(column(browser, table, "solver")) == {"wrong"}
+        assert "parity DEM" not in cells(browser, table)[0]
+        browser.check("section:nth-of-type(3) .more input")
+        assert column(browser, table, "parity DEM") == ["1e-13"] * len(column(browser, table, "solver"))
+
+
+def test_one_cell_is_seen_at_a_glance_and_a_control_picks_another(page):
+    with opened(page) as browser:
+        table = browser.query_selector("#s1 table")
+        heads, *rows = cells(browser, table)
+        assert [head.split("\n")[0] for head in heads] == [
+            "solver",
+            "time",
+            "speedup",
+            "χ² median",
+            "DEM error",
+            "gate",
+        ]
+        assert {row[0]: row[-1] for row in rows} == {
+            "fast": "✔ pass", "baseline": "✔ pass", "wrong": "✘ fail", "crashing": "crashed", "absent": "skipped",
+        }  # fmt: skip
+        assert rows[0][0] == "fast"
+        assert [row[1] for row in rows[-2:]] == ["–", "–"]
+        before = rows[0][1]
+        browser.select_option("#s1 select", label="random-response, 200 pixels x 34 bins")
+        assert cells(browser, table)[1][1] != before
+        assert browser.evaluate("[...document.querySelectorAll('#s1 option')].length") == 4
+
+
+def test_a_mark_tells_its_values_and_its_record_and_a_solver_is_switched_off(page):
+    with opened(page) as browser:
+        figure = browser.query_selector("#speedup svg")
+        figure.scroll_into_view_if_needed()
+        mark = figure.query_selector("[data-row] use")
+        box = mark.bounding_box()
+        browser.mouse.move(box["x"] + box["width"] / 2 + 6, box["y"] + box["height"] / 2 + 6)
+        tip = browser.query_selector(".tip")
+        assert tip.is_visible()
+        said = tip.inner_text()
+        assert "random-response" in said
+        assert "±" in said
+        assert "speedup\n3x" in said
+        browser.mouse.click(box["x"] + 2, box["y"] + 2)
+        browser.mouse.move(5, 5)
+        link = tip.query_selector("a").evaluate("a => a.href")
+        assert Path(url2pathname(urlparse(link).path)).is_file()
+        assert Path(url2pathname(urlparse(link).path)).suffix == ".json"
+        browser.keyboard.press("Escape")
+        assert not tip.is_visible()
+        browser.click(".switches summary")
+        browser.uncheck(".switches input[value=fast]")
+        gone = "[...document.querySelectorAll('[data-solver=fast]')].every(e => getComputedStyle(e).display === 'none')"
+        assert browser.evaluate(gone)
+        assert browser.evaluate("[...document.querySelectorAll('svg [data-solver=fast]')].length") > 10
+        assert browser.inner_text(".switches .count") == "4 of 5"
+        assert "fast" not in column(browser, browser.query_selector("#s1 table"), "solver")
+
+
+def test_without_script_everything_is_there_and_on_paper_rows_stay_whole(page):
+    with opened(page, script=False) as browser:
+        assert browser.query_selector("figure svg").is_visible()
+        assert len(browser.query_selector_all("#s1 tbody")) == 4
+        assert all(body.is_visible() for body in browser.query_selector_all("#s1 tbody"))
+        assert not browser.query_selector(".switches").is_visible()
+    with opened(page, width=1100) as browser:
+        browser.emulate_media(media="print")
+        style = "e => getComputedStyle(document.querySelector(e[0]))[e[1]]"
+        assert browser.evaluate(style, ["tbody tr", "breakInside"]) == "avoid"
+        assert browser.evaluate(style, [".wide.table", "overflowY"]) == "visible"
+        assert browser.evaluate(style, ["thead", "display"]) == "table-header-group"
+        assert browser.evaluate("document.documentElement.scrollWidth") <= 1100
 
 
 def test_gates_are_told_by_signs_and_reasons_stand_with_their_rows(tmp_path):
-    run = write(tmp_path / "run")
-    grid = reports_run.glance([run.table()])
-    lines = {line[0].text: [datum.text for datum in line[1:]] for line in grid.rows}
-    assert lines["fast"] == ["✔ pass, 3x"] * 2
-    assert lines["wrong"] == ["✘ fail, 3x"] * 2
+    table = tables.rows_of([write(tmp_path / "run")])
+    lines = {line[0].text: [datum.text for datum in line[1:]] for line in tables.gates(table).rows}
+    assert lines["fast"] == ["✔ pass"] * 2
+    assert lines["wrong"] == ["✘ fail"] * 2
     assert lines["absent"] == ["skipped"] * 2
     assert lines["crashing"] == ["crashed"] * 2
-    whys = {line[1].text: (line[3].text, line[4].text) for line in reports_run.reasons(run.table()).rows}
+    whys = {line[1].text: (line[3].text, line[4].text) for line in tables.reasons(table).rows}
     assert whys == {
         "crashing": ("crashed", "killed by signal 9 <SIGKILL>"),
         "absent": ("skipped", "CuPy is not installed"),
@@ -108,13 +220,21 @@ def test_gates_are_told_by_signs_and_reasons_stand_with_their_rows(tmp_path):
     }
 
 
+def sections(runs):
+    """Of the page, with its first figure alone."""
+    with mock.patch.object(gallery, "FIGURES", gallery.FIGURES[:1]):
+        return reports_run.sections(runs, common.measured(runs), tables.rows_of(runs))
+
+
 def test_machines_stand_side_by_side_and_are_not_averaged(tmp_path):
     there = records.MACHINE | {"id": "another", "cpu": "Another CPU"}
     runs = [write(tmp_path / "here"), write(tmp_path / "there", machine=there)]
-    made = reports_run.sections(runs)
+    made = sections(runs)
     assert any("different machines" in text for text in made[0].paragraphs)
-    assert [line[0].text for line in made[2].grids[0].rows] == ["here"] * 12 + ["there"] * 12
-    assert len(made[0].grids[0].columns) == 1 + 2 * 2
+    assert [line[-1].text for line in made[2].grids[0].rows] == ["here"] * 12 + ["there"] * 12
+    groups = list(dict.fromkeys(made[0].grids[0].groups))
+    assert len(groups) == 2 * 4
+    assert sum("Another CPU" in group for group in groups) == 4
     assert common.measured(runs).table.groupby("panel").run.nunique().eq(1).all()
 
 
@@ -145,4 +265,4 @@ def test_what_cannot_be_shown_is_one_line(tmp_path, what, capsys):
 def test_a_run_in_progress_can_be_looked_at(tmp_path):
     run = write(tmp_path / "run")
     run.path(Cell("random-response", 200, 34, 1), "fast").unlink()
-    assert len(reports_run.sections([run])[2].grids[0].rows) == 11
+    assert len(sections([run])[2].grids[0].rows) == 11

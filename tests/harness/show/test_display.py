@@ -1,10 +1,12 @@
 """What a person sees: the sweep's table at several widths, colours, and a time left that can be believed."""
 
+import contextlib
 import io
 import os
 import re
 import subprocess
 import sys
+import termios
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from records import fast, slow, write_run
 from rich.console import Console
 
 from harness.measure import progress
-from harness.measure.forecast import Forecast
+from harness.measure.forecast import Forecast, earlier_rows
 from harness.records.run import Run
 from harness.records.schema import Cell
 from harness.show import terminal as show_terminal
@@ -86,20 +88,70 @@ def test_the_table_fits_and_keeps_solver_time_and_gate(table, width):
 
 def test_columns_go_in_the_order_of_their_importance(table):
     cells = [show_terminal.cells_of(row) for _, row in table.iterrows()]
-    names = {width: set(show_terminal.fitting(width, cells)) for width in range(40, 170)}
-    assert all(names[w] <= names[w + 1] for w in range(40, 169)), "no column comes back when there is less room"
+    names = {width: set(show_terminal.fitting(width, cells)) for width in range(40, 200)}
+    assert all(names[w] <= names[w + 1] for w in range(40, 199)), "no column comes back when there is less room"
     dropped = ["solver", "median", "gate", *reversed(show_terminal.DROPPED)]
+    dropped = [name for name in dropped if name not in ("threads", "coverage")]  # of which there is nothing to say here
     for kept in names.values():
         assert kept == set(dropped[: len(kept)])
-    assert len(names[169]) == len(dropped)
-    assert len(names[40]) < len(names[80]) < len(names[169])
+    assert len(names[199]) == len(dropped)
+    assert len(names[40]) < len(names[80]) < len(names[120]) < len(names[199])
 
 
 def test_columns_without_room_are_named_with_the_width_that_has_it(table):
     said = " ".join(shown(table, 60).split("no room for: ")[1].split())
-    assert said.startswith("± of the speedup, χ² med/IQR/p95, DEM err, px/s, of limit, peak MB (COLUMNS=")
+    assert said.startswith(
+        "± of the speedup, χ² med/IQR/p95, DEM err, px/s, of limit, peak MB, one-off, n, parity (COLUMNS="
+    )
     needed = int(said.split("COLUMNS=")[1].split()[0])
     assert "no room for" not in shown(table, needed)
+
+
+def test_headings_that_need_it_are_explained_where_they_are_shown(table):
+    wide, narrow = (" ".join(shown(table, width).split()) for width in (200, 40))
+    assert "of limit: share of the speed that this machine could reach at best" in wide
+    assert "DEM err: median distance to the true DEM" in wide
+    assert "DEM err: " not in narrow
+    assert "of limit: " not in narrow
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(20_566, "5.71 h"), (5400, "1.5 h"), (1234, "20.6 min"), (899, "899 s"), (1.5, "1.5 s"), (2e-3, "2 ms")],
+)  # fmt: skip
+def test_times_are_in_the_unit_that_people_use(value, text):
+    assert show_terminal.seconds(value) == text
+
+
+SHOW_RUN = """
+import sys
+from pathlib import Path
+from harness.records.run import Run
+from harness.show import terminal
+terminal.show_table(terminal.console(), Run.open(Path(sys.argv[1])).table())
+"""
+
+
+@pytest.mark.parametrize(
+    ("width", "seen", "hidden"),
+    [
+        (80, ["speedup", "gate"], ["of limit", "one-off"]),
+        (120, ["speedup", "DEM err", "px/s", "of limit", "peak MB"], ["parity"]),
+        (200, ["speedup", "DEM err", "px/s", "of limit", "peak MB", "one-off", "n", "coverage", "parity"], []),
+    ],
+)
+def test_a_terminal_shows_what_it_has_room_for(width, seen, hidden):
+    environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "FORCE_COLOR")}
+    command = [sys.executable, "-c", SHOW_RUN, str(RESULTS / "reference-peers")]
+    text = re.sub(r"\x1b\[[\d;]*m", "", in_a_terminal(command, environment | {"TERM": "xterm"}, width))
+    heads = {line for line in text.replace("\r", "").splitlines() if line.startswith("solver")}
+    assert len(heads) == 1
+    (line,) = heads
+    assert len(line) <= width
+    assert all(re.search(rf"(^| ){re.escape(name)}( |$)", line) for name in seen)
+    assert not [name for name in hidden if name in line]
+    assert ("no room for: " in text) == bool(hidden)
+    assert not hidden or "COLUMNS=" in text
 
 
 def test_columns_are_the_same_in_every_block(table):
@@ -149,14 +201,18 @@ def test_colours_are_for_terminals_and_no_color_is_respected(settings, terminal,
     assert terminal or "\x1b" not in text
 
 
-def in_a_terminal(command, environment):
-    """Output of a command whose standard output is a pseudo-terminal."""
+def in_a_terminal(command, environment, width=100):
+    """Output of a command whose standard output is a pseudo-terminal of so many columns."""
     ours, theirs = os.openpty()
-    done = subprocess.run(command, env=environment, stdout=theirs, timeout=60, check=True)
+    termios.tcsetwinsize(theirs, (40, width))
+    process = subprocess.Popen(command, env=environment, stdout=theirs, stderr=theirs, cwd=ROOT)
     os.close(theirs)
-    assert done.returncode == 0
-    with os.fdopen(ours, "rb") as stream:
-        return stream.read1().decode()
+    said = b""
+    with os.fdopen(ours, "rb", buffering=0) as stream, contextlib.suppress(OSError):  # as Linux says that nobody writes
+        while chunk := stream.read(65536):
+            said += chunk
+    assert process.wait(60) == 0, said
+    return said.decode()
 
 
 def walls(records):
@@ -170,7 +226,7 @@ def setup_of(records):
     return max(r.get("cell_setup_s", 0.0) for r in records)
 
 
-def replayed(folder, step=1.0):
+def replayed(folder, step=1.0, earlier=()):
     """Seconds passed, left by the display, and truly left, at every step of a recorded run played again."""
     run = Run.open(folder)
     grid, records = run.provenance["grid"], list(run.records())
@@ -180,7 +236,7 @@ def replayed(folder, step=1.0):
     lengths = {c: setup_of(rs) + max(r.get("cell_rounds_s", 0.0) for r in rs) for c, rs in cells.items()}
     able = [s for s in grid["solvers"] if any(r["row"]["solver"] == s and r.get("first_run") for r in records)]
     now = [0.0]
-    forecast = Forecast(sorted(cells), able, grid["max_seconds"], grid["repeats"])
+    forecast = Forecast(sorted(cells), able, grid["max_seconds"], grid["repeats"], earlier)
     show = progress.Display(Console(file=io.StringIO()), forecast, clock=lambda: now[0])
     instants = []
 
@@ -212,6 +268,54 @@ def test_after_a_minute_the_time_left_is_right_within_a_factor(folder):
     assert len(off) <= 0.05 * len(later)
 
 
+@pytest.mark.parametrize("folder", [f for f in RECORDED if f.name != "reference-loci"], ids=lambda folder: folder.name)
+def test_while_the_first_cell_warms_up_earlier_runs_tell_the_time_left(folder):
+    """Of solvers and a workload that were measured before; of the loci, no other run is."""
+    others = [other for other in RECORDED if other != folder]
+    earlier = [(Cell(**record["cell"]), record["row"]) for other in others for record in Run.open(other).records()]
+    first = [(passed, said, true) for passed, said, true in replayed(folder, earlier=earlier) if passed < 15]
+    assert len(first) >= 15
+    assert [instant for instant in first if not instant[2] / FACTOR <= instant[1] <= instant[2] * FACTOR] == []
+
+
+def test_earlier_runs_are_those_of_this_machine_and_a_broken_table_is_none(tmp_path):
+    for name, machine in (("here", "this"), ("there", "other")):
+        run = write_run(tmp_path / name, {"baseline": slow}, (200,), (34,), baseline={"machine": machine})
+        run.write_table()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "table.csv").write_text("not,a\ntable")
+    ((cell, row),) = earlier_rows(tmp_path, "this")
+    assert cell == Cell("random-response", 200, 34, 1)
+    assert row["median_s"] == pytest.approx(slow(200, 34))
+    assert Forecast([cell], ["baseline"], 20.0, 5, [(cell, row)]).left() > 0
+    assert Forecast([cell], ["another"], 20.0, 5, [(cell, row)]).left() is None
+
+
+def test_rows_appear_above_the_bar_as_they_come():
+    cells = [Cell("random-response", 100, 34, 1), Cell("random-response", 200, 34, 1)]
+    out = io.StringIO()
+    terminal = Console(file=out, width=100, force_terminal=True, color_system=None)
+    good = {
+        "solver": "numba",
+        "status": "ok",
+        "median_s": 0.02,
+        "oneoff_s": 0.2,
+        "n": 5,
+        "gate": "pass",
+        "speedup": 50.0,
+    }
+    absent = {"solver": "cupy", "status": "skipped", "reason": "no device", "gate": "none"}
+    with progress.Display(terminal, Forecast(cells, ["numba"], 20.0, 5)) as show:
+        show.cell(cells[0])
+        show.cell_done(cells[0], [good, absent])
+        while_running = out.getvalue()
+        show.cell(cells[1])
+        show.say("numba: warming up")
+    assert "random-response 100 px x 34 bins\n" in while_running
+    assert "    numba: 20 ms, 50x, gate pass\n" in while_running
+    assert "cupy" not in while_running, "in every cell the same: the table says it once"
+
+
 def test_runs_were_replayed():
     assert len(RECORDED) >= 2
 
@@ -234,7 +338,7 @@ def test_the_bar_keeps_its_time_left_on_one_line(width):
     show.cell(cells[1])
     show.say("dask[inner=numba]: warming up")
     terminal.print(show._bar.get_renderable())
-    (line,) = terminal.export_text().splitlines()
+    *_, line = terminal.export_text().splitlines()
     assert len(line) <= width
     assert re.match(r"\S+ +\d+% 0:00:0\d \d+ min left random-response", line)
     assert width < 100 or "dask[inner=numba]: warm" in line

@@ -32,7 +32,18 @@ def test_a_variant_is_the_same_pixels_scaled_in_another_order():
     assert not np.array_equal(variant.of(given, 4).order, changed.order)
 
 
-@pytest.mark.parametrize("pixels", [1, 2, 4095, 4096, 4097, 10_001])
+def test_pieces_of_a_large_map_are_the_same_pixels_scaled_in_another_order():
+    pixels = variant.FEWER_FROM + 1
+    few = problem(50)
+    given = few.with_pixels(
+        np.resize(few.dn, (pixels, 6)) * np.arange(1.0, pixels + 1)[:, None], np.resize(few.edn, (pixels, 6)), None
+    )
+    changed = variant.of(given, 3)
+    assert np.array_equal(changed.problem.dn, given.dn[changed.order] * changed.factor)
+    assert np.array_equal(changed.problem.edn, given.edn[changed.order] * changed.factor)
+
+
+@pytest.mark.parametrize("pixels", [1, 2, 4095, 4096, 4097, 10_001, 65_535, 65_536, 70_001])
 def test_every_pixel_of_a_map_of_any_size_is_there_once_and_hardly_any_in_its_place(pixels):
     order = variant.of(problem(pixels), 5).order
     assert np.array_equal(np.sort(order), np.arange(pixels))

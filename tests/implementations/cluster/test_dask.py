@@ -12,6 +12,8 @@ import psutil
 import pytest
 import solvers
 from folders import TROUBLE
+from hypothesis import given
+from hypothesis import strategies as st
 from problems import assert_identical, mixed, problem
 
 pytest.importorskip("distributed")
@@ -125,8 +127,15 @@ def blocks(pixels, slots=2, memory=2**31, bins=34):
 
 
 def test_a_block_of_a_large_map_has_as_many_pixels_as_a_cache_and_a_task_like():
-    assert blocks(10**7) == (MOST_PIXELS, 611)
-    assert blocks(10**7, slots=64, bins=400)[0] == MOST_PIXELS
+    assert blocks(10**7) == (32_680, 306)
+    assert 0.9 * MOST_PIXELS < blocks(10**8, slots=64, bins=100)[0] <= MOST_PIXELS
+
+
+@given(st.integers(1, 10**7), st.integers(1, 64))
+def test_all_that_compute_have_as_many_blocks_about_as_large(pixels, slots):
+    size, count = blocks(pixels, slots)
+    assert 1 <= size <= MOST_PIXELS
+    assert count % slots == 0 or size < 600, "of small ones, rounding may leave some without"
 
 
 def test_a_block_fits_the_memory_for_it():

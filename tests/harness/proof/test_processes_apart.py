@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from harness.upkeep import processes
+from harness.proof import processes
 
 
 def times(between, within, count=8, rounds=200):

@@ -1,6 +1,6 @@
 """By how much processes of the same code differ: an experiment, for docs/clocks.md and `harness.judge.intervals`.
 
-`python -m harness.upkeep.processes` starts each of several solvers eight times, lets the eight take turns, with and
+`python -m harness.proof.processes` starts each of several solvers eight times, lets the eight take turns, with and
 without four burners on the cores, and keeps how far the processes are apart beyond what their turns' scatter explains.
 Four minutes or so. `--write` makes the page's table from what is kept, and measures nothing.
 """
@@ -79,7 +79,7 @@ def table(kept: dict[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, keep, and return the exit code."""
-    parser = cli.Parser("harness.upkeep.processes", description=__doc__)
+    parser = cli.Parser("harness.proof.processes", description=__doc__)
     parser.add_argument("--write", action="store_true", help="only the page's table, from what is kept")
     parser.add_argument("--out", type=Path, default=KEPT, help="where it is kept, instead of for the page")
     given = parser.parse(arguments)
