@@ -50,7 +50,7 @@ BY_NAME = (
 )
 """What the harness imports of the implementations. Solvers are known by name only."""
 OWN_REASONS = {
-    ("harness.measure.checkout", "harness.sweep"): "a process: what the solvers of another commit are, asked there",
+    ("harness.reports.checkout", "harness.sweep"): "a process: what the solvers of another commit are, asked there",
     ("harness.reports.notebook", "harness.profile"): "a process: a profile for a reader whose checkout has none",
     ("harness.upkeep.full_frame", "implementations.api"): "compares a map with what a user's call gives",
     ("harness.upkeep.prefetch", "implementations.large_maps.store"): "takes the blocks of a user's call apart",
