@@ -144,13 +144,13 @@ prior: $(VENV)/.installed-dev
 	$(BIN)/python -m harness.sweep --pixels 200 --bins 200 --threads 2 --repeats 5 --max-seconds 120 --out results/reference-prior \
 		--solvers 'baseline,dask[inner=baseline,workers=2],gpu-l2,cupy'
 	$(BIN)/python -m harness.sweep --preset contention --out results/reference-contention
-	$(BIN)/python -m harness.upkeep.starting
-	$(BIN)/python -m harness.upkeep.prefetch
+	$(BIN)/python -m harness.upkeep.experiments.starting
+	$(BIN)/python -m harness.upkeep.experiments.prefetch
 	$(MAKE) readme
 
 # What the harness takes between the solves that it times, for docs/trust.md; half a minute, the machine otherwise idle.
 overhead: $(VENV)/.installed
-	$(BIN)/python -m harness.upkeep.overhead
+	$(BIN)/python -m harness.upkeep.experiments.overhead
 
 # A map of 4096 x 4096 pixels from one Zarr store to another, within 4 GiB: minutes, and 18 GB of disk meanwhile.
 full-frame: $(VENV)/.installed-dev
@@ -163,11 +163,11 @@ full-disc: $(VENV)/.installed-dev data
 
 # Chunk sizes and codecs of maps, Zarr to Zarr, for docs/scale.md: minutes, the machine otherwise idle.
 chunks: $(VENV)/.installed-dev
-	$(BIN)/python -m harness.upkeep.chunks $(ARGS)
+	$(BIN)/python -m harness.upkeep.experiments.chunks $(ARGS)
 
 # What Dask's scheduler costs per block, for docs/scale.md: 100,000 blocks that only wait; minutes, the machine otherwise idle.
 scheduling: $(VENV)/.installed
-	$(BIN)/python -m harness.upkeep.scheduling $(ARGS)
+	$(BIN)/python -m harness.upkeep.experiments.scheduling $(ARGS)
 
 # The README's tables, and the page and figures in plots/, from the committed runs.
 readme: $(VENV)/.installed

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from harness.reports.pages import scale_page
-from harness.upkeep import chunks, scheduling
+from harness.upkeep.experiments import chunks, scheduling
 
 
 def test_blocks_that_wait_are_scheduled_in_bounded_memory(tmp_path, monkeypatch, capsys):

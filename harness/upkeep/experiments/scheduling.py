@@ -1,9 +1,9 @@
 """What Dask's scheduler costs per block, by blocks that only wait; and whether memory is flat.
 
-`python -m harness.upkeep.scheduling` starts two worker processes of many threads, and has them "compute" 10,000 and
-100,000 blocks, submitted as `implementations.cluster.workers` does, by a solver that waits as long as `numba` takes for
-so many pixels (results/reference-peers-disc). Waiting costs no CPU time, scheduling does: so two cores stand for a
-cluster of as many cores as threads. The figures go to results/scheduling.
+`python -m harness.upkeep.experiments.scheduling` starts two worker processes of many threads, and has them "compute"
+10,000 and 100,000 blocks, submitted as `implementations.cluster.workers` does, by a solver that waits as long as
+`numba` takes for so many pixels (results/reference-peers-disc). Waiting costs no CPU time, scheduling does: so two
+cores stand for a cluster of as many cores as threads. The figures go to results/scheduling.
 """
 
 import json
@@ -37,7 +37,7 @@ LOOKS = 20
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    parser = cli.Parser("harness.upkeep.scheduling", description=__doc__, allow_abbrev=False)
+    parser = cli.Parser("harness.upkeep.experiments.scheduling", description=__doc__, allow_abbrev=False)
     parser.add_argument("--blocks", type=cli.whole_numbers, default=BLOCKS, help="how many, by commas (10000,100000)")
     parser.add_argument("--threads", type=int, default=THREADS, help=f"of each of two processes ({THREADS})")
     parser.add_argument("--pixels", type=int, default=PIXELS, help=f"in a block ({PIXELS})")
@@ -164,6 +164,6 @@ def blocks(count: int, done: Callable[[Any], None]) -> Iterator[Block]:
 
 
 if __name__ == "__main__":
-    from harness.upkeep import scheduling  # workers know what they are sent by this name, not as __main__
+    from harness.upkeep.experiments import scheduling  # workers know what they are sent by this name, not as __main__
 
     cli.run(scheduling.main)

@@ -1,7 +1,7 @@
 """Chunk sizes and codecs of maps, Zarr to Zarr: what they cost in time and room.
 
-`python -m harness.upkeep.chunks` inverts one map from store to store on two threads, for each codec and chunk size, in
-an order drawn anew for each round. The figures go to results/chunks; docs/scale.md has the table.
+`python -m harness.upkeep.experiments.chunks` inverts one map from store to store on two threads, for each codec and
+chunk size, in an order drawn anew for each round. The figures go to results/chunks; docs/scale.md has the table.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ TYPES = ("float64", "float32")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    parser = cli.Parser("harness.upkeep.chunks", description=__doc__, allow_abbrev=False)
+    parser = cli.Parser("harness.upkeep.experiments.chunks", description=__doc__, allow_abbrev=False)
     parser.add_argument("--shape", type=cli.whole_numbers, default=SHAPE, help="rows,columns (1024,1024)")
     parser.add_argument("--chunks", type=cli.whole_numbers, default=CHUNKS, help="pixels, by commas")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each (3)")
