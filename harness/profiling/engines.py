@@ -77,7 +77,7 @@ def _perf_unavailable() -> str:
 def _cprofile(run: Run, solver: Solver, out: Path) -> dict[str, Any]:
     """Every call of this thread, counted and timed, run after run until the functions' shares are steady.
 
-    Runs that took much longer than the middle one were held up by something else, and are left out.
+    Runs that took much longer than the fastest were held up by something else, and are left out.
     """
     runs, times = list[pstats.Stats](), list[float]()
     start, off = time.perf_counter(), math.inf
@@ -86,12 +86,13 @@ def _cprofile(run: Run, solver: Solver, out: Path) -> dict[str, Any]:
         phases, _ = profile.runcall(run)
         times.append(phases.total)
         runs.append(pstats.Stats(profile))
-        kept = [each for each, took in zip(runs, times, strict=True) if took <= HELD_UP * np.median(times)]
-        off = unsteadiness([own_shares(each.stats) for each in kept]) if len(kept) > 1 else math.inf  # type: ignore[attr-defined]
+        kept = [each for each, took in zip(runs, times, strict=True) if took <= HELD_UP * min(times)]
+        off = unsteadiness([own_shares(each.stats) for each in kept]) if len(kept) >= FEWEST_RUNS else math.inf  # type: ignore[attr-defined]
         if times[0] > BUDGET_S:
             break
     pstats.Stats().add(*kept).dump_stats(out / PROF)
     figures = {"runs": len(kept), "share_error": off if math.isfinite(off) else None, "steady": off <= STEADY}
+    times = [took for took in times if took <= HELD_UP * min(times)]
     return {"run_s": float(np.median(times)), **figures, "files": [PROF]}
 
 

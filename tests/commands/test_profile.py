@@ -141,7 +141,7 @@ def test_time_inside_is_counted_once_as_what_it_began_as():
 
 
 @pytest.mark.parametrize(
-    ("errors", "most", "runs", "steady"), [((0.5, 0.02, 0.009), 9, 4, True), ((0.5,) * 9, 6, 6, False)]
+    ("errors", "most", "runs", "steady"), [((0.5, 0.02, 0.009), 9, 5, True), ((0.5,) * 9, 6, 6, False)]
 )
 def test_a_profile_goes_on_until_its_shares_are_steady(tmp_path, monkeypatch, errors, most, runs, steady):
     found = iter(errors)
