@@ -29,10 +29,10 @@ from harness.judge.comparison import (
     tolerances,
 )
 from harness.machine import facts
-from harness.measure.checkout import check_out
 from harness.measure.plan import Plan
 from harness.records.files import plain
 from harness.records.schema import Cell
+from harness.reports.checkout import check_out
 from harness.reports.two_commits import Match
 from harness.show import markdown, terminal
 from harness.workloads import problem as workload

@@ -48,8 +48,15 @@ def seconds(turns: Turns) -> dict[int, float]:
 
 
 def cpu(turns: Turns, used: Turns) -> dict[int, float]:
-    """Round -> CPU seconds of the turn's middle run; of those turns of which they are known."""
-    return {r: float(np.median([run[0] for run in used[r]])) for r in turns if len(used.get(r) or ()) == len(turns[r])}
+    """Round -> CPU seconds of the turn's runs, their lowest quarter's end; of those turns of which they are known.
+
+    What comes between makes some runs of a turn longer, and none shorter.
+    """
+    return {
+        r: float(np.quantile([run[0] for run in used[r]], 0.25))
+        for r in turns
+        if len(used.get(r) or ()) == len(turns[r])
+    }
 
 
 def clock(turns: Turns, used: Turns, threads: int, device: str) -> str:
@@ -87,11 +94,18 @@ def busy(turns: Turns, used: Turns, threads: int) -> bool:
     return _surely(_queueing(turns, used, threads))
 
 
-def doubts(turns: Turns, used: Turns, machine: Mapping[int, Sequence[float]], threads: int, by: str) -> list[str]:
+def doubts(
+    turns: Turns,
+    used: Turns,
+    machine: Mapping[int, Sequence[float]],
+    threads: int,
+    by: str,
+    process: Mapping[int, int] | None = None,
+) -> list[str]:
     """Why a row's figures are to be read with care, each in a few words; none where no test says so.
 
     `machine`: of each turn, its seconds, those that the solver's processes used, that all cores meanwhile worked for
-    others, and that were stolen.
+    others, and that were stolen; `process`: which process had it, where there were several.
     """
     found = []
     queueing = _queueing(turns, used, threads)
@@ -106,11 +120,20 @@ def doubts(turns: Turns, used: Turns, machine: Mapping[int, Sequence[float]], th
     if times.size < FEWEST or not np.ptp(times):
         return found
     logs = np.log(np.maximum(times, 1e-12))
-    if slower_at_first(times):
+    if slower_at_first(within(values, process or {})):
         found.append("warm-up was not over: the first turns are slower than the later ones")
     elif drift := _drift(logs):
         found.append(f"drifts: {math.expm1(drift):+.0%} from its first turn to its last")
     return found + _shape(logs)
+
+
+def within(times: Mapping[int, float], process: Mapping[int, int]) -> NDArray[np.float64]:
+    """Turns' times by round, each relative to the middle one of its process: that processes differ is no warm-up."""
+    own: dict[int, list[float]] = {}
+    for number in sorted(times):
+        own.setdefault(process.get(number, 0), []).append(times[number])
+    middle = {place: max(float(np.median(each)), 1e-12) for place, each in own.items()}
+    return np.array([times[number] / middle[process.get(number, 0)] for number in sorted(times)])
 
 
 def slower_at_first(times: NDArray[np.float64]) -> int:

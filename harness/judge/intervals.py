@@ -1,7 +1,7 @@
-"""Medians, bootstrap intervals and paired ratios."""
+"""Medians with intervals; times and paired ratios over turns and processes."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,15 +9,14 @@ from scipy.stats import bootstrap, linregress
 from scipy.stats import t as student
 
 LEVEL = 0.99
-"""Confidence of every interval. Percentile bootstrap intervals of a median of few values are narrower than they claim;
-`python -m harness.selfcheck` shows what this level attains."""
+"""Confidence of every interval; `python -m harness.selfcheck` shows what it attains."""
 FEWEST = 3
 """Fewest samples that an interval is given for."""
 Array = NDArray[np.float64]
 RESAMPLES = 1999
-BETWEEN_PROCESSES = 0.01
-"""Two processes that run the same code differ by about this (memory layout, mostly), however often each is timed: what
-rounds can't average out is added to a ratio's interval. `python -m harness.selfcheck` is where the figure is from."""
+BETWEEN, WORTH = 0.009, 8
+"""Processes of the same code differ by this (a standard deviation; memory layout, mostly), however often each is timed;
+and how many processes' word that prior knowledge is worth beside those that were measured. docs/clocks.md."""
 
 
 class Estimate(NamedTuple):
@@ -55,19 +54,53 @@ def median(samples: Sequence[float] | Array, seed: int = 0) -> Estimate:
     return Estimate(middle, float(low), float(high))
 
 
-def paired_ratio(numerator: Sequence[float] | Array, denominator: Sequence[float] | Array) -> Estimate:
-    """Median of numerator/denominator, paired by round, with its bootstrap interval.
+def paired_ratio(
+    numerator: Sequence[float] | Array, denominator: Sequence[float] | Array, processes: Sequence[Any] = ()
+) -> Estimate:
+    """Middle of numerator/denominator, paired by round, with its interval; `processes`: whose each round's turns are.
 
     Pairing cancels what slows a whole round down; the logarithm makes "twice as fast" and "half as fast" symmetric.
     """
-    return widened(median(np.log(np.asarray(numerator) / np.asarray(denominator))), BETWEEN_PROCESSES)
+    logs = np.log(np.asarray(numerator) / np.asarray(denominator))
+    return _exp(over_processes(logs, processes, np.sqrt(2) * BETWEEN))
+
+
+def time(seconds: Sequence[float] | Array, processes: Sequence[Any] = ()) -> Estimate:
+    """Middle of turns' times, and its interval; `processes`: whose each turn is."""
+    return _exp(over_processes(np.log(np.asarray(seconds)), processes, BETWEEN))
+
+
+def over_processes(values: Array, processes: Sequence[Any], between: float) -> Estimate:
+    """Mean over processes of their median turns, whose scatter is that of turns and, by so much, that of processes.
+
+    Student's t interval of the processes' medians. Their variance is taken to be known beforehand as well as from
+    `WORTH` processes (an empirical Bayes estimate: Smyth 2004, doi 10.2202/1544-6115.1027), so that it holds for a few,
+    and for one. No interval for fewer than `FEWEST` turns.
+    """
+    labels = list(processes) or [0] * len(values)
+    parts = [values[[label == other for other in labels]] for label in dict.fromkeys(labels)]
+    medians = np.array([np.median(part) for part in parts])
+    middle, count = float(medians.mean()), len(parts)
+    if len(values) < FEWEST:
+        return Estimate(float(np.median(values)), np.nan, np.nan)
+    apart = np.concatenate([part - median for part, median in zip(parts, medians, strict=True)])
+    turn = 1.4826 * np.median(np.abs(apart)) * np.sqrt(len(apart) / max(len(apart) - count, 1))
+    of_turns = np.pi / 2 * turn**2 * float(np.mean([1 / len(part) for part in parts]))  # of a median
+    scatter = float(medians.var(ddof=1)) if count > 1 else 0.0
+    variance = (WORTH * (between**2 + of_turns) + (count - 1) * scatter) / (WORTH + count - 1)
+    half = student.ppf((1 + LEVEL) / 2, WORTH + count - 1) * np.sqrt(variance / count)
+    return Estimate(middle, middle - float(half), middle + float(half))
 
 
 def widened(logs: Estimate, share: float) -> Estimate:
     """A ratio, given its logarithm, when what the samples don't show may shift it by that share: the two are apart."""
     value, low, high = logs
     down, up = np.hypot(value - low, np.log1p(share)), np.hypot(high - value, np.log1p(share))
-    return Estimate(*(float(np.exp(x)) for x in (value, value - down, value + up)))
+    return _exp(Estimate(value, value - down, value + up))
+
+
+def _exp(logs: Estimate) -> Estimate:
+    return Estimate(*(float(np.exp(each)) for each in logs))
 
 
 def exponent(sizes: Sequence[float], values: Sequence[float]) -> Estimate:

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from harness.judge import clocks, intervals
+from harness.judge import clocks
 from harness.judge.summary import Summary
+from harness.judge.turns import Timed
 from harness.machine import load
-from harness.machine.usage import Used
 from harness.measure import clock, said
 from harness.measure.clock import Claim, Phases
 from harness.measure.handover import FIRST, Original
@@ -27,20 +27,18 @@ SURELY_LONG_S = 1.0
 """A first run that took so long needs no repeats in a turn."""
 HANG_VARIABLE = "DEMREG_BENCH_HANG_S"
 """Environment variable that sets that time instead."""
+PRACTICE = "practice"
 Action = Callable[[Supervisor], dict[str, Any]]
 
 
 @dataclass
-class Contender:
+class Contender(Timed):
     """A solver's turn-taking in a cell. Once `ended` is set, its process is gone and it takes no further turns."""
 
-    spec: str
-    threads: int
     budget_s: float
     checkout: Path | None = None
     """The folder that the worker's code is taken from; None means that of this process."""
     worker: Supervisor | None = None
-    hello: dict[str, Any] = field(default_factory=dict)
     first: Phases | None = None
     """The first run on all pixels, after a few have paid the one-off costs."""
     oneoff_s: float = 0.0
@@ -48,20 +46,17 @@ class Contender:
     """Round (0: the first run, of the problem as it is) -> a solution handed over: what the gates judge."""
     claims: dict[int | str, Claim] = field(default_factory=dict)
     """Round (0: the first run) -> how long the worker says its runs took."""
-    turns: dict[int, list[Phases]] = field(default_factory=dict)
-    """Round -> the timed runs of that turn."""
     facts: dict[int, list[dict[str, float]]] = field(default_factory=dict)
     """Round (0: the first run) -> what the solver itself measured of each run; nothing for most."""
-    used: dict[int, list[Used]] = field(default_factory=dict)
-    """Round (0: the first run) -> what each run used; nothing where the system, or an older worker, doesn't say."""
     spent: dict[int | str, Claim] = field(default_factory=dict)
     """Round -> CPU seconds that the worker says its runs used, and those that all its processes used meanwhile."""
-    machine: dict[int, tuple[float, float, float, float]] = field(default_factory=dict)
-    """Round -> seconds of that turn, of its processes' CPU time, of all cores' work for others, stolen by the host."""
     warming: dict[int, list[Phases]] = field(default_factory=dict)
     """Round -> the runs of turns that were taken for rounds, and belong to the warm-up."""
     throttled: dict[int, list[str]] = field(default_factory=dict)
     """Round -> why a device ran below its clock meanwhile."""
+    processes: int = 0
+    start_s: float = 0.0
+    """Seconds that its last process took until it was warmed up."""
     repeats: int = 0
     """Runs per turn; 0 until calibrated."""
     peak_rss_mb: float = 0.0
@@ -81,7 +76,13 @@ class Contender:
 
     def start(self, original: Original, plugins: Sequence[str], limit_mb: int) -> None:
         """Start the process and let it stage the problem."""
-        self.original = original
+        self.began, self.given, self.original = time.perf_counter(), (original, plugins, limit_mb), original
+        self.processes += 1
+        self.open(plugins, limit_mb)
+
+    def open(self, plugins: Sequence[str], limit_mb: int) -> None:
+        """Have a worker, and its first words."""
+        original = self.original
         self.worker = Supervisor(original.folder, self.spec, plugins, self.threads, limit_mb, self.checkout)
         self.hello = self._contained(lambda w: w.reply(self.timeout_s)) or {}
         if not self.hello.get("stages") and self.hello.get("bounds"):  # an older commit's, which declares fewer bounds
@@ -92,6 +93,7 @@ class Contender:
         began = time.perf_counter()
         answer = self._contained(lambda w: w.ask(self.timeout_s, do="warmup"), times=said.of_warm_up, runs=2)
         passed = time.perf_counter() - began
+        self.start_s = time.perf_counter() - self.began
         if answer is None:
             return
         self.first, self.oneoff_s = Phases(*answer["phases"]), float(answer["oneoff_s"])
@@ -103,6 +105,22 @@ class Contender:
             self.turns[FIRST], self.satisfied = [self.first], True
             self.claims[FIRST] = Claim(self.first.total, passed, 1)
 
+    def restart(self) -> None:
+        """End the process, and go on in another, once it is as warm."""
+        self.stop()
+        self.start(*self.given)
+        self._contained(lambda w: w.ask(self.timeout_s, do="warmup"), times=said.of_warm_up, runs=2)
+        if self.repeats > 1:
+            self._practise()
+        self.start_s = time.perf_counter() - self.began
+
+    def _practise(self) -> Claim | None:
+        """A turn that doesn't count."""
+        done = self._turn(PRACTICE)
+        self.spent.pop(PRACTICE, None)
+        claim = self.claims.pop(PRACTICE, None)
+        return claim if done else None
+
     def take_turn(self, number: int, judged: bool = False) -> None:
         """Run the solver long enough to be timed well, and keep every run's time. A first call only calibrates.
 
@@ -110,13 +128,11 @@ class Contender:
         """
         if not self.repeats:
             self.repeats, short = 1, self.first is not None and self.first.total < SURELY_LONG_S
-            if short and self._turn("calibration"):
-                claim = self.claims.popitem()[1]
-                self.spent.clear()
+            if short and (claim := self._practise()):
                 self.repeats = clock.repeats_for(max(claim.claimed, claim.passed / 10), self.threads)
         answer = self._turn(number)
         if answer is not None:
-            self.turns[number] = [Phases(*s) for s in answer["samples"]]
+            self.turns[number], self.process[number] = [Phases(*s) for s in answer["samples"]], self.processes
             self.facts[number], self.used[number] = answer.get("facts", []), said.used(answer)
             if judged and self.hello.get("stages") == SCHEME:
                 self._keep(number)
@@ -199,49 +215,15 @@ class Contender:
         """Seconds that its last turn took, by this process's clock."""
         return list(self.claims.values())[-1].passed if self.claims else 0.0
 
-    @property
-    def clock(self) -> str:
-        """By which clock its turns count."""
-        return clocks.clock(self.turns, self.used, self.threads, self.hello.get("device", "cpu"))
-
-    def turn_times(self, clock: str = clocks.WALL) -> dict[int, float]:
-        """Round -> seconds by that clock of the turn's middle run; of whole turns, what a run takes on average."""
-        if clock == clocks.WHOLE:
-            return {r: self.machine[r][1] / len(runs) for r, runs in self.turns.items() if r in self.machine}
-        return clocks.cpu(self.turns, self.used) if clock == clocks.CPU else clocks.seconds(self.turns)
-
     def phase_medians(self) -> Phases:
         """Median seconds of each phase over all runs."""
         runs = np.array([run for runs in self.turns.values() for run in runs])
         return Phases(*(float(x) for x in np.median(runs, axis=0)))
 
-    def seconds(self, clock: str = clocks.WALL) -> intervals.Estimate:
-        """Median time of a run, by default on the wall, with its interval."""
-        return intervals.median(list(self.turn_times(clock).values()))
-
-    def clock_beside(self, other: "Contender") -> str:
-        """The clock that a ratio of the two stands on. An older commit's worker doesn't say what its runs used."""
-        if self.clock == other.clock:
-            return self.clock
-        silent = any(each.hello and not any(each.used.values()) for each in (self, other))
-        alone = all(each.threads == 1 and each.hello.get("device", "cpu") == "cpu" for each in (self, other))
-        return clocks.WHOLE if silent and alone else clocks.WALL
-
-    def speedup(self, baseline: "Contender") -> intervals.Estimate:
-        """Ratio to the baseline over shared rounds; of the medians, without interval, if they share fewer than two."""
-        if baseline is self:
-            return intervals.Estimate(1.0, 1.0, 1.0)
-        clock = self.clock_beside(baseline)
-        ours, theirs = self.turn_times(clock), baseline.turn_times(clock)
-        shared = sorted(ours.keys() & theirs.keys())
-        if len(shared) < 2:
-            return intervals.Estimate(baseline.seconds().value / self.seconds().value, np.nan, np.nan)
-        return intervals.paired_ratio([theirs[r] for r in shared], [ours[r] for r in shared])
-
     def keep_warming(self) -> bool:
         """Whether its first turns are slower than later ones; then these count for the warm-up, and it goes on."""
         times = self.turn_times(self.clock)
-        first = sorted(times)[: clocks.slower_at_first(np.array([times[r] for r in sorted(times)]))]
+        first = sorted(times)[: clocks.slower_at_first(clocks.within(times, self.process))]
         for number in first:
             self.warming[number] = self.turns.pop(number)
         self.repeats = 0 if first else self.repeats

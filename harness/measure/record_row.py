@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.judge import clocks, excerpt, gates, quality
+from harness.judge import clocks, excerpt, gates, intervals, quality
 from harness.judge.summary import Summary
 from harness.machine import counted_work, limits
 from harness.measure.cell import CellResult
@@ -66,9 +66,13 @@ def _trust(contender: Contender) -> dict[str, Any]:
         figures["cpu_s"], figures["cpu_low_s"], figures["cpu_high_s"] = contender.seconds(clock)
     if others:
         figures["others_cores"] = sum(each[2] for each in others) / sum(each[0] for each in others)
-    doubts = clocks.doubts(contender.turns, contender.used, contender.machine, contender.threads, clock)
+    doubts = clocks.doubts(
+        contender.turns, contender.used, contender.machine, contender.threads, clock, contender.process
+    )
     if contender.warming:
         doubts.append(f"warm-up: {len(contender.warming)} turns that were slower than all later ones are left out")
+    if contender.processes == 1 and len(contender.turns) >= intervals.FEWEST and contender.start_s > contender.budget_s:
+        doubts.append(f"one process: another takes {contender.start_s:.0f} s to start")
     return figures | {"doubts": "; ".join(doubts)}
 
 
@@ -148,6 +152,7 @@ def detail_of(contender: Contender, measured: CellResult) -> dict[str, Any]:
         "hello": contender.hello,
         "traceback": contender.ended.traceback if contender.ended else "",
         "shown": drawn,
+        "process": {str(number): place for number, place in contender.process.items()},
         "claims": {str(number): seconds for number, seconds in contender.claims.items()},
         "secret": measured.original.secret,
         "judged": sorted(contender.kept),

@@ -16,6 +16,7 @@ from harness.measure import cell as measure_cell
 from harness.measure.contender import Contender
 from harness.measure.handover import Original
 from harness.measure.plan import Plan, threads_of
+from harness.measure.rounds import MOST_ROUNDS
 from harness.measure.supervisor import Supervisor
 from harness.records.schema import Cell
 from harness.workloads import problem as workload
@@ -39,8 +40,8 @@ def burners(count: int) -> Iterator[None]:
 
 
 def turns(cell: Cell, specs: Sequence[str], seconds: float, repeats: int = 0) -> list[Contender]:
-    """The contenders after rounds that took so long; `repeats`: runs in a turn, 0 for as many as the harness makes."""
-    plan = Plan(plugins=(str(PLUGIN),), max_seconds=seconds)
+    """The contenders, one process each, after rounds that took so long; `repeats`: runs in a turn, 0: as usual."""
+    plan = Plan(plugins=(str(PLUGIN),), repeats=MOST_ROUNDS, max_seconds=seconds)
     contenders = [Contender(spec, threads_of(spec, 1), seconds, repeats=repeats) for spec in specs]
     with tempfile.TemporaryDirectory() as folder:
         measure_cell.measure_contenders(

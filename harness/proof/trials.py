@@ -16,13 +16,13 @@ from typing import Any
 from harness.judge.comparison import Comparison
 from harness.judge.intervals import Estimate
 from harness.measure import cell as measure_cell
-from harness.measure import record_row
-from harness.measure.checkout import PACKAGES, Checkout
+from harness.measure import record_row, rounds
 from harness.measure.contender import Contender
 from harness.measure.plan import REFERENCE, Plan, threads_of
 from harness.proof.trial import PLUGIN
 from harness.records.schema import COLUMNS, WORDS, Cell
 from harness.reports import two_runs
+from harness.reports.checkout import PACKAGES, Checkout
 from harness.reports.two_commits import Match
 from implementations.places import ROOT
 
@@ -55,7 +55,7 @@ def sweep(kind: str, mores: Sequence[float], seed: int) -> tuple[list[Trial], li
     plan = Plan(plugins=(str(PLUGIN),))
     cell = Cell("random-response", KINDS[kind][1], 34, seed)
     contenders = [Contender(spec, threads_of(spec, 1), plan.max_seconds) for spec in specs]
-    satisfy = partial(measure_cell.satisfied, rel_ci=plan.rel_ci, reference=specs[0])
+    satisfy = partial(rounds.satisfied, rel_ci=plan.rel_ci, reference=specs[0])
     with tempfile.TemporaryDirectory() as folder:
         result = measure_cell.measure_contenders(
             cell, contenders, plan, Path(folder), measure_cell.Nobody(), satisfy=satisfy

@@ -41,7 +41,7 @@ GATES = ("pass", "fail", "none")
 ALWAYS = "run commit machine solver device accuracy external dataset seed pixels bins threads status gate".split()
 MEASURED = "median_s oneoff_s prepare_s solve_s collect_s n pixels_per_s".split()
 """Columns that every row has; those that a row with a result has beside them, as numbers from zero on."""
-DETAILS = "facts hello shown throttled used spent machine warming".split()
+DETAILS = "facts hello shown throttled used spent machine process warming".split()
 """What stands beside a row by name, where it stands there."""
 
 

@@ -13,10 +13,10 @@ from harness.judge import clocks, intervals
 from harness.judge.comparison import NO_ESTIMATE, Comparison, Row, Tolerance
 from harness.measure import cell as measure_cell
 from harness.measure import record_row
-from harness.measure.checkout import Checkout
 from harness.measure.contender import Contender
 from harness.measure.plan import Plan, threads_of
 from harness.records.schema import Cell
+from harness.reports.checkout import Checkout
 
 FEWEST_ROUNDS = 10
 """Before these, nothing is clear."""

@@ -25,6 +25,9 @@ PAGES = sorted(
     [*DOCS.glob("*.md"), *ROOT.glob("*.md"), ROOT / "datasets" / "README.md", ROOT / "results" / "README.md"]
 )
 WIDTHS = (1440, 1100, 390)
+UNREACHABLE = """[...document.querySelectorAll('.bd-article *')]
+    .filter(e => e.scrollWidth > e.clientWidth + 1 && ['auto', 'scroll'].includes(getComputedStyle(e).overflowX))
+    .filter(e => e.tabIndex < 0).map(e => e.tagName + '.' + e.className)"""
 LOOKED_AT = (
     "README",
     "docs/start",
@@ -216,5 +219,6 @@ def test_its_pages_open_at_every_width_without_a_word(built, width, dark):
             wide, seen = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
             assert wide <= seen, f"{name} scrolls sideways"
             assert page.evaluate("document.documentElement.dataset.theme") == ("dark" if dark else "light")
+            assert page.evaluate(UNREACHABLE) == [], f"{name}: what scrolls, the keyboard can't get to"
             hidden = page.evaluate("[...document.images].filter(image => !image.naturalWidth).map(image => image.src)")
             assert hidden == [], name

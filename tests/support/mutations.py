@@ -145,14 +145,16 @@ MUTATIONS = [
         ),
         ("np.asarray(numerator) / np", "np.sort(numerator) / np", "turns of different rounds are paired"),
         (
-            "(value, value - down, value + up)",
-            "(value, value - 0.1 * down, value + up)",
+            "middle - float(half), middle",
+            "middle - 0.1 * float(half), middle",
             "intervals are too narrow below",
         ),
         ("LEVEL = 0.99", "LEVEL = 0.8", "intervals miss more often than is said"),
         ("FEWEST = 3", "FEWEST = 2", "two samples make an interval"),
         ("/ (2 * self.value)", "/ (20 * self.value)", "measuring ends ten times too early"),
-        ("middle = float(np.median(values))", "middle = float(np.min(values))", "the luckiest turn is the headline"),
+        ("[np.median(part) for part", "[np.min(part) for part", "the luckiest turn is the headline"),
+        ("np.sqrt(variance / count)", "np.sqrt(of_turns / count)", "processes are taken to be alike"),
+        ("(count - 1) * scatter", "0.0 * scatter", "processes that differ widely aren't seen to"),
     ),
     *_in(
         "judge/comparison",
@@ -272,6 +274,16 @@ MUTATIONS = [
             "seeds, keep = self.original.turn(0, self.spec, self.repeats)",
             "the same problems in every round",
         ),
+        ("passed, after = time.perf_counter() - began,", "passed, after = 1e9,", "the parent's clock isn't used"),
+        (
+            "self.ended, self.kept = self.ended or WorkerEnded",
+            "self.ended, self.kept = None and WorkerEnded",
+            "a liar's row goes on",
+        ),
+    ),
+    *_in(
+        "judge/turns",
+        TURNS,
         (
             "[theirs[r] for r in shared], [ours[r] for r in shared]",
             "[theirs[r] for r in shared], [ours[r] for r in shared[::-1]]",
@@ -282,12 +294,7 @@ MUTATIONS = [
             "[ours[r] for r in shared], [theirs[r] for r in shared]",
             "slower is faster",
         ),
-        ("passed, after = time.perf_counter() - began,", "passed, after = 1e9,", "the parent's clock isn't used"),
-        (
-            "self.ended, self.kept = self.ended or WorkerEnded",
-            "self.ended, self.kept = None and WorkerEnded",
-            "a liar's row goes on",
-        ),
+        ("pairs)\n", "())\n", "a process's layout is taken for the code's"),
     ),
     *_in(
         "measure/said",
@@ -298,6 +305,7 @@ MUTATIONS = [
         "judge/clocks",
         TURNS,
         ("np.median(np.sum(runs, axis=1))", "np.min(np.sum(runs, axis=1))", "the luckiest run stands for a turn"),
+        ("for run in used[r]], 0.25)", "for run in used[r]], 0.0)", "the luckiest run stands for a turn by CPU time"),
     ),
     *_in(
         "measure/record_row",
@@ -313,13 +321,18 @@ MUTATIONS = [
     *_in(
         "measure/cell",
         TURNS,
-        ("secrets.randbelow(number) == 0", "number == 1", "a solver knows which round is judged"),
         (
             "original.some(missing, pixels), few",
             "original.some([0] * len(missing), pixels), few",
             "the baseline solves another problem than was timed",
         ),
         ("inside = {} if own is None else own.kept", "inside = {}", "the baseline's own rounds aren't used"),
+        ("secret = secrets.token_hex(16)", 'secret = "0" * 32', "anyone can work out what is judged"),
+    ),
+    *_in(
+        "measure/rounds",
+        TURNS,
+        ("secrets.randbelow(number) == 0", "number == 1", "a solver knows which round is judged"),
         ("[contenders[i] for i in rng.permutation(len(contenders))]", "contenders", "the same order in every round"),
         (
             "disturbed = [contender for contender in contenders if contender.disturbs()]",
@@ -327,7 +340,8 @@ MUTATIONS = [
             "solvers may compute in others' turns",
         ),
         ("estimate.half_width <= rel_ci", "True", "two rounds are always enough"),
-        ("secret = secrets.token_hex(16)", 'secret = "0" * 32', "anyone can work out what is judged"),
+        ("elapsed + 1.5 * cost <= budget", "True", "starting processes takes more time than a cell has"),
+        ("elapsed - since >= cost / 2", "False", "one process stands for all"),
     ),
     *_in(
         "measure/cell",
@@ -335,11 +349,11 @@ MUTATIONS = [
         ("            contender.check_clock(over=True)\n", "", "a short cell's claims are never judged"),
     ),
     *_in(
-        "measure/cell",
+        "measure/rounds",
         TURNS,
         (
-            "_spoiled(contenders, seal.touched(), contender.spec):\n                return",
-            "_spoiled(contenders, [], contender.spec):\n                return",
+            "spoiled(contenders, seal.touched(), contender.spec):\n                return",
+            "spoiled(contenders, [], contender.spec):\n                return",
             "nobody looks who changed the problem",
         ),
     ),

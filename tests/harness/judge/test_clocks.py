@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness.judge import clocks
-from harness.measure import cell
+from harness.measure import rounds
 from harness.measure.contender import Contender
 
 
@@ -113,7 +113,7 @@ def test_warming_goes_on_and_its_turns_are_left_out():
     slow = contender(np.r_[np.full(6, 12.0), np.ones(14)] * noise(20, 0.005, 1))
     steady = contender(noise(20, 0.005, 2))
     slow.spec, steady.spec, slow.repeats = "slow", "baseline", 1
-    cell.satisfied([slow, steady], 0.04)
+    rounds.satisfied([slow, steady], 0.04)
     assert not slow.satisfied
     assert len(slow.warming) >= 5
     assert slow.repeats == 0, "it is calibrated anew"
@@ -134,3 +134,19 @@ def test_no_test_takes_long():
 def test_what_is_not_known_is_not_doubted():
     assert clocks.doubts({0: [[0.0, 1.0, 0.0]]}, {}, {}, 1, clocks.WALL) == []
     assert not clocks.busy({}, {}, 1)
+
+
+@pytest.mark.parametrize(("first", "said"), [(np.ones(8), False), (np.r_[np.full(5, 1.3), np.ones(11)], True)])
+def test_that_one_process_is_slower_than_the_next_is_no_warm_up(first, said):
+    times = np.r_[1.04 * first, np.ones(16)] * noise(first.size + 16, 0.004, 1)
+    process = {number: 1 + (number > first.size) for number in range(1, times.size + 1)}
+    made = contender(times)
+    found = clocks.doubts(made.turns, made.used, {}, 1, clocks.CPU, process)
+    assert any(one.startswith("warm-up was not over") for one in found) == said
+    made.process = process
+    assert made.keep_warming() == said
+
+
+def test_cpu_time_is_the_lowest_quarter_of_a_turn():
+    runs = [[seconds, 0.0, 0, 0] for seconds in (5.0, 1.0, 2.0, 9.0, 3.0)]
+    assert clocks.cpu({1: [[0.0, 1.0, 0.0]] * 5}, {1: runs}) == {1: 2.0}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from harness.judge import intervals
-from harness.measure import cell, clock, family, record_row, rest, worker
+from harness.measure import cell, clock, family, record_row, rest, rounds, worker
 from harness.measure.contender import Contender
 from harness.measure.handover import FIRST, Original
 from harness.measure.plan import Plan
@@ -96,10 +96,10 @@ class Here(Contender):
 
     solver = None
 
-    def start(self, original, plugins, limit_mb):
-        self.original, self.worker = original, InProcess(original.folder, self.solver)
+    def open(self, plugins, limit_mb):
+        self.worker = InProcess(self.original.folder, self.solver)
         self.hello = json.loads(json.dumps(self.worker.bench.hello()))
-        self.solver.folder = original.folder
+        self.solver.folder = self.original.folder
 
     def take_turn(self, number, judged=False):
         self.solver.round = number
@@ -127,7 +127,7 @@ def started(tmp_path):
 
 def measured(tmp_path, monkeypatch, *contenders, judged=0, rounds=3):
     """A cell with these contenders; every round is judged, or none but the first run."""
-    monkeypatch.setattr(cell.secrets, "randbelow", lambda most: judged)
+    monkeypatch.setattr("harness.measure.rounds.secrets.randbelow", lambda most: judged)
     plan = Plan(repeats=rounds, max_seconds=60)
     return cell.measure_contenders(CELL, list(contenders), plan, tmp_path, cell.Nobody())
 
@@ -305,8 +305,7 @@ def turns_of(spec, *seconds):
 def test_a_speedup_is_of_the_same_rounds():
     ours, theirs = turns_of("a", 1.0, 2.0, 4.0, 8.0), turns_of("baseline", 3.0, 6.0, 12.0, 24.0)
     ratio = ours.speedup(theirs)
-    assert ratio.value == pytest.approx(3.0)
-    assert ratio.high - ratio.low < 0.1
+    assert ratio == pytest.approx(intervals.paired_ratio([3.0] * 4, [1.0] * 4))
 
 
 def test_a_turn_counts_by_its_middle_run():
@@ -318,27 +317,27 @@ def test_a_turn_counts_by_its_middle_run():
 def test_a_solver_rests_once_its_ratio_is_known_and_the_baseline_after_all_others():
     noisy, steady = turns_of("a", 1.0, 2.0, 4.0), turns_of("b", 1.0, 1.0, 1.0)
     baseline = turns_of("baseline", 3.0, 3.0, 3.0)
-    cell.satisfied([noisy, steady, baseline], 0.05)
+    rounds.satisfied([noisy, steady, baseline], 0.05)
     assert (noisy.satisfied, steady.satisfied, baseline.satisfied) == (False, True, False)
 
 
 def test_the_order_of_a_round_is_drawn_anew():
     contenders = [turns_of(spec) for spec in "abcd"]
     rng = np.random.default_rng(0)
-    orders = {"".join(c.spec for c in cell._order(contenders, rng)) for _ in range(40)}
+    orders = {"".join(c.spec for c in rounds._order(contenders, rng)) for _ in range(40)}
     assert len(orders) > 10
 
 
 def test_a_round_in_which_someone_computed_beside_others_counts_for_nobody():
     still, busy = turns_of("a", 1.0, 1.0), turns_of("b", 1.0, 1.0)
     still.worker = busy.worker = SimpleNamespace(check_rest=lambda: None)
-    assert cell._undisturbed([still, busy], 2)
+    assert rounds.undisturbed([still, busy], 2)
 
     def disturbs():
         raise WorkerEnded("failed", "computed between its turns")
 
     busy.worker = SimpleNamespace(check_rest=disturbs)
-    assert not cell._undisturbed([still, busy], 2)
+    assert not rounds.undisturbed([still, busy], 2)
     assert (sorted(still.turns), busy.ended.status) == ([1], "failed")
 
 
@@ -389,4 +388,52 @@ def test_winding_down_is_not_held_against_a_solver_unless_it_does_not_end(monkey
 
 
 def test_the_headline_is_the_median_turn():
-    assert turns_of("a", 3.0, 1.0, 2.0).seconds() == intervals.median([3.0, 1.0, 2.0])
+    assert turns_of("a", 3.0, 1.0, 2.0).seconds() == intervals.time([3.0, 1.0, 2.0])
+    assert turns_of("a", 3.0, 1.0, 2.0).seconds().value == pytest.approx(2.0)
+
+
+def test_a_cell_has_several_processes_of_a_solver_and_its_ratio_is_over_them(tmp_path):
+    """They are as quick to start as they are to run here; rounds go on for as long as the budget lasts."""
+    ours, theirs = here("vectorized", Seen()), here("baseline", Baseline())
+    plan = Plan(max_seconds=3.0, rel_ci=1e-9)
+    cell.measure_contenders(CELL, [ours, theirs], plan, tmp_path, cell.Nobody())
+    for contender in (ours, theirs):
+        assert contender.ended is None, contender.ended
+        assert contender.processes > 2
+        assert sorted(set(contender.process.values())) == list(range(1, contender.processes + 1))
+        assert contender.process.keys() == contender.turns.keys()
+    shared = sorted(ours.turns.keys() & theirs.turns.keys())
+    pairs = [(ours.process[r], theirs.process[r]) for r in shared]
+    clock = ours.clock_beside(theirs)
+    times = [[each.turn_times(clock)[r] for r in shared] for each in (theirs, ours)]
+    assert ours.speedup(theirs) == intervals.paired_ratio(*times, pairs)
+
+
+@pytest.mark.parametrize(
+    ("start_s", "elapsed", "since", "due"),
+    [
+        (2.0, 1.0, 0.0, True),
+        (2.0, 0.9, 0.0, False),
+        (2.0, 5.0, 4.5, False),
+        (2.0, 8.0, 0.0, False),
+        (9.0, 5.0, 0.0, False),
+    ],
+)
+def test_processes_are_started_anew_while_the_budget_of_ten_seconds_allows_it(start_s, elapsed, since, due):
+    contender = turns_of("a", 1.0)
+    contender.start_s = start_s
+    assert rounds._due([contender], elapsed, since, 10.0) == due
+
+
+def test_asked_rounds_are_of_one_process(tmp_path, monkeypatch):
+    ours = here("vectorized", Seen())
+    measured(tmp_path, monkeypatch, ours, rounds=20)
+    assert (ours.processes, len(ours.turns)) == (1, 20)
+
+
+def test_a_row_says_that_another_process_would_take_longer_to_start_than_there_is_time(tmp_path, monkeypatch):
+    ours = here("vectorized", Seen())
+    result = measured(tmp_path, monkeypatch, ours)
+    assert "one process" not in record_row.row_of(ours, result)["doubts"]
+    ours.start_s = 130.0
+    assert "one process: another takes 130 s to start" in record_row.row_of(ours, result)["doubts"]

@@ -1,0 +1,100 @@
+"""By how much processes of the same code differ: an experiment, for docs/clocks.md and `harness.judge.intervals`.
+
+`python -m harness.proof.processes` starts each of several solvers eight times, lets the eight take turns, with and
+without four burners on the cores, and keeps how far the processes are apart beyond what their turns' scatter explains.
+Four minutes or so. `--write` makes the page's table from what is kept, and measures nothing.
+"""
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.judge import clocks
+from harness.machine import facts
+from harness.proof import trial
+from harness.records.files import write_atomically
+from harness.records.schema import Cell
+from harness.show import markdown
+from implementations import command_line as cli
+from implementations.places import ROOT
+
+KEPT, PAGE = ROOT / "results" / "clocks" / "processes.json", ROOT / "docs" / "clocks.md"
+PROCESSES, SECONDS, BURNERS = 8, 10.0, (0, 4)
+KINDS = {
+    "arrays, 0.1 ms": ("work[kind=arrays,units=50]", 20),
+    "interpreted, 5 ms": ("work[kind=interpreted,units=5000]", 20),
+    "memory, 5 ms": ("work[kind=memory,units=250]", 20),
+    "`numba`, 10 ms": ("numba", 7500),
+    "`l2`, 10 ms": ("l2", 5000),
+    "`vectorized`, 10 ms": ("vectorized", 20),
+}
+"""Solvers with one thread: how they are addressed, and pixels."""
+HEAD = ("solver", "burners", "rounds", "turns scatter by", "processes differ by")
+
+
+def apart(times: Sequence[Mapping[int, float]]) -> tuple[int, float, float]:
+    """Rounds that all had a turn in, the turns' scatter within a process, and the processes' beyond it.
+
+    Standard deviations of logarithms, relative to each round's middle. `times`: of each process, round -> seconds.
+    """
+    shared = sorted(set.intersection(*({*each} for each in times)))
+    logs = np.log([[each[number] for number in shared] for each in times])
+    logs -= np.median(logs, axis=0)
+    middles = np.median(logs, axis=1)
+    within = float(np.median(1.4826 * np.median(np.abs(logs - middles[:, None]), axis=1)))
+    of_turns = np.pi / 2 * within**2 / len(shared)
+    return len(shared), within, float(np.sqrt(max(middles.var(ddof=1) - of_turns, 0.0)))
+
+
+def measure(kind: str, burning: int) -> dict[str, Any]:
+    """One solver's processes beside each other."""
+    spec, pixels = KINDS[kind]
+    with trial.burners(burning):
+        contenders = trial.turns(Cell("random-response", pixels, 34, 1), [spec] * PROCESSES, SECONDS)
+    rounds, within, between = apart([each.turn_times(clocks.CPU) for each in contenders])
+    return {
+        "kind": kind,
+        "burners": burning,
+        "rounds": rounds,
+        "within": round(within, 5),
+        "between": round(between, 5),
+    }
+
+
+def table(kept: dict[str, Any]) -> str:
+    """The page's table, and where it is from."""
+    lines = [
+        [row["kind"], str(row["burners"]), str(row["rounds"]), f"{row['within']:.2%}", f"{row['between']:.2%}"]
+        for row in kept["rows"]
+    ]
+    typical = float(np.sqrt(np.mean([row["between"] ** 2 for row in kept["rows"]])))
+    where = f"{facts.machine_label(kept['machine'])}; commit {kept['commit']}"
+    origin = f"All together (root mean square): {typical:.2%}. {where}."
+    return f"{markdown.table(HEAD, lines, 1)}\n\n{origin}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, keep, and return the exit code."""
+    parser = cli.Parser("harness.proof.processes", description=__doc__)
+    parser.add_argument("--write", action="store_true", help="only the page's table, from what is kept")
+    parser.add_argument("--out", type=Path, default=KEPT, help="where it is kept, instead of for the page")
+    given = parser.parse(arguments)
+    if not given.write:
+        parser.folder(given.out.parent)
+        rows = [measure(kind, burning) for kind, burning in itertools.product(KINDS, BURNERS)]
+        kept = {"machine": facts.machine(), "commit": facts.commit(), "rows": rows}
+        write_atomically(given.out, json.dumps(kept, indent=1) + "\n")
+    told = table(json.loads(given.out.read_text()))
+    if given.out == KEPT:
+        write_atomically(PAGE, markdown.rewritten(PAGE.read_text(), "processes", told))
+    else:
+        print(told)
+    return cli.OK
+
+
+if __name__ == "__main__":
+    cli.run(main)
