@@ -1,6 +1,6 @@
 """By how much processes of the same code differ: an experiment, for docs/clocks.md and `harness.judge.intervals`.
 
-`python -m harness.proof.processes` starts each of several solvers eight times, lets the eight take turns, with and
+`python -m harness.proof.processes` starts each of several solvers six times, lets the six take turns, with and
 without four burners on the cores, and keeps how far the processes are apart beyond what their turns' scatter explains.
 Four minutes or so. `--write` makes the page's table from what is kept, and measures nothing.
 """
@@ -23,7 +23,7 @@ from implementations import command_line as cli
 from implementations.places import ROOT
 
 KEPT, PAGE = ROOT / "results" / "clocks" / "processes.json", ROOT / "docs" / "clocks.md"
-PROCESSES, SECONDS, BURNERS = 8, 10.0, (0, 4)
+PROCESSES, SECONDS, BURNERS = 6, 8.0, (0, 4)
 KINDS = {
     "arrays, 0.1 ms": ("work[kind=arrays,units=50]", 20),
     "interpreted, 5 ms": ("work[kind=interpreted,units=5000]", 20),

@@ -12,9 +12,8 @@ from clones import commit, git
 from harness import regression as regression_command
 from harness.judge.comparison import FAILED, GATE_VIOLATED, NO_ESTIMATE, SLOWER, Comparison
 from harness.judge.intervals import Estimate
-from harness.measure import checkout
 from harness.measure.supervisor import worker_module
-from harness.reports import two_commits
+from harness.reports import checkout, two_commits
 from implementations.places import ROOT
 
 WITHOUT_ROOMS = "b5957a0"
