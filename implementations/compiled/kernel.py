@@ -119,11 +119,10 @@ def finish(setup, scratch, found, outputs, ticks, since):
     since = mark(ticks, ERRORS, since)
     if sorts:
         for lane in range(found):
-            along, greatest = take_lane(sizes, scratch.profiles, scratch.along, lane)
-            order_rows(sizes.bins, along, greatest)
-            profile_samples(sizes, setup.samples, along)
-            elogt_of(sizes, setup.samples, along, along.elogt)
-            put_row(outputs.elogt, pixels.number[lane], along.elogt, sizes.bins)
+            order_rows(sizes.bins, scratch.along, take_lane(sizes, scratch.profiles, scratch.along, lane))
+            profile_samples(sizes, setup.samples, scratch.along)
+            elogt_of(sizes, setup.samples, scratch.along, scratch.along.elogt)
+            put_row(outputs.elogt, pixels.number[lane], scratch.along.elogt, sizes.bins)
     else:
         widths(sizes, setup.samples, scratch.profiles)
         put(outputs.elogt, pixels, scratch.profiles.width, sizes.bins, found)

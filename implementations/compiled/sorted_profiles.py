@@ -11,11 +11,6 @@ interpolated once instead of in each profile.
 
 # mypy: allow-untyped-defs
 
-from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
-
 from implementations.compiled.jit import part
 from implementations.compiled.profiles import ROWS, SLACK
 from implementations.compiled.simd import (
@@ -41,22 +36,6 @@ BUCKETS = 64
 """Classes by which rows are sorted."""
 
 
-class Along(NamedTuple):
-    """The resolution of one lane, along the bins: see above."""
-
-    wz: Any
-    gz: Any
-    reach: Any
-    bound: Any
-    bucket: NDArray[np.intp]
-    tally: NDArray[np.intp]
-    order: NDArray[np.intp]
-    limit: Any
-    sample: Any
-    sample_bound: Any
-    elogt: NDArray[np.float64]
-
-
 @part
 def lay_out(sizes, profiles, first):
     """Turn the rows of LANES bins, and the roots of their squares, into lines along the bins for each pixel."""
@@ -71,27 +50,17 @@ def lay_out(sizes, profiles, first):
 
 @part
 def take_lane(sizes, profiles, along, lane):
-    """The lines of one pixel, where they are: wz is gz, and bound is reach; and its greatest bound."""
-    lanes, end = lanes_of(profiles.lines), sizes.rank * sizes.padded
+    """The lines of one pixel, for which wz is gz, and bound is reach; returns its greatest bound."""
+    lanes, end = lanes_of(along.wz), sizes.rank * sizes.padded
     at = lane * (end + sizes.padded)
-    lines, bound = profiles.lines[at : at + end], profiles.lines[at + end : at + end + sizes.padded]
-    greatest = load(bound, 0)
-    for n in range(lanes, sizes.padded, lanes):
-        greatest = larger(load(bound, n), greatest)
-    own = Along(
-        lines,
-        lines,
-        bound,
-        bound,
-        along.bucket,
-        along.tally,
-        along.order,
-        along.limit,
-        along.sample,
-        along.sample_bound,
-        along.elogt,
-    )
-    return own, highest(greatest)
+    for n in range(0, end, lanes):
+        store(along.wz, n, load(profiles.lines, at + n))
+    greatest = load(profiles.lines, at + end)
+    for n in range(0, sizes.padded, lanes):
+        bound = load(profiles.lines, at + end + n)
+        store(along.bound, n, bound)
+        greatest = larger(bound, greatest)
+    return highest(greatest)
 
 
 @part

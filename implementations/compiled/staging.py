@@ -16,7 +16,7 @@ from implementations.compiled.constraint import BEFORE
 from implementations.compiled.factorise import PANEL
 from implementations.compiled.profiles import FAR, ROWS, SAMPLES
 from implementations.compiled.simd import BITS, LANES
-from implementations.compiled.sorted_profiles import BUCKETS, Along
+from implementations.compiled.sorted_profiles import BUCKETS
 from implementations.contract import Array, Options, Problem
 
 SORT_FROM = 64
@@ -144,6 +144,22 @@ class Profiles(NamedTuple):
     width: Array
     starts: NDArray[np.intp]
     lines: Any
+
+
+class Along(NamedTuple):
+    """The resolution of one lane, along the bins: see `sorted_profiles`."""
+
+    wz: Any
+    gz: Any
+    reach: Any
+    bound: Any
+    bucket: NDArray[np.intp]
+    tally: NDArray[np.intp]
+    order: NDArray[np.intp]
+    limit: Any
+    sample: Any
+    sample_bound: Any
+    elogt: Array
 
 
 class Scratch(NamedTuple):
@@ -312,13 +328,13 @@ def _rows_of_bins(f: int, r: int, s: int) -> Rows:
 
 
 def along_bins(rank: int, size: int, dtype: DTypeLike, alike: bool) -> Along:
-    """Working memory for the profiles of one lane; `alike`: wz and gz, bound and reach are the lane's lines."""
-    lines = 0 if alike else size
+    """Working memory for the profiles of one lane; `alike`: wz is gz, and bound is reach."""
+    wz, bound = _zeros(rank * size, dtype), _zeros(size, dtype)
     return Along(
-        wz=_zeros(rank * lines, dtype),
-        gz=_zeros(rank * lines, dtype),
-        reach=_zeros(lines, dtype),
-        bound=_zeros(lines, dtype),
+        wz=wz,
+        gz=wz if alike else _zeros(rank * size, dtype),
+        reach=bound if alike else _zeros(size, dtype),
+        bound=bound,
         bucket=_zeros(size, np.intp),
         tally=_zeros(BUCKETS, np.intp),
         order=np.arange(size),

@@ -27,15 +27,15 @@ from implementations import command_line as cli
 from implementations.large_maps.inversion import invert_store
 from implementations.large_maps.store import CODECS, MOST_PIXELS, Layout
 
-SHAPE, BINS, CORES = (1024, 1024), 34, 2
-CHUNKS = (4096, 16_384, 65_536, 262_144)
+SHAPE, BINS, CORES = (512, 512), 34, 2
+CHUNKS = (4096, 16_384, 65_536)
 TYPES = ("float64", "float32")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = cli.Parser("harness.upkeep.experiments.chunks", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--shape", type=cli.whole_numbers, default=SHAPE, help="rows,columns (1024,1024)")
+    parser.add_argument("--shape", type=cli.whole_numbers, default=SHAPE, help="rows,columns (512,512)")
     parser.add_argument("--chunks", type=cli.whole_numbers, default=CHUNKS, help="pixels, by commas")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each (3)")
     parser.add_argument("--scratch", type=Path, help="where the stores lie meanwhile (the system's temporary folder)")
