@@ -165,7 +165,7 @@ full-disc: $(VENV)/.installed-dev data
 chunks: $(VENV)/.installed-dev
 	$(BIN)/python -m harness.upkeep.experiments.chunks $(ARGS)
 
-# What Dask's scheduler costs per block, for docs/scale.md: 100,000 blocks that only wait; minutes, the machine otherwise idle.
+# What Dask's scheduler costs per block, for docs/scale.md: 100,000 blocks that only wait; ten minutes on an idle machine.
 scheduling: $(VENV)/.installed
 	$(BIN)/python -m harness.upkeep.experiments.scheduling $(ARGS)
 
