@@ -13,7 +13,7 @@ NEWER ?= $(shell for p in python3.12 "$$HOME"/.pyenv/versions/3.12.*/bin/python3
 PEERS := $(VENV)-peers
 LOWEST := $(VENV)-lowest
 
-.PHONY: sweep test test-newer test-long test-lowest mutations data peers gpu-check selfcheck readme reference profile methods instructions heldout cluster prior reference-steps overhead notebooks docs docs-links diagrams full-frame full-disc history regression clean
+.PHONY: sweep test test-newer test-long test-lowest mutations data peers gpu-check selfcheck readme reference profile methods instructions heldout cluster prior reference-steps overhead notebooks docs docs-links diagrams full-frame full-disc chunks scheduling history regression clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/python -m harness.sweep $(ARGS)
@@ -96,6 +96,7 @@ reference-steps: $(VENV)/.installed
 		--solvers 'published,numpy,numba,numba-parallel[threads=2],cupy,fused' --out results/reference-steps
 	$(BIN)/python -m harness.sweep --pixels 1,100 --bins 34 --nmu 500 --threads 2 --max-seconds 10 \
 		--solvers baseline,numpy-regmap,numba-regmap,numba-regmap-parallel,cupy-regmap,numba --out results/reference-steps-whole
+	rm -rf results/reference-steps/plots results/reference-steps-whole/plots
 	$(BIN)/python -m harness.profile numba --cold --pixels 200 --bins 34 --out results/reference-cold
 	$(BIN)/python -m harness.reports.readme
 
@@ -143,13 +144,13 @@ prior: $(VENV)/.installed-dev
 	$(BIN)/python -m harness.sweep --pixels 200 --bins 200 --threads 2 --repeats 5 --max-seconds 120 --out results/reference-prior \
 		--solvers 'baseline,dask[inner=baseline,workers=2],gpu-l2,cupy'
 	$(BIN)/python -m harness.sweep --preset contention --out results/reference-contention
-	$(BIN)/python -m harness.upkeep.starting
-	$(BIN)/python -m harness.upkeep.prefetch
+	$(BIN)/python -m harness.upkeep.experiments.starting
+	$(BIN)/python -m harness.upkeep.experiments.prefetch
 	$(MAKE) readme
 
 # What the harness takes between the solves that it times, for docs/trust.md; half a minute, the machine otherwise idle.
 overhead: $(VENV)/.installed
-	$(BIN)/python -m harness.upkeep.overhead
+	$(BIN)/python -m harness.upkeep.experiments.overhead
 
 # A map of 4096 x 4096 pixels from one Zarr store to another, within 4 GiB: minutes, and 18 GB of disk meanwhile.
 full-frame: $(VENV)/.installed-dev
@@ -159,6 +160,14 @@ full-frame: $(VENV)/.installed-dev
 # meanwhile; the machine otherwise idle.
 full-disc: $(VENV)/.installed-dev data
 	$(BIN)/python -m harness.upkeep.full_disc $(ARGS)
+
+# Chunk sizes and codecs of maps, Zarr to Zarr, for docs/scale.md: minutes, the machine otherwise idle.
+chunks: $(VENV)/.installed-dev
+	$(BIN)/python -m harness.upkeep.experiments.chunks $(ARGS)
+
+# What Dask's scheduler costs per block, for docs/scale.md: 100,000 blocks that only wait; minutes, the machine otherwise idle.
+scheduling: $(VENV)/.installed
+	$(BIN)/python -m harness.upkeep.experiments.scheduling $(ARGS)
 
 # The README's tables, and the page and figures in plots/, from the committed runs.
 readme: $(VENV)/.installed

@@ -29,13 +29,16 @@ from implementations import command_line as cli
 from implementations.aia import degradation, files, formats, frames, images, instrument, maps, opening, products
 from implementations.aia.figures import place
 from implementations.calls import arguments
+from implementations.calls.channels import by_channels
 from implementations.calls.inversion import no_fit, no_fit_text, way_out
-from implementations.contract import Array, Options, Problem, Solution, Solver
+from implementations.contract import Array, Options, Problem, Solution, Solver, Status
 from implementations.maths import response
 from implementations.pixel import draw_pixel
 from implementations.registry import Registry
 
 LOGT_RANGE, BINS = (5.7, 7.4), 34
+LAYOUT = ("chunk", "codec", "dtype")
+"""Options of stores that are inverted into others; files of images have one layout, in single precision."""
 PICTURES = (".png", ".pdf", ".svg")
 DRAWS = 200
 """Of the Monte Carlo errors of a pixel."""
@@ -54,6 +57,7 @@ def _parser() -> cli.Parser:
     add("--bands", type=float, nargs="+", metavar="EDGE", help="of emission measure maps, log10 K (three equal ones)")
     add("--gloci", action="store_true", help="shape the constraint by the EM loci")
     add("--systematic", type=float, default=0.0, metavar="SHARE", help="error of calibration, 0.2 of the counts (0)")
+    add("--fewest-channels", type=int, default=6, metavar="N", help="invert pixels that lack counts in others too (6)")
     add("--response", type=Path, help="temperature response: IDL save file (demregpy's), .npz, .csv or .ecsv")
     add("--register", action="store_true", help="bring the channels of a set to the grid of 171")
     add(
@@ -65,6 +69,9 @@ def _parser() -> cli.Parser:
         help="undo the loss of sensitivity: by JSOC's table (aia.response), as SolarSoft and aiapy have it, or by the "
         "project's own",
     )
+    add("--chunk", type=int, metavar="PIXELS", help="of Zarr to Zarr: pixels in a chunk (at most 65536)")
+    add("--codec", help="of Zarr to Zarr: none, lz4 or zstd (none)")
+    add("--dtype", help="of Zarr to Zarr: float64 or float32 (float64)")
     add("--plot", type=Path, metavar="PNG", help="draw the maps too")
     add(
         "--pixel",
@@ -108,7 +115,10 @@ def _invert_store(given: argparse.Namespace, source: Path, target: Path) -> int:
         raise ValueError("Zarr is not installed: pip install 'demreg-bench[zarr]'")
     inversion = importlib.import_module("implementations.large_maps.inversion")
     options = Options(gloci=int(given.gloci))
-    return inversion.invert_store(source, target, given.solver, given.threads, given.bins, tuple(given.logt), options)
+    asked = {name: getattr(given, name) for name in LAYOUT if getattr(given, name) is not None}
+    layout = inversion.Layout(**asked)
+    run = given.solver, given.threads, given.bins, tuple(given.logt), options, layout
+    return inversion.invert_store(source, target, *run)
 
 
 def _invert_images(given: argparse.Namespace) -> int:
@@ -133,15 +143,15 @@ def _invert_images(given: argparse.Namespace) -> int:
         f"{options}",
         f"response {response_file.name}; errors: photon and read noise of one detector pixel"
         + (f", systematic {given.systematic:g} of the counts" if given.systematic else ""),
+        *([f"pixels with {given.fewest_channels} channels or more"] if given.fewest_channels < 6 else []),
         *job.history,
     )
     start = time.perf_counter()
     with _progress(sum(math.prod(images[0].shape) for images in sets)) as done:
         most = maps.STRIP if solver.device == "gpu" else maps.PIECE
         unfit: list[int] = []
-        inversion = maps.Inversion(
-            _counted(solver, options, given.systematic, unfit), table, edges, options, bands, most, done
-        )
+        run = _counted(solver, options, given.systematic, given.fewest_channels, unfit)
+        inversion = maps.Inversion(run, table, edges, options, bands, most, done)
         with formats.writing(job.description(inversion, history), write_to) as writer:
             maps.invert(job.openings, inversion, writer, threads)
     for remark in job.afterwards(inversion.seen):
@@ -159,6 +169,8 @@ def _checked(given: argparse.Namespace) -> Path:
     """Where to. ValueError when what is asked for can't be done, whatever the files hold."""
     if images.unavailable():
         raise ValueError(images.unavailable())
+    if any(getattr(given, name) is not None for name in LAYOUT):
+        raise ValueError("--chunk, --codec and --dtype are for a Zarr store inverted into another, not for images")
     if given.threads < 1:
         raise ValueError(f"--threads must be at least 1, got {given.threads}")
     low, high = given.logt
@@ -168,6 +180,8 @@ def _checked(given: argparse.Namespace) -> Path:
         )
     if not 0 <= given.systematic < math.inf:
         raise ValueError(f"--systematic must be a share of the counts >= 0, got {given.systematic:g}")
+    if not 1 <= given.fewest_channels <= len(files.CHANNELS):
+        raise ValueError(f"--fewest-channels must be from 1 to {len(files.CHANNELS)}, got {given.fewest_channels}")
     if given.pixel and given.out.suffix in PICTURES:
         formats.check_folder(given.out)
     else:
@@ -214,14 +228,23 @@ def _progress(pixels: int) -> Iterator[Callable[[int], None]]:
             yield lambda done: progress.advance(bar, done)
 
 
-def _counted(solver: Solver, options: Options, share: float, unfit: list[int]) -> Callable[[Problem], Solution]:
-    """The solver's `run`, of errors that have a share of the counts added; `unfit` has how many pixels are no fit."""
+def _counted(
+    solver: Solver, options: Options, share: float, fewest: int, unfit: list[int]
+) -> Callable[[Problem], Solution]:
+    """The solver's `run`, of errors that have a share of the counts added; `unfit` has how many pixels are no fit.
+
+    Pixels with at least `fewest` channels are inverted with those that they have.
+    """
 
     def run(problem: Problem) -> Solution:
         if share:
             problem = replace(problem, edn=np.hypot(problem.edn, share * problem.dn))
-        solution = solver.run(problem)
+        whole = fewest == len(files.CHANNELS) or bool(np.isfinite(problem.dn).all())
+        solution = solver.run(problem) if whole else by_channels(problem, fewest, solver.run)[0]
         unfit.append(no_fit(solution, options, solver))
+        if not whole:
+            lacking = ~np.isfinite(problem.dn).all(axis=1) & (solution.status != Status.INVALID)
+            solution.status[lacking] = maps.MapStatus.LACKING
         return solution
 
     return run
@@ -286,10 +309,11 @@ def solver_of(spec: str, threads: int) -> Solver:
 
 
 def _say(counts: NDArray[np.int64], seconds: float) -> None:
-    ok, negative, invalid, saturated = counts
+    ok, negative, invalid, saturated, lacking = counts
+    inverted, without = ok + negative + saturated + lacking, f", {lacking} without some channel" if lacking else ""
     print(
-        f"{ok + negative + saturated} of {counts.sum()} pixels inverted in {seconds:.1f} s (compilation included); "
-        f"{negative} with negative bins left, {invalid} with a channel or error <= 0, {saturated} saturated"
+        f"{inverted} of {counts.sum()} pixels inverted in {seconds:.1f} s (compilation included); "
+        f"{negative} with negative bins left, {invalid} with a channel or error <= 0, {saturated} saturated{without}"
     )
 
 

@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from harness.advice.evidence import changed
 from harness.machine import facts as machine_facts
 from harness.records.run import Run
-from implementations.registry import IN_REPO, PEERS
 
 STYLE: dict[Any, Any] = {
     "figure.constrained_layout.use": True,
@@ -31,10 +30,36 @@ STYLE: dict[Any, Any] = {
 }
 
 
-HUES = ("#7D7D7D", "#3585C9", "#D55E00", "#00926E", "#C2578F", "#A67C00", "#8E6BD1", "#0A8FA3")
+HUES = (GREY, BLUE, ORANGE, GREEN, PINK, OCHRE, VIOLET, TEAL) = (
+    *("#7D7D7D", "#3585C9", "#D55E00", "#00926E"),
+    *("#C2578F", "#A67C00", "#8E6BD1", "#0A8FA3"),
+)
 """Told apart by colour-blind eyes with the markers, and legible on white and on the page's dark ground alike."""
 MARKERS = "osD^vP*X<>h"
-KNOWN = (*IN_REPO, *PEERS)
+LOOKS = {
+    "baseline": (GREY, "o"),
+    "numba": (VIOLET, "*"),
+    "numba-float32": (TEAL, "X"),
+    "l2": (OCHRE, "P"),
+    "plowman": (PINK, ">"),
+    "demregpy": (BLUE, "v"),
+    "utu": (ORANGE, "h"),
+    "emtoolkit": (GREEN, "<"),
+    "vectorized": (BLUE, "s"),
+    "batched": (PINK, "v"),
+    "numpy-regmap": (ORANGE, "D"),
+    "numba-regmap": (GREEN, "^"),
+    "numba-regmap-parallel": (TEAL, "s"),
+    "processes": (GREEN, "v"),
+    "dask": (BLUE, "*"),
+    "dask-delayed": (ORANGE, "P"),
+    "cupy": (ORANGE, "s"),
+    "cupy-regmap": (GREEN, "o"),
+    "gpu-batched": (PINK, "s"),
+    "gpu-fused": (VIOLET, "D"),
+    "gpu-l2": (OCHRE, "^"),
+}
+"""Fixed, so that no solver changes its colour when another is added; grey is the baseline's alone."""
 
 
 TELLING = ("aia", "solar-mix", "gaussian-response")
@@ -77,8 +102,11 @@ class Measured:
 def style_of(solver: str) -> tuple[str, str]:
     """A solver's colour and marker, the same in every figure of every run; its variants have its colour."""
     name, _, tunables = solver.partition("[")
-    place = KNOWN.index(name) if name in KNOWN else len(KNOWN) + crc32(name.encode())
-    return HUES[place % len(HUES)], MARKERS[(place + crc32(tunables.encode()) * bool(tunables)) % len(MARKERS)]
+    place = crc32(name.encode())
+    hue, marker = LOOKS.get(name) or (HUES[1 + place % (len(HUES) - 1)], MARKERS[place // len(HUES) % len(MARKERS)])
+    if not tunables:
+        return hue, marker
+    return hue, MARKERS[(MARKERS.index(marker) + 1 + crc32(tunables.encode()) % (len(MARKERS) - 1)) % len(MARKERS)]
 
 
 def measured(runs: Sequence[Run]) -> Measured:

@@ -12,7 +12,7 @@ from harness.figures.common import mark
 
 SIZE = 8.5
 """Points of a name's letters."""
-PLACES = [(9, 0), (9, 12), (9, -12), (-9, 0), (9, 24), (9, -24), (-9, 12), (-9, -12), (9, 36), (9, -36), (-9, 24)]
+PLACES = [(12, dy) for dy in (0, 12, -12)] + [(-12, 0), (12, 24), (12, -24), (-12, 12), (-12, -12), (12, 36), (12, -36)]
 """Where a name may stand, in points from its mark, the most wanted first."""
 FEW_DECADES = 1.3
 """A logarithmic axis of no more has numbers between the powers of ten."""

@@ -56,12 +56,15 @@ class Calls:
     def hot_spot(self, undisturbed_s: float | None = None) -> str:
         """Where the time goes, in one sentence: the function that takes most itself, and who calls it most.
 
-        None is named whose time is, for the most part, the profiler's: what a run takes longer than `undisturbed_s` is
-        divided among its calls, each of which costs the function that is called and the one that calls it.
+        The profiler's part of a function's time doesn't count, and none is named of which that is most: what a run
+        takes longer than `undisturbed_s` is divided among its calls, each of which costs the function that is called
+        and the one that calls it.
         """
-        key = max((k for k in self.stats if not _watches(k)), key=lambda k: self.stats[k][2])
+        undisturbed = self.total / self.runs if undisturbed_s is None else undisturbed_s
+        costs = {k: self._profilers_own(k, undisturbed) for k in self.stats if not _watches(k)}
+        key = max(costs, key=lambda k: self.stats[k][2] - costs[k])
         _, calls, own, _, _ = self.stats[key]
-        if undisturbed_s is not None and self._profilers_own(key, undisturbed_s) > own / 2:
+        if costs[key] > own / 2:
             return (
                 f"none that can be named: {label(key)} has {own / self.total:.0%} of the time, but most of that is the "
                 f"profiler's own, for {round(calls / self.runs):,} calls. Read the shares of the stages."

@@ -32,6 +32,7 @@ from implementations.contract import Problem, Solution, Solver
 Run = Callable[..., tuple[Phases, Solution]]
 PROF, PROFILE_FILE, ICICLE_FILE = "calls.prof", "profile.json", "icicle.svg"
 PERF_HERTZ = 999
+HELD_UP = 1.2
 STEADY, FEWEST_RUNS, MOST_RUNS, BUDGET_S = 0.01, 3, 100, 20.0
 """Runs under cProfile go on until no share of a function that matters is less certain than that; a slow solver's within
 the budget, one at least."""
@@ -74,21 +75,24 @@ def _perf_unavailable() -> str:
 
 
 def _cprofile(run: Run, solver: Solver, out: Path) -> dict[str, Any]:
-    """Every call of this thread, counted and timed, run after run until the functions' shares are steady."""
-    stats, shares, times = pstats.Stats(), list[dict[Any, float]](), list[float]()
+    """Every call of this thread, counted and timed, run after run until the functions' shares are steady.
+
+    Runs that took much longer than the fastest were held up by something else, and are left out.
+    """
+    runs, times = list[pstats.Stats](), list[float]()
     start, off = time.perf_counter(), math.inf
     while len(times) < FEWEST_RUNS or (off > STEADY and len(times) < MOST_RUNS and _in_time(start, times)):
         profile = cProfile.Profile()
         phases, _ = profile.runcall(run)
         times.append(phases.total)
-        one = pstats.Stats(profile)
-        stats.add(one)
-        shares.append(own_shares(one.stats))  # type: ignore[attr-defined]
-        off = unsteadiness(shares) if len(shares) > 1 else math.inf
+        runs.append(pstats.Stats(profile))
+        kept = [each for each, took in zip(runs, times, strict=True) if took <= HELD_UP * min(times)]
+        off = unsteadiness([own_shares(each.stats) for each in kept]) if len(kept) >= FEWEST_RUNS else math.inf  # type: ignore[attr-defined]
         if times[0] > BUDGET_S:
             break
-    stats.dump_stats(out / PROF)
-    figures = {"runs": len(times), "share_error": off if math.isfinite(off) else None, "steady": off <= STEADY}
+    pstats.Stats().add(*kept).dump_stats(out / PROF)
+    figures = {"runs": len(kept), "share_error": off if math.isfinite(off) else None, "steady": off <= STEADY}
+    times = [took for took in times if took <= HELD_UP * min(times)]
     return {"run_s": float(np.median(times)), **figures, "files": [PROF]}
 
 

@@ -1,5 +1,9 @@
-"""What the notebooks in notebooks/ call: the runs they are about, the gallery's figures, and sentences as Markdown."""
+"""What the notebooks in notebooks/ call: the runs they are about, the gallery's figures, and sentences as Markdown.
 
+Figures are shown as PNG, which GitHub shows too, and written as PNG and SVG beside the run's records.
+"""
+
+import io
 import json
 import os
 import subprocess
@@ -11,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from IPython.display import HTML, Markdown, display
+import matplotlib.pyplot as plt
+import PIL.Image
+from IPython.display import Image, Markdown, display
 from matplotlib.figure import Figure
 
 from harness.advice.evidence import Evidence, gather
@@ -24,41 +30,48 @@ from harness.profiling.cold import RECORD, sentence
 from harness.profiling.engines import PROFILE_FILE
 from harness.records.run import Run
 from harness.reports import run as reports_run
-from harness.show import html
 from harness.workloads.specification import FOLDER
 from implementations import places
 
 VARIABLE = "DEMREG_BENCH_RUN"
 """Environment variable that names the runs' folders instead, with colons between them."""
-DEFAULT = ("results/reference",)
 BASE = Path() if places.INSTALLED else places.ROOT
 """What their names are relative to: Jupyter stands in notebooks/, beside results/."""
-COLD = BASE / "results" / "reference-cold" / RECORD
-HELD_OUT = BASE / "results" / "reference-heldout"
-PROFILES = "results/reference*"
+FIGURES = "figures"
+"""The folder in a run's own that figures are written to, for a paper or a talk; git ignores it."""
+DOTS, COLOURS, NEARLY_WHITE = 100, 255, 248
+"""Of the pictures that a notebook keeps: an inch's, a picture's, and what of white is taken for it."""
 
 
-def folders(given: Sequence[str] = ()) -> list[Path]:
-    """The runs' folders: those given, else those that the environment names, else the committed reference."""
-    names = given or [name for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name] or DEFAULT
+def folders(given: Sequence[str]) -> list[Path]:
+    """The runs' folders: those that the environment names, else those given."""
+    names = [name for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name] or given
     return [BASE / name for name in names]  # an absolute one stays as it is
 
 
-def runs(given: Sequence[str] = ()) -> list[Run]:
+def runs(given: Sequence[str]) -> list[Run]:
     """Those runs, whose provenance is shown. ValueError, in one line, where one can't be read."""
     found = [Run.open(folder) for folder in folders(given)]
     say([reports_run.provenance(run) for run in found])
     return found
 
 
+def place(given: Sequence[Run]) -> Path:
+    """The folder for figures of those runs: in the first one's."""
+    return given[0].folder / FIGURES
+
+
 def workloads(data: Measured) -> None:
     """Show what the workloads' specifications say of them."""
-    said = {}
-    for name in dict.fromkeys(data.table.dataset):
-        file = FOLDER / f"{str(name).partition('[')[0].partition('.')[0]}.toml"
+    files: dict[Path, list[str]] = {}
+    for name in dict.fromkeys(map(str, data.table.dataset)):
+        files.setdefault(FOLDER / f"{name.partition('[')[0].partition('.')[0]}.toml", []).append(f"`{name}`")
+    said = []
+    for file, names in files.items():
         if file.exists():  # one's own images have none
-            said[name] = " ".join(tomllib.loads(file.read_text(encoding="utf-8"))["description"].split())
-    say([f"`{name}`: {text}" for name, text in said.items()])
+            text = " ".join(tomllib.loads(file.read_text(encoding="utf-8"))["description"].split())
+            said.append(f"{', '.join(names)}: {text}")
+    say(said)
 
 
 def say(sentences: str | Sequence[str]) -> None:
@@ -67,26 +80,42 @@ def say(sentences: str | Sequence[str]) -> None:
     display(Markdown(text))
 
 
-def figure(name: str, data: Measured) -> None:
-    """Show a figure of the gallery with its caption, or why there is nothing to draw."""
+def figure(name: str, data: Measured, folder: Path) -> None:
+    """Show a figure of the gallery with its caption, and write it to a folder; or say why there is nothing to draw."""
     entry = next(entry for entry in gallery.FIGURES if entry.name == name)
     with mpl.rc_context(common.STYLE):
-        picture(entry.of(data), f"*{entry.title}.* {entry.caption}")
+        picture(entry.of(data), f"*{entry.title}.* {entry.caption}", folder / name)
 
 
-def picture(drawn: Figure | str, caption: str) -> None:
-    """Show a figure with its caption, or the sentence that says why there is none."""
+def picture(drawn: Figure | str, caption: str, file: Path) -> None:
+    """Show a figure with its caption, and write it to `file`, as PNG and SVG; or say why there is nothing to draw."""
     if isinstance(drawn, str):
         say(drawn)
         return
-    svg = html.drawn("", "", "", drawn).svg
-    display(HTML(svg.replace("<svg ", '<svg style="max-width: 100%; height: auto" ', 1)))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    drawn.savefig(file.with_suffix(".png"))
+    drawn.savefig(file.with_suffix(".svg"), metadata={"Date": None})
+    display(Image(_small(drawn)))
     say(" ".join(caption.split()))
+    plt.close(drawn)
 
 
-def profiles() -> list[dict[str, Any]]:
-    """The committed profiles; where there are none, one of the baseline on a small map that is made now."""
-    found = [json.loads(path.read_text()) for path in sorted(BASE.glob(f"{PROFILES}/{PROFILE_FILE}"))]
+def _small(drawn: Figure) -> bytes:
+    """A PNG to be kept: of few colours, dithered, so that a map's scale has no steps."""
+    whole, small = io.BytesIO(), io.BytesIO()
+    drawn.savefig(whole, format="png", dpi=DOTS)
+    pixels = PIL.Image.open(whole).convert("RGB")
+    found = pixels.quantize(COLOURS, method=PIL.Image.Quantize.MAXCOVERAGE).getpalette() or []
+    inks = [found[i : i + 3] for i in range(0, len(found), 3)]
+    palette = PIL.Image.new("P", (1, 1))  # white paper, which it averages with what is nearly white
+    palette.putpalette([255, 255, 255, *(value for ink in inks if min(ink) < NEARLY_WHITE for value in ink)])
+    pixels.quantize(palette=palette, dither=PIL.Image.Dither.FLOYDSTEINBERG).save(small, format="png", optimize=True)
+    return small.getvalue()
+
+
+def profiles(given: Sequence[str]) -> list[dict[str, Any]]:
+    """Profiles in those folders; where there are none, one of the baseline on a small map that is made now."""
+    found = [json.loads(path.read_text()) for path in (BASE / name / PROFILE_FILE for name in given) if path.exists()]
     if found:
         say(f"Committed profiles, made on {facts.machine_label(found[0]['machine'])}.")
         return found
@@ -98,14 +127,16 @@ def profiles() -> list[dict[str, Any]]:
     return found
 
 
-def cold() -> None:
-    """The committed first calls of a fresh process beside the next ten, drawn and told; or how to make them."""
-    if not COLD.exists():
+def cold(given: str, folder: Path) -> None:
+    """The first calls of a fresh process beside the next ten, drawn and told; or how to make them."""
+    path = BASE / given / RECORD
+    if not path.exists():
         say("No first calls are committed: `python -m harness.profile numba --cold` shows this machine's.")
         return
-    record = json.loads(COLD.read_text())
+    record = json.loads(path.read_text())
     title = f"{record['solver']}, {record['cell']['pixels']} pixels x {record['cell']['bins']} bins"
-    picture(first_calls(record["cold"], title), f"Made on {facts.machine_label(record['machine'])}.")
+    made = f"Made on {facts.machine_label(record['machine'])}."
+    picture(first_calls(record["cold"], title), made, folder / "first_calls")
     say([f"**{name}**: {sentence(process)}" for name, process in record["cold"].items()])
 
 
@@ -114,11 +145,11 @@ def evidence(given: Sequence[Run]) -> Evidence:
     return gather([run.folder for run in given], given[0].provenance["machine"])
 
 
-def checked(given: Sequence[Run]) -> list[Trial]:
+def checked(given: Sequence[Run], held_out: str) -> list[Trial]:
     """Predictions held against measured times: of the run held out, if the machine is its; else each size by others."""
-    machine, known = given[0].provenance["machine"], [run.folder for run in given]
-    if HELD_OUT.exists() and Run.open(HELD_OUT).provenance["machine"]["id"] == machine["id"]:
-        say(f"Held out: {HELD_OUT.relative_to(BASE)}, whose sizes no prediction was made from.")
-        return trials(known, machine, HELD_OUT)
+    machine, known, apart = given[0].provenance["machine"], [run.folder for run in given], BASE / held_out
+    if apart.exists() and Run.open(apart).provenance["machine"]["id"] == machine["id"]:
+        say(f"Held out: {held_out}, whose sizes no prediction was made from.")
+        return trials(known, machine, apart)
     say("No run was held out on this machine: each size is predicted from the others.")
     return trials(known, machine, None)

@@ -22,11 +22,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--dataset", default="solar-mix", help="specification in datasets/ (solar-mix)")
     parser.add_argument("--shape", type=cli.whole_numbers, default=(256, 256), help="rows,columns (256,256)")
     parser.add_argument("--bins", type=int, default=34, help="at which the response is given (34)")
+    parser.add_argument("--chunk", type=int, default=CHUNK_PIXELS, help=f"most pixels in a chunk ({CHUNK_PIXELS})")
+    parser.add_argument("--codec", default="none", help="none, lz4 or zstd (none)")
     given = parser.parse(arguments)
     try:
         if len(given.shape) != 2 or min(given.shape) < 1:
             raise ValueError(f"--shape must be rows,columns, got {given.shape}")
-        write(given.store, given.dataset, given.shape, given.bins)
+        write(given.store, given.dataset, given.shape, given.bins, given.chunk, given.codec)
     except ImportError:
         parser.error("Zarr is not installed: pip install 'demreg-bench[zarr]'")
     except (ValueError, OSError) as error:
@@ -34,10 +36,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return cli.OK
 
 
-def write(store: Path, dataset: str, shape: tuple[int, int], bins: int) -> None:
-    """Write the store. ValueError when the workload is unknown, of no such size, or the store is there already."""
+def write(
+    store: Path, dataset: str, shape: tuple[int, int], bins: int, chunk: int = CHUNK_PIXELS, codec: str = "none"
+) -> None:
+    """Write the store, in chunks of whole rows of at most `chunk` pixels, or one row.
+
+    ValueError when the workload is unknown, of no such size, the store is there already or can't lie so.
+    """
     import zarr
 
+    from implementations.large_maps.store import Layout, compressors
+
+    Layout(chunk, codec)
     spec = workload.load(dataset)
     rows, columns = shape
     workload.check_sizes(rows * columns, bins)
@@ -47,11 +57,16 @@ def write(store: Path, dataset: str, shape: tuple[int, int], bins: int) -> None:
     channels = shared.response.shape[1]
     group = zarr.open_group(store, mode="w-")
     group.attrs.update(dataset=dataset, seed=spec.seed, units="DN s-1 px-1")
-    band = max(1, CHUNK_PIXELS // columns)
+    band = max(1, chunk // columns)
     names = ("y", "x", "channel")
     dn, edn = (
         group.create_array(
-            name, shape=(*shape, channels), chunks=(band, columns, channels), dtype=np.float64, dimension_names=names
+            name,
+            shape=(*shape, channels),
+            chunks=(band, columns, channels),
+            compressors=compressors(codec),
+            dtype=np.float64,
+            dimension_names=names,
         )
         for name in ("dn", "edn")
     )

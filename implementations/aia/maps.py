@@ -32,7 +32,7 @@ PLANES = {
     "elogt": ("", "temperature resolution, log10 K, standard deviation"),
     "dn_reg": ("DN s-1 pix-1", "counts the DEM gives in 94 131 171 193 211 335"),
     "chisq": ("", "squared normalised residuals per channel"),
-    "status": ("", "0 ok, 1 bins below zero left, 2 not inverted, 3 saturated"),
+    "status": ("", "0 ok, 1 bins below zero left, 2 not inverted, 3 saturated, 4 channels lacking"),
     "em_bands": ("cm-5", "emission measure of constrained bins in each band of BANDS"),
     "temperature": ("K", "EM-weighted temperature of constrained bins"),
     "constrained": ("", "share of the emission measure in constrained bins"),
@@ -57,6 +57,8 @@ class MapStatus(IntEnum):
     INVALID = Status.INVALID
     SATURATED = 3
     """Inverted, but within 10% of full scale in some channel: that channel's counts, and the DEM, are lower limits."""
+    LACKING = 4
+    """Inverted without the channels that have no counts there."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

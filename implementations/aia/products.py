@@ -122,7 +122,8 @@ class Products:
     ) -> None:
         """Fill P columns of `planes` (.planes, ...) from `start` on, the four bytes of numbers in single precision.
 
-        `swap`: in the other order. `rows`: dem, edem, elogt (P, T), dn_reg (P, F) and chisq (P, 1), to be multiplied by `scales` (5,).
+        `swap`: in the other order. `rows`: dem, edem, elogt (P, T), dn_reg (P, F) and chisq (P, 1), to be multiplied by
+        `scales` (5,).
         """
         from implementations.aia import weighing
 

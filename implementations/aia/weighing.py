@@ -99,8 +99,8 @@ def fill(rows, scales, status, per_dex, weights, significant, invalid, kept, scr
     """Fill `planes` (3 T + F + 1 + B + 2, all pixels) from column `start` on with the bits of single precision numbers.
 
     `swap`: in the other order of bytes. `rows`: dem, edem, elogt (P, T), dn_reg (P, F), chisq (P, 1), each to be
-    multiplied by one of `scales`. After their planes come the emission measure of each band, the temperature and the share that is constrained: sums as of
-    `weigh`, NaN where the status is `invalid`. `scratch`: see `scratch_of`.
+    multiplied by one of `scales`. After their planes come the emission measure of each band, the temperature and the
+    share that is constrained: sums as of `weigh`, NaN where the status is `invalid`. `scratch`: see `scratch_of`.
     """
     block, bits, wide, starts, best, per_count = scratch
     start, pixels, length, zero = np.uintp(start), np.uintp(len(status)), np.uintp(BLOCK), np.uintp(0)

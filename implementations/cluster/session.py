@@ -64,8 +64,8 @@ class Session:
         _, channels, bins = problem.sizes
         fitting = BLOCK_SHARE * self.memory / (COPIES * 8 * (3 * channels + 4 * bins + 4))
         largest = max(1, min(most, int(fitting), math.ceil(pixels / (self.slots * BLOCKS_PER_SLOT))))
-        rounds = math.ceil(pixels / largest / self.slots)
-        return math.ceil(pixels / (rounds * self.slots))
+        rounds = max(1, math.ceil(pixels / largest / self.slots))
+        return max(1, math.ceil(pixels / (rounds * self.slots)))
 
     def close(self) -> None:
         """End what was started for it. Never raises."""

@@ -13,15 +13,12 @@ import numpy as np
 from rich.progress import Progress
 
 from implementations import command_line as cli
-from implementations.cluster.session import BlockError, Threads, memory_for_each
+from implementations.cluster.session import BLOCKS_PER_SLOT, BlockError, Threads, memory_for_each
 from implementations.cluster.tiled import DaskTiled
 from implementations.cluster.workers import Workers
 from implementations.contract import Options, Problem, Solver
-from implementations.large_maps.store import MapRequest, Stores, target_of, unmarked
+from implementations.large_maps.store import MOST_PIXELS, Layout, MapRequest, Stores, target_of, unmarked
 from implementations.registry import Registry
-
-MOST_PIXELS = 65_536
-"""In a block, which is a chunk of every output: tens of megabytes, so that opening files costs little."""
 
 
 def invert_store(
@@ -32,21 +29,24 @@ def invert_store(
     bins: int = 34,
     logt: tuple[float, float] = (5.7, 7.4),
     options: Options | None = None,
+    layout: Layout | None = None,
 ) -> int:
     """Invert the store `source` into `target`, or go on where an earlier call ended; the command's exit code.
 
-    `solver` with `threads`, as in the registry; `bins` bins over `logt`, log10 K. Raises ValueError, naming what is
-    wrong, when the stores or the settings don't fit, RuntimeError when no workers answer.
+    `solver` with `threads`, as in the registry; `bins` bins over `logt`, log10 K. A `target` that
+    is gone on with keeps its chunks and codec. Raises ValueError, naming what is wrong, when the stores or the settings
+    don't fit, RuntimeError when no workers answer.
     """
     if not (3 <= bins <= 1000 and 3 <= logt[0] < logt[1] <= 10):
         raise ValueError(f"--bins must be from 3 to 1000 and --logt rise within 3 to 10, got {bins}, {logt}")
-    request = MapRequest(source, target, solver, np.logspace(*logt, bins + 1), options or Options())
+    layout = layout or Layout()
+    request = MapRequest(source, target, solver, np.logspace(*logt, bins + 1), options or Options(), layout)
     group = request.opened()
     constants, made = request.constants(group), Registry().create(solver, threads)
     pixels, stores = math.prod(group["dn"].shape[:-1]), None
     try:
         with closing(_session(made, constants)) as session, Progress(transient=True) as progress:
-            stores = target_of(request, group, constants, session.pixels_per_block(constants, pixels, MOST_PIXELS))
+            stores = target_of(request, group, constants, _block(session, constants, pixels, layout))
             todo = unmarked(stores)
             bar = progress.add_task("DEM", total=len(stores.indices), completed=len(stores.indices) - len(todo))
             session.run(stores.blocks(todo, lambda _: progress.advance(bar)))
@@ -54,6 +54,13 @@ def invert_store(
         return _ended(end, request, stores)
     print(f"{pixels} pixels, {len(stores.indices)} blocks ({len(todo)} of them now): {target}")
     return 0
+
+
+def _block(session: Threads | Workers, constants: Problem, pixels: int, layout: Layout) -> int:
+    """Pixels in a block: as asked for, as far as memory goes, whether or not each thread then has several."""
+    if layout.chunk is None:
+        return session.pixels_per_block(constants, pixels, MOST_PIXELS)
+    return session.pixels_per_block(constants, layout.chunk * session.slots * BLOCKS_PER_SLOT, layout.chunk)
 
 
 def _session(solver: Solver, constants: Problem) -> Threads | Workers:

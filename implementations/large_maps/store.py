@@ -32,7 +32,35 @@ from implementations.maths.uncertainty import HALF_WIDTH_TO_SIGMA
 from implementations.solver_spec import parse
 
 GIVEN = ("dn", "edn", "tresp", "tresp_logt")
+MOST_PIXELS = 65_536
+"""In a block, unless asked for: docs/scale.md has what others cost."""
+CODECS = ("none", "lz4", "zstd")
+"""What chunks may be compressed by: Blosc, which sorts bytes by significance first, with one of the latter."""
 UNITS = {"dem": "cm-5 K-1", "edem": "cm-5 K-1", "elogt": "dex", "dn_reg": "DN s-1 px-1"}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How outputs lie in a store. ValueError when they can't."""
+
+    chunk: int | None = None
+    """Pixels in a block, which is a chunk of every output; None for at most `MOST_PIXELS`, and several to a thread."""
+    codec: str = "none"
+    dtype: str = "float64"
+    """Of all outputs but the status."""
+
+    def __post_init__(self) -> None:
+        if self.chunk is not None and self.chunk < 1:
+            raise ValueError(f"--chunk must be at least 1 pixel, got {self.chunk}")
+        if self.codec not in CODECS:
+            raise ValueError(f"--codec must be one of {', '.join(CODECS)}, got {self.codec!r}")
+        if self.dtype not in ("float64", "float32"):
+            raise ValueError(f"--dtype must be float64 or float32, got {self.dtype!r}")
+
+
+def compressors(codec: str) -> Any:
+    """Of an array, as Zarr has them."""
+    return None if codec == "none" else zarr.codecs.BloscCodec(cname=codec, clevel=1, shuffle="shuffle")
 
 
 @dataclass(frozen=True)
@@ -45,6 +73,7 @@ class MapRequest:
     edges: Array
     """Of the temperature bins (T+1,), K."""
     options: Options
+    layout: Layout
 
     def opened(self) -> zarr.Group:
         """The input store."""
@@ -82,6 +111,7 @@ class MapRequest:
             "logt_edges": [round(float(x), 9) for x in np.log10(self.edges)],
             "options": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.options).items()},
             "response": response_hash,
+            "dtype": self.layout.dtype,
         }
 
 
@@ -149,6 +179,7 @@ def target_of(request: MapRequest, group: zarr.Group, constants: Problem, pixels
     leading = group["dn"].shape[:-1]
     if request.target.exists() and any(request.target.iterdir()):
         there = _identity_of(request.target)
+        there.setdefault("dtype", "float64")  # of an inversion before there was another
         for key, value in identity.items():
             if there.get(key) != value:
                 raise ValueError(
@@ -189,8 +220,8 @@ def _make_arrays(out: zarr.Group, group: zarr.Group, constants: Problem, stores:
             name,
             shape=(*stores.shape, *last),
             chunks=(*stores.block, *last),
-            compressors=None,
-            dtype=np.int8 if name == "status" else np.float64,
+            compressors=compressors(stores.request.layout.codec),
+            dtype=np.int8 if name == "status" else stores.request.layout.dtype,
             dimension_names=(*names[:-1], *axis),
             attributes={"units": UNITS[name]} if name in UNITS else {},
         )

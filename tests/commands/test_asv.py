@@ -1,13 +1,19 @@
 """The airspeed velocity suite: a sweep for each cell that is asked for, real calls, and cells that have no figures."""
 
+import cProfile
 import json
 import math
 import os
+import pstats
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import clones
 import pytest
+
+from implementations.places import ROOT
 
 pytest.importorskip("asv_runner", reason="asv is not installed (pip install 'demreg-bench[asv]')")
 METRICS = """time_solve peakmem_solve track_chisq_median track_chisq_iqr track_chisq_p95 track_dem_error
@@ -208,3 +214,49 @@ def test_a_failed_cell_fails_with_its_reason(benchmark_of):
     row = {"status": "timeout", "reason": "no answer within 60 s; killed"}
     with pytest.raises(RuntimeError, match="timeout: no answer within 60 s"):
         benchmark_of("time_solve", {"row": row, "turns": {}}).do_setup()
+
+
+@pytest.mark.parametrize(
+    ("name", "threshold"),
+    [
+        ("solvers.Solver.time_solve('numba', 50, 34)", 0.05),
+        ("solvers.Solver.track_time_to_baseline('numba', 50, 34)", 0.15),
+        ("calls.Call.time_dn2dem('numba', 50, 34)", 0.25),
+        ("pixel_loop.PixelLoop.track_first_call('numba', 1)", 0.50),
+    ],
+)
+def test_a_benchmark_has_the_tolerance_that_its_noise_demands(name, threshold):
+    """By asv's rule: of the patterns that match from the name's start, the largest."""
+    from asv.config import Config
+
+    known = Config.load(str(ROOT / "asv.conf.json")).regressions_thresholds
+    assert max(value for pattern, value in known.items() if re.match(pattern, name)) == threshold
+
+
+def test_what_asv_writes_git_leaves_alone():
+    from asv.config import Config
+
+    where = Config.load(str(ROOT / "asv.conf.json"))
+    for path in (where.results_dir, where.html_dir, where.env_dir):
+        done = subprocess.run(["git", "check-ignore", "-q", f"{path}/x.json"], cwd=ROOT, check=False)
+        assert done.returncode == 0, path
+
+
+def test_a_profile_of_a_real_call_shows_the_solvers_functions(monkeypatch):
+    from harness.asv_suite import calls
+
+    for name in (*calls.ONE_THREAD, "NUMBA_CACHE_DIR"):
+        monkeypatch.setenv(name, os.environ.get(name, "1"))  # put back afterwards
+    call = calls.Call()
+    call.setup({"vectorized": ""}, "vectorized", 8, 12)
+    profile = cProfile.Profile()
+    profile.runcall(call.time_dn2dem)
+    files = {Path(place[0]).name for place in pstats.Stats(profile).stats}
+    assert {"vectorized.py", "inversion.py"} <= files
+
+
+def test_a_real_call_of_what_can_not_run_here_is_skipped():
+    from harness.asv_suite import calls
+
+    with pytest.raises(NotImplementedError, match="no such device"):
+        calls.Call().setup({"absent": "no such device"}, "absent", 8, 12)

@@ -141,7 +141,7 @@ def test_time_inside_is_counted_once_as_what_it_began_as():
 
 
 @pytest.mark.parametrize(
-    ("errors", "most", "runs", "steady"), [((0.5, 0.02, 0.009), 9, 4, True), ((0.5,) * 9, 6, 6, False)]
+    ("errors", "most", "runs", "steady"), [((0.5, 0.02, 0.009), 9, 5, True), ((0.5,) * 9, 6, 6, False)]
 )
 def test_a_profile_goes_on_until_its_shares_are_steady(tmp_path, monkeypatch, errors, most, runs, steady):
     found = iter(errors)
@@ -165,19 +165,25 @@ def test_shares_are_as_uncertain_as_the_runs_differ():
     assert unsteadiness([steady, other]) == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize(("undisturbed", "named"), [(0.9, True), (0.1, False)])
-def test_a_hot_spot_that_is_the_profilers_own_is_refused(tmp_path, undisturbed, named):
+@pytest.mark.parametrize(
+    ("undisturbed", "heavy_s", "said"),
+    [
+        (0.95, 0.3, "often (somewhere.py:1) takes 65%"),
+        (0.1, 0.3, "heavy (somewhere.py:2) takes 30%"),
+        (0.1, 0.0, "none that can be named: often (somewhere.py:1) has 65%"),
+    ],
+)
+def test_a_hot_spot_that_is_the_profilers_own_is_refused(tmp_path, undisturbed, heavy_s, said):
     """A function of a thousand short calls has two thirds of the time: really, or because each of them is counted."""
     run_, often, heavy = (("somewhere.py", line, name) for line, name in enumerate(("timed_run", "often", "heavy")))
     stats = {
         run_: (1, 1, 0.05, 1.0, {}),
         often: (1000, 1000, 0.65, 0.65, {run_: (1000, 1000, 0.65, 0.65)}),
-        heavy: (1, 1, 0.3, 0.3, {run_: (1, 1, 0.3, 0.3)}),
+        heavy: (1, 1, heavy_s, heavy_s, {run_: (1, 1, heavy_s, heavy_s)}),
     }
     file = tmp_path / "x.prof"
     file.write_bytes(marshal.dumps(stats))
-    said = Calls(file).hot_spot(undisturbed)
-    assert said.startswith("often (somewhere.py:1) takes 65%" if named else "none that can be named: often")
+    assert Calls(file).hot_spot(undisturbed).startswith(said)
 
 
 def test_how_much_a_profiler_slows_the_run_is_said(tmp_path):

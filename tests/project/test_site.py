@@ -25,6 +25,9 @@ PAGES = sorted(
     [*DOCS.glob("*.md"), *ROOT.glob("*.md"), ROOT / "datasets" / "README.md", ROOT / "results" / "README.md"]
 )
 WIDTHS = (1440, 1100, 390)
+UNREACHABLE = """[...document.querySelectorAll('.bd-article *')]
+    .filter(e => e.scrollWidth > e.clientWidth + 1 && ['auto', 'scroll'].includes(getComputedStyle(e).overflowX))
+    .filter(e => e.tabIndex < 0).map(e => e.tagName + '.' + e.className)"""
 LOOKED_AT = (
     "README",
     "docs/start",
@@ -177,7 +180,9 @@ def built(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pages(built):
-    return {path: Links(path.read_text()) for path in built.rglob("*.html") if "_static" not in path.parts}
+    """Without the theme's templates, and downloads, whose links are meant where the checkout has them."""
+    found = [path for path in built.rglob("*.html") if not {"_static", "_downloads"} & set(path.parts)]
+    return {path: Links(path.read_text()) for path in found}
 
 
 def test_every_page_is_there_and_every_command_tells_its_options(built):
@@ -216,5 +221,6 @@ def test_its_pages_open_at_every_width_without_a_word(built, width, dark):
             wide, seen = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
             assert wide <= seen, f"{name} scrolls sideways"
             assert page.evaluate("document.documentElement.dataset.theme") == ("dark" if dark else "light")
+            assert page.evaluate(UNREACHABLE) == [], f"{name}: what scrolls, the keyboard can't get to"
             hidden = page.evaluate("[...document.images].filter(image => !image.naturalWidth).map(image => image.src)")
             assert hidden == [], name

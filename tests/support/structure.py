@@ -53,7 +53,18 @@ OWN_REASONS = {
     ("harness.reports.checkout", "harness.sweep"): "a process: what the solvers of another commit are, asked there",
     ("harness.reports.notebook", "harness.profile"): "a process: a profile for a reader whose checkout has none",
     ("harness.upkeep.full_frame", "implementations.api"): "compares a map with what a user's call gives",
-    ("harness.upkeep.prefetch", "implementations.large_maps.store"): "takes the blocks of a user's call apart",
+    (
+        "harness.upkeep.experiments.prefetch",
+        "implementations.large_maps.store",
+    ): "takes the blocks of a user's call apart",
+    ("harness.upkeep.mapfile", "implementations.large_maps.store"): "compresses a map as inversions do theirs",
+    (
+        "harness.upkeep.experiments.chunks",
+        "implementations.large_maps.inversion",
+    ): "times layouts of maps in one process",
+    ("harness.upkeep.experiments.chunks", "implementations.large_maps.store"): "names the layouts that it times",
+    ("harness.upkeep.experiments.scheduling", "implementations.cluster.workers"): "times what hands blocks to workers",
+    ("harness.upkeep.experiments.scheduling", "implementations.cluster.session"): "makes blocks for it",
 }
 """Imports that the rows forbid."""
 MOST_FILES, MOST_LINES = 15, 250

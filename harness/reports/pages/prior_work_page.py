@@ -28,8 +28,7 @@ PICTURE = ROOT / "plots" / "processes.svg"
 FIGURE = "![Several processes over one, and the memory of each](../plots/processes.svg)"
 RESULTS = ROOT / "results"
 REFERENCES = tuple(RESULTS / name for name in ("reference", "reference-loci", "reference-threads"))
-PRIOR, WORKERS = RESULTS / "reference-prior", RESULTS / "reference-workers"
-CONTENTION, STEPS = RESULTS / "reference-contention", RESULTS / "reference-steps"
+PRIOR, WORKERS, CONTENTION, STEPS = (RESULTS / f"reference-{n}" for n in ("prior", "workers", "contention", "steps"))
 STARTING, PREFETCH = RESULTS / "reference-starting" / "starting.json", RESULTS / "reference-prefetch" / "prefetch.json"
 MISSING = "not yet measured"
 

@@ -103,13 +103,19 @@ def parallel() -> str:
     )
     first = next((n for n, each in enumerate(both) if all(b.ci_high_s < a.ci_low_s for *_, a, b in both[n:])), None)
     if first is None:
-        return f"{said} In none of the sizes measured is it surely faster."
+        return f"{said} In none of the sizes measured is it surely faster.{_company(table, team)}"
     size, pixels, nmu, a, b = both[first]
     before = f" ({both[first - 1][0]:,} are not enough)" if first else ""
     return (
         f"{said} From {size:,} points on, pixels times nmu, it is faster{before}: {pixels:,} pixels at nmu {nmu} "
         f"take {seconds(a.median_s)} plainly and {seconds(b.median_s)} on two threads."
     )
+
+
+def _company(table: pd.DataFrame, team: str) -> str:
+    """What else ran while the threads had their turns: without a core to itself a second thread gains nothing."""
+    others, cores = table[table.form == team].others_cores.median(), Run.open(STEP).provenance["machine"]["cores"]
+    return f" Other work had {others:.1f} of the machine's {cores} cores meanwhile." if others >= 0.1 else ""
 
 
 def _made() -> str:

@@ -15,7 +15,7 @@ from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from implementations.aia.maps import DemMaps
+from implementations.aia.maps import DemMaps, MapStatus
 from implementations.aia.products import constrained, in_bands, width_k
 from implementations.contract import Status
 
@@ -32,9 +32,15 @@ STYLE: dict[Any, Any] = {
     "image.origin": "lower",
     "hatch.linewidth": 0.4,
 }
-STATUSES = (("ok", "#dfe7ef"), ("DEM < 0", "#d95f02"), ("invalid", "0.6"), ("saturated", "#c51b8a"))
-"""Name and colour of each value of the status plane, which has 3 for saturated pixels."""
-INVALID, SATURATED = "0.6", STATUSES[3][1]
+STATUSES = (
+    ("ok", "#dfe7ef"),
+    ("DEM < 0", "#d95f02"),
+    ("invalid", "0.6"),
+    ("saturated", "#c51b8a"),
+    ("channels lacking", "#1b9e77"),
+)
+"""Name and colour of each `MapStatus`."""
+INVALID, SATURATED = "0.6", STATUSES[MapStatus.SATURATED][1]
 
 
 def ranges(maps: DemMaps) -> list[slice]:
@@ -203,7 +209,7 @@ def _span(values: Any) -> tuple[float, float]:
 
 def _finish(ax: Any, maps: DemMaps, number: int, left: bool, below: bool) -> None:
     """Saturated pixels in their colour, the limb, and axes in arcsec along the figure's left and lower edges only."""
-    saturated = maps.status[number] == len(STATUSES) - 1
+    saturated = maps.status[number] == MapStatus.SATURATED
     if saturated.any():
         ax.imshow(np.ma.array(saturated, mask=~saturated), cmap=ListedColormap([SATURATED]), interpolation="nearest")
     limb = _limb(maps)

@@ -16,6 +16,7 @@ from harness.judge import excerpt, intervals
 from harness.records.run import Run
 from harness.reports import tables
 from harness.show.html import svg
+from implementations.registry import IN_REPO, PEERS
 
 mpl.use("Agg")
 LAWS = {"baseline": records.slow, "fast": records.fast}
@@ -213,7 +214,13 @@ def test_a_gate_that_did_not_pass_is_hollow_and_named(tmp_path):
 
 
 def test_a_solver_looks_the_same_wherever_it_is_drawn_and_like_no_other():
-    assert len({common.style_of(name) for name in common.KNOWN}) == len(common.KNOWN)
+    known = (*IN_REPO, *PEERS)
+    assert len({common.style_of(name) for name in known}) == len(known)
+    assert [name for name in known if common.style_of(name)[0] == common.GREY] == ["baseline"]
+    peers = "baseline,numba,numba-float32,l2,plowman,demregpy,utu,emtoolkit"
+    for together in (peers, "baseline,vectorized,batched,l2,numba,numba-float32"):
+        names = together.split(",")
+        assert len({common.style_of(name)[0] for name in names}) == len(names), "of solvers that are measured together"
     assert common.style_of("numba[threads=2]")[0] == common.style_of("numba")[0]
     assert common.style_of("numba[threads=2]") != common.style_of("numba")
     assert common.style_of("mine") == common.style_of("mine")

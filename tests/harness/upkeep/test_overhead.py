@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from harness.upkeep import overhead
+from harness.upkeep.experiments import overhead
 
 
 def test_the_page_has_the_table_of_what_is_kept():

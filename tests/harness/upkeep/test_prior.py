@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from harness.upkeep import prefetch, starting, track
+from harness.upkeep import track
+from harness.upkeep.experiments import prefetch, starting
 
 
 def test_workers_say_when_they_are_ready_and_what_they_hold(tmp_path):

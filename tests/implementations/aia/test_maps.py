@@ -91,6 +91,32 @@ def test_the_products_are_of_the_maps(table, tmp_path):
         np.testing.assert_allclose(bins[0], instrument.response_at(TABLE, bins[1], bins[2]), rtol=1e-12)
 
 
+def test_pixels_that_lack_a_channel_are_inverted_on_request(table, tmp_path):
+    def holes(channel, values, header):
+        values[2, 3:6] = np.nan if channel == 94 else values[2, 3:6]
+        values[2, 5] = np.nan if channel == 131 else values[2, 5]
+
+    paths = write_set(tmp_path, change=holes)
+    out = run(paths, tmp_path / "dem.fits", "--fewest-channels", "5")
+    with fits.open(run(paths, tmp_path / "whole.fits")) as file:
+        assert (file["STATUS"].data == 2).sum() == 3
+    image = images.read_set(paths)
+    edges = np.logspace(5.7, 7.4, BINS + 1)
+    expected = dn2dem(image.dn, image.edn, TABLE[1], TABLE[0], edges, fewest_channels=5)
+    with fits.open(out) as file:
+        np.testing.assert_array_equal(file["STATUS"].data[2, 3:6], [4, 4, 2])
+        np.testing.assert_allclose(np.moveaxis(file["DEM"].data, 0, -1), expected[0], rtol=1e-5)
+        np.testing.assert_allclose(np.moveaxis(file["DN_REG"].data, 0, -1), expected[4], rtol=1e-5)
+        assert "pixels with 5 channels or more" in " ".join(file[0].header["HISTORY"])
+
+
+@pytest.mark.parametrize("asked", [0, 7])
+def test_channels_that_no_set_has_are_refused(table, tmp_path, capsys, asked):
+    with pytest.raises(SystemExit):
+        run(write_set(tmp_path), tmp_path / "dem.fits", "--fewest-channels", asked)
+    assert f"--fewest-channels must be from 1 to 6, got {asked}" in capsys.readouterr().err
+
+
 def test_a_systematic_error_is_added_to_the_noise(table, tmp_path):
     paths = write_set(tmp_path)
     out = run(paths, tmp_path / "dem.fits", "--systematic", "0.2")

@@ -32,11 +32,7 @@ LOGT, BINS = (5.7, 7.1), 12
 def source(tmp_path_factory):
     """A map of 24 x 50 pixels in chunks of 4 rows."""
     store = tmp_path_factory.mktemp("zarr") / "in.zarr"
-    mapfile.CHUNK_PIXELS, before = 200, mapfile.CHUNK_PIXELS
-    try:
-        assert mapfile.main([str(store), "--shape", "24,50", "--bins", "20"]) == 0
-    finally:
-        mapfile.CHUNK_PIXELS = before
+    assert mapfile.main([str(store), "--shape", "24,50", "--bins", "20", "--chunk", "200"]) == 0
     return store
 
 
@@ -240,3 +236,49 @@ def test_blocks_are_whole_chunks_where_memory_allows(shape, chunk, pixels, expec
     block = block_shape(shape, chunk, pixels)
     assert block == expected
     assert np.prod(block) <= pixels or block == shape
+
+
+@pytest.mark.parametrize("codec", ["none", "lz4", "zstd"])
+def test_chunks_and_codecs_of_maps_hold_the_same_numbers(codec, undisturbed, tmp_path):
+    source, target = tmp_path / "in.zarr", tmp_path / "out.zarr"
+    assert mapfile.main([str(source), "--shape", "24,50", "--bins", "20", "--chunk", "100", "--codec", codec]) == 0
+    asked = [str(source), str(target), "--bins", str(BINS), "--logt", *map(str, LOGT), "--chunk", "300"]
+    assert invert_command.main([*asked, "--codec", codec]) == 0
+    assert_same(arrays(target), undisturbed)
+    for store, name, chunks in ((source, "dn", (2, 50, 6)), (target, "dem", (6, 50, BINS))):
+        array = zarr.open_group(store, mode="r")[name]
+        assert array.chunks == chunks
+        assert [str(one.cname.value) for one in array.compressors] == ([] if codec == "none" else [codec])
+
+
+def test_maps_in_single_precision_are_the_others_rounded(source, undisturbed, tmp_path):
+    target = tmp_path / "out.zarr"
+    asked = [str(source), str(target), "--bins", str(BINS), "--logt", *map(str, LOGT)]
+    assert invert_command.main([*asked, "--dtype", "float32"]) == 0
+    assert_same(arrays(target), {name: value.astype(arrays(target)[name].dtype) for name, value in undisturbed.items()})
+    assert {value.dtype for name, value in arrays(target).items() if name != "status"} == {np.dtype(np.float32)}
+    with pytest.raises(SystemExit) as end:
+        invert_command.main(asked)  # goes on with another inversion's store
+    assert end.value.code == cli.USAGE
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["--codec", "gzip"], "--codec must be one of none, lz4, zstd, got 'gzip'"),
+        (["--chunk", "0"], "--chunk must be at least 1 pixel, got 0"),
+        (["--dtype", "int8"], "--dtype must be float64 or float32, got 'int8'"),
+    ],
+)
+def test_a_layout_that_is_none_is_refused_in_one_line(source, tmp_path, capsys, asked, said):
+    with pytest.raises(SystemExit) as end:
+        invert_command.main([str(source), str(tmp_path / "out.zarr"), *asked])
+    assert end.value.code == cli.USAGE
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out.zarr").exists()
+
+
+def test_images_have_one_layout(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        invert_command.main([str(tmp_path / "a.fits"), "-o", str(tmp_path / "out.fits"), "--codec", "zstd"])
+    assert "--chunk, --codec and --dtype are for a Zarr store" in capsys.readouterr().err

@@ -1,8 +1,8 @@
 """What the harness itself takes between the solves that it times, for docs/trust.md.
 
-`python -m harness.upkeep.overhead` gives solvers turns as a sweep does, each run a problem of its own, and compares the
-time of whole turns, staging and messages included, with what was timed in them; a minute, the machine otherwise idle.
-`--write` makes the page's table from what is kept, and measures nothing.
+`python -m harness.upkeep.experiments.overhead` gives solvers turns as a sweep does, each run a problem of its own,
+and compares the time of whole turns, staging and messages included, with what was timed in them; a minute, the
+machine otherwise idle. `--write` makes the page's table from what is kept, and measures nothing.
 """
 
 import json
@@ -85,7 +85,7 @@ def table(kept: dict[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, keep, and return the exit code."""
-    parser = cli.Parser("harness.upkeep.overhead", description=__doc__)
+    parser = cli.Parser("harness.upkeep.experiments.overhead", description=__doc__)
     parser.add_argument("--write", action="store_true", help="only the page's table, from what is kept")
     given = parser.parse(arguments)
     if not given.write:

@@ -1,9 +1,9 @@
 """Is reading the next block of a map while one is computed worth it? On and off, in the same rounds.
 
-`python -m harness.upkeep.prefetch` writes a map as a Zarr store, and takes it from there into another, block by block,
-with one thread computing: with the pipeline of the AIA maps (`aia.stream`: blocks are read ahead and written behind),
-and with the same pipeline when the next block is read only once the last is written. What each stage takes alone is
-beside it, and so the most that could be had.
+`python -m harness.upkeep.experiments.prefetch` writes a map as a Zarr store, and takes it from there into another,
+block by block, with one thread computing: with the pipeline of the AIA maps (`aia.stream`: blocks are read ahead and
+written behind), and with the same pipeline when the next block is read only once the last is written. What each stage
+takes alone is beside it, and so the most that could be had.
 """
 
 import json
@@ -36,7 +36,7 @@ BLOCK = 65_536
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    parser = cli.Parser("harness.upkeep.prefetch", description=__doc__, allow_abbrev=False)
+    parser = cli.Parser("harness.upkeep.experiments.prefetch", description=__doc__, allow_abbrev=False)
     parser.add_argument("--shape", type=cli.whole_numbers, default=(1024, 1024), help="rows,columns (1024,1024)")
     parser.add_argument("--bins", type=int, default=34, help="temperature bins (34)")
     parser.add_argument("--solvers", type=cli.words, default=("numba", "l2"), help="by commas (numba,l2)")
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "machine": facts.machine(),
         "software": facts.software(),
         "load": load.now(),
-        "command": "python -m harness.upkeep.prefetch",
+        "command": "python -m harness.upkeep.experiments.prefetch",
         "shape": list(given.shape),
         "bins": given.bins,
         "rows": rows,
@@ -119,11 +119,11 @@ def _through(scratch: Path, solver: Any, bins: int, ahead: int) -> None:
 def _tasks(scratch: Path, solver: str, bins: int) -> list[Any]:
     """The blocks of the map, to be written into an empty store."""
     from implementations.contract import Options
-    from implementations.large_maps.store import MapRequest, target_of
+    from implementations.large_maps.store import Layout, MapRequest, target_of
 
     target = scratch / "out.zarr"
     shutil.rmtree(target, ignore_errors=True)
-    request = MapRequest(scratch / "in.zarr", target, solver, np.logspace(*LOGT, bins + 1), Options())
+    request = MapRequest(scratch / "in.zarr", target, solver, np.logspace(*LOGT, bins + 1), Options(), Layout())
     group = request.opened()
     stores = target_of(request, group, request.constants(group), BLOCK)
     return [block.task for block in stores.blocks(list(range(len(stores.indices))), lambda _: None)]

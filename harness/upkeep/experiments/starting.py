@@ -1,9 +1,9 @@
 """What worker processes cost before they compute anything: fork, spawn and forkserver, with 1 to 8 workers.
 
-`python -m harness.upkeep.starting` starts them in rounds of shuffled order, each time from a fresh process that has the
-solver imported, as a caller has, and times until every worker has imported the solver, too, and said so. Memory is each
-worker's own (what would come back if it alone ended) and its share of pages that several have. Solvers here spawn
-theirs: a fork copies locks that other threads hold, and no GPU context survives it.
+`python -m harness.upkeep.experiments.starting` starts them in rounds of shuffled order, each time from a fresh
+process that has the solver imported, as a caller has, and times until every worker has imported the solver, too, and
+said so. Memory is each worker's own (what would come back if it alone ended) and its share of pages that several
+have. Solvers here spawn theirs: a fork copies locks that other threads hold, and no GPU context survives it.
 """
 
 import json
@@ -35,7 +35,7 @@ MIB = 2**20
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    parser = cli.Parser("harness.upkeep.starting", description=__doc__, allow_abbrev=False)
+    parser = cli.Parser("harness.upkeep.experiments.starting", description=__doc__, allow_abbrev=False)
     parser.add_argument("--workers", type=cli.whole_numbers, default=(1, 2, 4, 8), help="by commas (1,2,4,8)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--solver", default=SOLVER, help=f"what each worker imports ({SOLVER})")
@@ -66,7 +66,7 @@ def provenance(rows: list[dict[str, Any]], solver: str) -> dict[str, Any]:
         "machine": facts.machine(),
         "software": facts.software(),
         "load": load.now(),
-        "command": "python -m harness.upkeep.starting",
+        "command": "python -m harness.upkeep.experiments.starting",
         "solver": solver,
         "rows": rows,
     }
@@ -77,7 +77,16 @@ def measure(workers: Sequence[int], rounds: int, solver: str) -> list[dict[str, 
     found: dict[tuple[str, int], list[dict[str, float]]] = {(m, n): [] for n in workers for m in METHODS}
     for _ in range(rounds):
         for method, count in random.sample(sorted(found), len(found)):
-            command = [sys.executable, "-m", "harness.upkeep.starting", "--solver", solver, "--one", method, str(count)]
+            command = [
+                sys.executable,
+                "-m",
+                "harness.upkeep.experiments.starting",
+                "--solver",
+                solver,
+                "--one",
+                method,
+                str(count),
+            ]
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
             found[method, count].append(json.loads(done.stdout.splitlines()[-1]))
     names = ("start_s", "own_mb", "shared_mb")
