@@ -20,6 +20,8 @@ from harness.reports.checkout import Checkout
 
 FEWEST_ROUNDS = 10
 """Before these, nothing is clear."""
+PLAIN = 4
+"""A change of so many half widths of its interval is clear, however wide that is."""
 
 
 class Match:
@@ -91,7 +93,8 @@ class Match:
                 base.satisfied = True
             elif base is pair[0] and len(pair[1].turns) >= FEWEST_ROUNDS:
                 warming = [each.keep_warming() for each in pair]
-                known = _ratio(*pair)[0].half_width <= self.plan.rel_ci
+                ratio = _ratio(*pair)[0]
+                known = ratio.half_width <= max(self.plan.rel_ci, abs(np.log(ratio.value)) / PLAIN)
                 pair[0].satisfied = pair[1].satisfied = known and not any(warming)
 
 
