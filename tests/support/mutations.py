@@ -504,7 +504,7 @@ def main(*words: str) -> int:
         return 2
     chosen = [each for each in MUTATIONS if not words or any(word in "".join(each) for word in words)]
     copies: SimpleQueue[Path] = SimpleQueue()
-    start = time.monotonic()
+    start, commit = time.monotonic(), facts.commit()
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(WORKERS) as pool:
         for number in range(WORKERS):
             copy = Path(folder) / str(number)
@@ -529,7 +529,7 @@ def main(*words: str) -> int:
         KEPT.parent.mkdir(parents=True, exist_ok=True)
         found = {"tried": len(chosen), "noticed": len(outcomes[1]), "survivors": [each.why for each in survivors]}
         argued = [each.why for each in outcomes[0] if each.new in ARGUED]
-        KEPT.write_text(json.dumps({"commit": facts.commit(), **found, "argued": argued}, indent=1) + "\n")
+        KEPT.write_text(json.dumps({"commit": commit, **found, "argued": argued}, indent=1) + "\n")
     print(
         f"{len(outcomes[1])} of {len(chosen)} mutations noticed, {len(outcomes[0]) - len(survivors)} argued, "
         f"{len(survivors)} survived, in {(time.monotonic() - start) / 60:.1f} minutes"
