@@ -120,7 +120,7 @@ def test_they_run_on_a_small_run_and_say_what_it_found(tmp_path, monkeypatch):
     (scaling, _), (quality, _), (profiling, _), (recommendation, _) = every
     table, created = Run.open(run).table(), Run.open(run).provenance["created"]
     assert all(f"Run small, {created}" in text for text, _ in every)
-    assert [pictures for _, pictures in every] == [2, 4, 3, 1]
+    assert [pictures for _, pictures in every] == [2, 4, 4, 1]
     written = sorted(path.name for path in (run / "figures").iterdir())
     assert len(written) == 2 * 10
     assert {"speedup.png", "speedup.svg", "truth.svg", "predicted_times.png"} <= set(written)
