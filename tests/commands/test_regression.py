@@ -198,6 +198,7 @@ def test_a_call_that_cannot_be_carried_out_is_one_line(clone, base, arguments, s
     assert error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_commit_from_before_the_harness_had_rooms_is_compared(tmp_path):
     """Its worker is `harness.worker`; the solver's own file was elsewhere too."""
     known = subprocess.run(["git", "cat-file", "-e", f"{WITHOUT_ROOMS}^{{commit}}"], cwd=ROOT, capture_output=True)

@@ -113,6 +113,7 @@ def test_a_finished_run_resumed_changes_nothing(good_run):
     assert {p: p.read_bytes() for p in (folder / "cells").iterdir()} == before
 
 
+@pytest.mark.slow
 def test_options_of_the_algorithm_are_cells_of_their_own(tmp_path):
     folder = tmp_path / "run"
     options = ("--nmu", "42,100", "--gloci", "1")

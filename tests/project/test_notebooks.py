@@ -122,7 +122,7 @@ def test_they_run_on_a_small_run_and_say_what_it_found(tmp_path, monkeypatch):
     assert all(f"Run small, {created}" in text for text, _ in every)
     assert [pictures for _, pictures in every] == [2, 4, 4, 1]
     written = sorted(path.name for path in (run / "figures").iterdir())
-    assert len(written) == 2 * 10
+    assert len(written) == 2 * 11
     assert {"speedup.png", "speedup.svg", "truth.svg", "predicted_times.png"} <= set(written)
     assert all(name in scaling for name in ("baseline", "vectorized", "l2", "random-response, 12 bins"))
     assert "20 bins take" in scaling

@@ -115,6 +115,7 @@ def test_blas_in_workers_is_named_rather_than_the_main_process():
     assert "BLAS set to 6 thread(s) each" in run["findings"][0]
 
 
+@pytest.mark.slow
 def test_a_deliberately_oversubscribed_run_is_recognised(tmp_path):
     plugin = tmp_path / "crowd.py"
     plugin.write_text(OVERSUBSCRIBED)

@@ -86,6 +86,7 @@ def test_the_grid_has_each_number_of_workers_on_one_map_and_on_its_share():
     assert all("scheduler=s.json" in s for s in plan.cluster(2, "s.json").solvers)
 
 
+@pytest.mark.slow
 def test_the_preset_on_a_running_scheduler(tmp_path):
     pytest.importorskip("distributed")
     command = [sys.executable, str(SUPPORT / "cluster.py")]
