@@ -70,6 +70,13 @@ def _parser() -> cli.Parser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
+    try:
+        return _carried_out(arguments)
+    except cli.Stopped as stop:  # everything was done and said, and the run's lock on its way back
+        return stop.code
+
+
+def _carried_out(arguments: Sequence[str] | None) -> int:
     parser = _parser()
     given = parser.parse(arguments)
     console = terminal.console()

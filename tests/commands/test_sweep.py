@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 from folders import BAD
 from sweeps import rows_of, sweep
 
+from harness import sweep as harness_sweep
 from harness.advice import evidence
 from harness.machine import facts
 from harness.records.run import Run
@@ -111,6 +113,22 @@ def test_a_finished_run_resumed_changes_nothing(good_run):
     before = {p: p.read_bytes() for p in (folder / "cells").iterdir()}
     sweep("--resume", folder, check=0)
     assert {p: p.read_bytes() for p in (folder / "cells").iterdir()} == before
+
+
+def test_terminated_while_the_lock_goes_back_ends_without_a_traceback(tmp_path, monkeypatch):
+    owned = Run.owned
+
+    @contextmanager
+    def late(run):
+        with owned(run):
+            yield
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)
+
+    monkeypatch.setattr(Run, "owned", late)
+    call = ["--solvers", "vectorized", "--pixels", "1", "--bins", "3", "--repeats", "1", "--out", str(tmp_path / "run")]
+    assert harness_sweep.main(call) == 143
+    assert (tmp_path / "run" / "table.csv").exists()
 
 
 @pytest.mark.slow
