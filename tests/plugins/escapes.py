@@ -75,11 +75,13 @@ class Floods(Escapes, Baseline):
 
 
 class Forges(Escapes, Baseline):
+    """A reply in every respect, but for the token."""
+
     name = "forges"
 
     def mischief(self):
         for number in pipes():
-            os.write(number, FORGED)
+            os.write(number, b"0" * 32 + b" " + FORGED)
 
 
 class ForgesFromChild(Escapes, Baseline):

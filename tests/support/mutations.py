@@ -303,7 +303,7 @@ MUTATIONS = [
     ),
     *_in(
         "judge/clocks",
-        TURNS,
+        TURNS + " tests/harness/judge/test_clocks.py",
         ("np.median(np.sum(runs, axis=1))", "np.min(np.sum(runs, axis=1))", "the luckiest run stands for a turn"),
         ("for run in used[r]], 0.25)", "for run in used[r]], 0.0)", "the luckiest run stands for a turn by CPU time"),
     ),

@@ -67,7 +67,11 @@ def marked(process, mark):
     [
         ("junk", "failed", "wrote to the reply pipe: b'hello'"),
         ("floods", "failed", "wrote more than 32 MB to the reply pipe in one line"),
-        ("forges", "failed", 'wrote to the reply pipe: b\'{"samples": [[0.0, 1e-9, 0.0]]'),
+        (
+            "forges",
+            "failed",
+            'wrote to the reply pipe: b\'00000000000000000000000000000000 {"samples": [[0.0, 1e-9, 0.0]]',
+        ),
         ("closes-pipe", "crashed", "closed the reply pipe"),
         ("joins-group", "timeout", "no answer within 2 s; killed"),
         ("kills-keeper", "crashed", "its keeper was killed"),
