@@ -94,6 +94,7 @@ def measured(clone):
     return done, json.loads(path.read_text()), lines, deaths.read_text()
 
 
+@pytest.mark.slow
 def test_every_metric_of_every_registered_solver_is_stored(measured):
     done, stored, _, _ = measured
     every = sorted([*METRICS, *CALL_METRICS, *LOOP_METRICS])
@@ -109,6 +110,7 @@ def test_every_metric_of_every_registered_solver_is_stored(measured):
         assert math.isnan(absent), "skipped, not failed"
 
 
+@pytest.mark.slow
 def test_a_loop_over_pixels_is_timed_or_skipped(measured):
     for name in LOOP_METRICS:
         (values, params, *_) = measured[1]["results"][f"pixel_loop.PixelLoop.{name}"]
@@ -117,6 +119,7 @@ def test_a_loop_over_pixels_is_timed_or_skipped(measured):
         assert all(0 < value < 60 for value in values[2:])
 
 
+@pytest.mark.slow
 def test_the_values_are_of_this_run(measured):
     results = {name.rpartition(".")[2]: values[0] for name, values in measured[1]["results"].items()}
     shares = results["track_time_to_baseline"]
@@ -126,6 +129,7 @@ def test_the_values_are_of_this_run(measured):
     assert results["track_worst_parity"][0] == 0 < results["track_chisq_p95"][0]
 
 
+@pytest.mark.slow
 def test_a_cell_that_dies_is_not_started_by_every_metric_and_its_reason_kept(measured):
     _, _, (facts, *rows), deaths = measured
     assert deaths.count("x") == STARTS
@@ -137,6 +141,7 @@ def test_a_cell_that_dies_is_not_started_by_every_metric_and_its_reason_kept(mea
     assert "SIGABRT" in found["dying"][1]
 
 
+@pytest.mark.slow
 def test_publish_makes_a_site_of_it(clone, measured):
     done = asv(clone, "publish")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -109,6 +109,7 @@ def shown(book, folder):
     return "\n".join(texts), sum("image/png" in d for d in data)
 
 
+@pytest.mark.slow
 def test_they_run_on_a_small_run_and_say_what_it_found(tmp_path, monkeypatch):
     run = tmp_path / "small"
     command = [sys.executable, "-m", "harness.sweep", "--solvers", "baseline,vectorized,l2", *SIZES, "--out", str(run)]
