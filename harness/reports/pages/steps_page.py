@@ -66,7 +66,7 @@ def _ratio(row: Any) -> str:
         return f"{row.status}: {row.reason}"
     interval = f" [{row.speedup_low:.3g}, {row.speedup_high:.3g}]" if pd.notna(row.speedup_low) else ""
     gate = "" if row.gate == "pass" else f", gate: {row.gate}"
-    return f"{row.speedup:.3g}x{interval} ({seconds(row.median_s)}{gate})"
+    return f"{row.speedup:.3g}x{interval} ({_time(row)}{gate})"
 
 
 def sizes() -> str:
@@ -81,7 +81,9 @@ def sizes() -> str:
 
 
 def _time(row: Any) -> str:
-    return seconds(row.median_s) if row is not None and row.status == "ok" else "–"
+    if row is None or row.status != "ok":
+        return "–"
+    return seconds(row.median_s) + "?" * (pd.notna(row.doubts) and bool(row.doubts))
 
 
 def parallel() -> str:
@@ -121,7 +123,9 @@ def _company(table: pd.DataFrame, team: str) -> str:
 def _made() -> str:
     facts = Run.open(STEP).provenance
     return (
-        f"Ratios to the published form in the same rounds, with 99% intervals, and medians; made on "
+        f"Ratios to the published form in the same rounds, with 99% intervals, and medians on the wall. Ratios of one "
+        f"thread are by CPU time, reading the clocks included, those of two by the wall: of short steps, a slower form "
+        f"can have the larger ratio. ?: the record says why the time isn't to be relied on. Made on "
         f"{machine_facts.machine_label(facts['machine'])}, {facts['created'][:10]}, commit {facts['commit']}."
     )
 
