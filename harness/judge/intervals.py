@@ -16,7 +16,8 @@ Array = NDArray[np.float64]
 RESAMPLES = 1999
 BETWEEN, WORTH = 0.009, 8
 """Processes of the same code differ by this (a standard deviation; memory layout, mostly), however often each is timed;
-and how many processes' word that prior knowledge is worth beside those that were measured. docs/clocks.md."""
+and how many processes' word that prior knowledge is worth beside those that were measured. Provisional until a
+committed run of `python -m harness.proof.processes` says it in docs/clocks.md."""
 
 
 class Estimate(NamedTuple):
