@@ -65,6 +65,12 @@ def test_efficiencies_leave_start_and_end_of_workers_apart(run):
     assert pd.isna(table.loc[4000, 4].beside)
 
 
+@pytest.mark.parametrize(("seconds", "beside"), [(9.0, "numba[threads=4]"), (1.0, "vectorized[threads=4]")])
+def test_beside_is_the_fastest_of_those_that_had_as_many_threads(run, seconds, beside):
+    add(run, "vectorized[threads=4]", 1000, seconds, threads=4)
+    assert scaling.of_run(run).set_index(["pixels", "workers"]).loc[1000, 4].beside_solver == beside
+
+
 def test_the_overhead_of_a_block_is_what_its_worker_did_not_work(run):
     table = scaling.of_run(run).set_index(["pixels", "workers"])
     assert table.loc[1000, 4].overhead_s == pytest.approx(0.1 * 2.5 * 4 / 10)
