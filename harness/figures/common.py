@@ -119,7 +119,9 @@ def measured(runs: Sequence[Run]) -> Measured:
     shared = table.groupby(place).origin.transform("nunique") > 1
     edited = set(changed(table))
     table["changed"] = [pair in edited for pair in zip(table.solver, table.source, strict=True)]
-    table["panel"] = place.where(~shared, place + "\n" + table.origin.map(told_apart(table[shared], runs)))
+    told = told_apart(table[shared], runs)
+    apart = ["\n" + told[origin] if both else "" for origin, both in zip(table.origin, shared, strict=True)]
+    table["panel"] = place + pd.Series(apart, table.index, dtype=place.dtype)
     shown = {}
     for run in runs:
         for record in run.drawn():
