@@ -22,7 +22,10 @@ TESTED = "tests/implementations/gpu/test_gpu.py", "tests/implementations/test_co
 MAP, QUARTER, STRETCH = 4096 * 4096, 2048 * 2048, 1 << 20
 FUSED = "gpu-fused,gpu-fused[precision=float32]"
 ALL_CORES = f"numba[threads={os.cpu_count()}]"
+FORMS = "published,numpy,numba,cupy,fused"
 EXACT = "gpu-batched,gpu-fused,cupy-regmap,cupy"
+GATED = f"baseline,numba,numba-float32,gpu-batched,{FUSED},gpu-l2,cupy-regmap"
+"""But for `cupy`, which takes half a minute for 200 pixels of 200 bins; its gate is the parity's."""
 MIX = "--dataset solar-mix --strict"
 TOOLKITS = ("/usr/local/cuda/bin", "/opt/nvidia/nsight-compute/latest")
 """Where NVIDIA's tools lie that are on no path."""
@@ -89,13 +92,13 @@ PARTS: dict[str, tuple[Step, ...]] = {
             60.0,
             most_s=150.0,
         ),
-        _sweep("gates", "--preset gpu --strict", 60.0),
+        _sweep("gates", f"--preset gpu --solvers {GATED} --max-seconds 8 --strict", 60.0),
         _task("limits", "limits"),
         _task("svd", "svd"),
         *map(_profiled, (34, 200)),
     ),
     "speed": (
-        _task("memory", "touch", "30", "60", needs_s=70.0),
+        _task("memory", "touch", "30", "40", needs_s=50.0),
         _sweep("bins", f"--solvers {FUSED},{ALL_CORES} {MIX} --pixels 100000 --bins 34,200,400 --max-seconds 10", 60.0),
         _sweep(
             "map", f"--solvers {FUSED},{ALL_CORES} {MIX} --pixels {MAP} --bins 34 --repeats 3 --max-seconds 40", 120.0
@@ -103,15 +106,23 @@ PARTS: dict[str, tuple[Step, ...]] = {
         _sweep("stretch", f"--solvers {FUSED} {MIX} --pixels {STRETCH} --bins 200 --repeats 3 --max-seconds 20", 45.0),
         _sweep(
             "sizes",
-            f"--solvers {FUSED},gpu-l2 {MIX} --pixels 1000,10000,100000,1000000 --bins 34 --max-seconds 5",
+            f"--solvers {FUSED},gpu-l2,numba,{ALL_CORES} {MIX} --pixels 100,1000,10000,100000,1000000 --bins 34 "
+            "--max-seconds 5",
             40.0,
         ),
         _sweep(
             "batched", f"--solvers gpu-batched {MIX} --pixels {QUARTER} --bins 34 --repeats 3 --max-seconds 30", 60.0
         ),
     ),
+    "prior": (
+        _sweep("steps", f"--step regularisation --solvers {FORMS} --pixels 1,100 --nmu 500 --max-seconds 5", 20.0),
+        _sweep("l2", "--solvers baseline,gpu-l2 --pixels 200 --bins 200,400 --repeats 3 --max-seconds 20", 40.0),
+        _sweep("contention", "--preset contention --max-seconds 40", 60.0),
+        _sweep("cupy", "--solvers baseline,cupy --pixels 200 --bins 200 --repeats 1 --max-seconds 60", 90.0),
+    ),
 }
-"""The most telling first; the batched solver last, and on a quarter of the frame."""
+"""The most telling first. Speed: the batched solver last, and on a quarter of the frame. Prior: what docs/prior-work.md
+compares with what others published."""
 
 
 def found(tool: str) -> str | None:

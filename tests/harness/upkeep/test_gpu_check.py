@@ -69,7 +69,7 @@ def test_every_solver_on_a_device_is_in_the_preset_and_every_sweep_can_be_planne
         words = step.command[step.command.index("harness.sweep") + 1 : step.command.index("--out")]
         assert sweep.main([*words, "--dry-run"]) == cli.OK
         planned += 1
-    assert planned >= 7
+    assert planned >= 11
     parity = next(step for step in PARTS["correctness"] if step.name == "parity")
     assert {parse(spec)[0] for spec in parity.command[4].split(",")} == on_device | {"baseline"}
 
