@@ -244,7 +244,8 @@ def test_chunks_and_codecs_of_maps_hold_the_same_numbers(codec, undisturbed, tmp
     assert mapfile.main([str(source), "--shape", "24,50", "--bins", "20", "--chunk", "100", "--codec", codec]) == 0
     asked = [str(source), str(target), "--bins", str(BINS), "--logt", *map(str, LOGT), "--chunk", "300"]
     assert invert_command.main([*asked, "--codec", codec]) == 0
-    assert_same(arrays(target), undisturbed)
+    for name, value in undisturbed.items():  # of other chunks, whose last pixels an older compiler rounds otherwise
+        np.testing.assert_allclose(arrays(target)[name], value, rtol=1e-11, atol=0, err_msg=name)
     for store, name, chunks in ((source, "dn", (2, 50, 6)), (target, "dem", (6, 50, BINS))):
         array = zarr.open_group(store, mode="r")[name]
         assert array.chunks == chunks
