@@ -1,9 +1,9 @@
 """Makes the README's tables from the committed reference runs.
 
 `python -m harness.reports.readme` rewrites what stands between the markers in README.md, docs/results.md,
-docs/profiling.md, docs/cluster.md, docs/methods.md, docs/prior-work.md, docs/steps.md and docs/scale.md; `--check`
-changes nothing and exits with 1 when they are not what the records say. `make readme` makes the page and the figures in
-plots/ too.
+docs/profiling.md, docs/cluster.md, docs/gpu.md, docs/methods.md, docs/prior-work.md, docs/steps.md and docs/scale.md;
+`--check` changes nothing and exits with 1 when they are not what the records say. `make readme` makes the page and the
+figures in plots/ too.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,15 @@ import pandas as pd
 from harness.judge.intervals import FEWEST
 from harness.records.run import TABLE_FILE, Run
 from harness.reports import origin, peers_table
-from harness.reports.pages import cluster_page, methods_page, prior_work_page, profiling_page, scale_page, steps_page
+from harness.reports.pages import (
+    cluster_page,
+    gpu_page,
+    methods_page,
+    prior_work_page,
+    profiling_page,
+    scale_page,
+    steps_page,
+)
 from harness.show.markdown import rewritten, table
 from harness.show.terminal import ratio, seconds
 from implementations import command_line as cli
@@ -80,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     pages |= {
         page.PAGE: page.rewritten()
-        for page in (profiling_page, cluster_page, methods_page, prior_work_page, steps_page, scale_page)
+        for page in (profiling_page, cluster_page, gpu_page, methods_page, prior_work_page, steps_page, scale_page)
     }
     if given.check:
         return cli.OK if all(text == page.read_text() for page, text in pages.items()) else cli.GATE_FAILED

@@ -5,7 +5,7 @@
     make gpu-check PYTHON=python3 ARGS="--part prior --out DIR"
 
 Installs nothing. Correctness: the device and its driver, 40 pixels of every solver against the baseline, NVIDIA's
-sanitizer and profiler where they are found, the tests marked `gpu`, gates, copy rates. Speed: 34, 200 and 400 bins, a
+sanitizer and profiler where they are found, the tests marked `gpu`, gates, copy rates. Speed: 34 and 200 bins, a
 4096 x 4096 map, sizes to a million pixels, the aims. Prior: the rows of docs/prior-work.md that need a device. A step
 is a process of its own; one for which too little time is left is not begun. What is known is written after every step:
 DIR/gpu-PART.json, and DIR/gpu-PART.tar.gz with the runs, which unpacks in results/. Host memory for the map: counts,

@@ -99,7 +99,8 @@ PARTS: dict[str, tuple[Step, ...]] = {
     ),
     "speed": (
         _task("memory", "touch", "30", "40", needs_s=50.0),
-        _sweep("bins", f"--solvers {FUSED},{ALL_CORES} {MIX} --pixels 100000 --bins 34,200,400 --max-seconds 10", 60.0),
+        _task("rates", "rates", "{work}/rates"),
+        _sweep("bins", f"--solvers {FUSED},{ALL_CORES} {MIX} --pixels 100000 --bins 34,200 --max-seconds 10", 90.0),
         _sweep(
             "map", f"--solvers {FUSED},{ALL_CORES} {MIX} --pixels {MAP} --bins 34 --repeats 3 --max-seconds 40", 120.0
         ),

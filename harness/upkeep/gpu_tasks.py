@@ -11,11 +11,15 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
 
 from harness.machine import devices, facts, probes
+from harness.records.files import write_atomically
 from harness.workloads.awkward import problem
 from implementations import command_line as cli
 from implementations.registry import Registry
@@ -23,6 +27,17 @@ from implementations.registry import Registry
 MATRICES = 1 << 18
 PIECE = 1 << 28
 """Bytes that a thread touches before it looks at the clock."""
+TILE = 1 << 12
+"""Pixels that a map of `rates` repeats."""
+MAP, MIDDLE, SMALL = 1 << 24, 1 << 20, 1 << 18
+RATES = (
+    ("gpu-fused", MAP, 34, 3),
+    ("gpu-fused[outputs=float32]", MAP, 34, 3),
+    *((f"gpu-{name}", MIDDLE, 34, 5) for name in ("fused", "fused[precision=float32]", "l2", "batched")),
+    *((f"gpu-{name}", SMALL, 200, 3) for name in ("fused", "fused[precision=float32]", "l2", "batched")),
+)
+"""Solver, pixels, bins and timed runs."""
+PHASES = ("wall_s", "kernel_s", "upload_s", "download_s", "chunk_pixels")
 PROPERTIES = (
     "major",
     "minor",
@@ -73,6 +88,30 @@ def solve(spec: str, pixels: str, bins: str) -> dict[str, Any]:
     return {"spec": spec, "status": np.bincount(solution.status, minlength=3).tolist()}
 
 
+def rates(folder: str) -> dict[str, Any]:
+    """Into `folder`: maps of `RATES` from the host's memory and back. Medians, of the whole by the host's clock, of
+    phases by the device's, which overlap. Nothing is judged; outputs go to the same arrays in every run."""
+    rows = []
+    for spec, pixels, bins, runs in RATES:
+        small = problem(TILE, bins)
+        counts, errors = (np.tile(array, (pixels // TILE, 1)) for array in (small.dn, small.edn))
+        solver = Registry().create(spec)
+        state = solver.prepare(replace(small, dn=counts, edn=errors))
+        solver.collect(state, solver.solve(state))
+        taken = []
+        for _ in range(runs):
+            start = time.perf_counter()
+            solver.solve(state)
+            taken.append({"wall_s": time.perf_counter() - start, **solver.facts(state)})
+        row = {name: median(each[name] for each in taken) for name in PHASES}
+        rows.append({"solver": spec, "pixels": pixels, "bins": bins, **row})
+    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    found = {"created": created, **device(), "limits": limits(), "rows": rows}
+    Path(folder).mkdir()
+    write_atomically(Path(folder) / "rates.json", json.dumps(found, indent=1) + "\n")
+    return found
+
+
 def touch(gigabytes: str, seconds: str) -> dict[str, Any]:
     """Write to memory once, and let go of it: the first touch of a virtual machine's pages may take a host minutes."""
     end, wanted = time.perf_counter() + float(seconds), int(float(gigabytes) * 1e9) // PIECE
@@ -91,7 +130,9 @@ def touch(gigabytes: str, seconds: str) -> dict[str, Any]:
     return {"bytes": touched, "seconds": elapsed, "bytes_per_s": touched / elapsed, "threads": threads}
 
 
-TASKS: dict[str, Callable[..., dict[str, Any]]] = {task.__name__: task for task in (device, limits, svd, solve, touch)}
+TASKS: dict[str, Callable[..., dict[str, Any]]] = {
+    task.__name__: task for task in (device, limits, svd, solve, rates, touch)
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

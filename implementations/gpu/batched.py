@@ -5,11 +5,9 @@ factorisation of a pixel is one thread's, in registers, without an SVD (`factori
 wait once, for the number of pixels that are still negative, and goes on with those alone; transfers run beside the
 computation (`gpu.pipeline`).
 
-Wins: not yet measured. Aim: a 4096 x 4096 map of six channels at 34 bins with all five outputs in under 12 s on one
-H200-class device, transfers included.
-Cost per pixel: that of `batched`, but for the factorisation, some 4·F^3 flops. How many launches a chunk takes, and
-where the time goes, are not yet measured: every intermediate array passes through the device's memory, which is
-expected to bound it.
+Wins: nowhere: on one H100 `gpu-fused` is seven times as fast (docs/gpu.md). Kept as what whole arrays give on a device.
+Cost per pixel: that of `batched`, but for the factorisation, some 4·F^3 flops. Nearly all of its time is the kernels',
+not the transfers': every intermediate array passes through the device's memory.
 Memory: on the device, `profile_mb` and per pixel of a chunk two slots and the stacked arrays; on the host, pinned, two
 slots. A map larger than the device is streamed through it.
 

@@ -4,8 +4,8 @@ Kept to show why porting alone loses. A pixel is far too little work for a devic
 arrays of some T x T numbers, that the next one has to wait for; the positivity loop and the resolution of every
 temperature bin moreover make the host wait for a number before it can go on.
 
-Wins: nothing is expected; not yet measured, nor is where its time goes. (A prior study's port, another code on another
-machine, was 8 times slower than one processor.)
+Wins: nowhere: several times slower than the baseline on one core of an H100's host (docs/gpu.md), as a prior study's
+port, another code on another machine, was 8 times slower than one processor.
 Cost per pixel: the baseline's; in launches, some 60 for each generalised SVD with its search, one of which is needed on
 every pass of the positivity loop, and some ten per temperature bin; the host waits once a pass and once a bin, and one
 pixel's counts go up and its outputs come home by themselves. The factorisations, of single small matrices, wait too.

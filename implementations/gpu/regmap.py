@@ -4,7 +4,7 @@ Kept to show what moving one step does: for some 40 points of six terms, less th
 sends four small arrays up, launches a score of kernels and waits for one number. None of that overlaps anything, and
 the full SVD and the pseudo-inverse, which are what takes long, stay on the processor.
 
-Wins: nothing is expected; not yet measured, nor is where its time goes.
+Wins: nowhere: slower than the baseline on one core of an H100's host (docs/gpu.md).
 Cost per pixel: the baseline's, and on every pass of the positivity loop (and once more where the weights are
 self-normalised) four transfers up, some twenty launches and one wait.
 

@@ -29,6 +29,8 @@ FIGURE = "![Several processes over one, and the memory of each](../plots/process
 RESULTS = ROOT / "results"
 REFERENCES = tuple(RESULTS / name for name in ("reference", "reference-loci", "reference-threads"))
 PRIOR, WORKERS, CONTENTION, STEPS = (RESULTS / f"reference-{n}" for n in ("prior", "workers", "contention", "steps"))
+DEVICE, DEVICE_STEPS = RESULTS / "gpu-l2", RESULTS / "gpu-steps"
+"""What was measured on a device's machine; ratios are to the baseline there."""
 STARTING, PREFETCH = RESULTS / "reference-starting" / "starting.json", RESULTS / "reference-prefetch" / "prefetch.json"
 MISSING = "not yet measured"
 
@@ -74,7 +76,9 @@ def sweep(table: pd.DataFrame) -> str:
             here = ratio(row.speedup) if known else MISSING
             cells = [variant, f"{size[0]} x {size[1]}", ratio(base / theirs), here, f"`{ours}`", _fit(variant), fit]
             rows.append(cells)
-    return markdown.table(head, rows, left=2)
+    on_device = _opened(DEVICE)
+    lines = markdown.table(head, rows, left=2)
+    return lines if on_device is None else f"{lines}\n\n`gpu-l2`: {_label(on_device.provenance)}."
 
 
 def _fit(variant: str) -> str:
@@ -103,14 +107,17 @@ def growth(table: pd.DataFrame) -> str:
     return markdown.table(["variant", "pixels x bins", "time grows, published", "here"], rows, left=2)
 
 
-def step(path: Path) -> str:
-    """The single step: every form's speedup over the published form."""
-    run = _opened(path)
+def step(path: Path, device_path: Path) -> str:
+    """The single step: every form's speedup over the published form on its machine."""
+    run, on_device = _opened(path), _opened(device_path)
     base = STEP["published form"]
     said = {form: ratio(base / ms) for form, ms in STEP.items() if ms != base} | {"CuPy": "no gain"}
-    rows = [[form, words, _step(run, STEP_FORMS[form])] for form, words in said.items()]
+    rows = [
+        [form, words, _step(on_device if form == "CuPy" else run, STEP_FORMS[form])] for form, words in said.items()
+    ]
     table = markdown.table(["form of the step", "published", "here"], rows, left=1)
-    return table if run is None else _made(table, run.provenance)
+    made = table if run is None else _made(table, run.provenance)
+    return made if on_device is None else f"{made} CuPy: on {_label(on_device.provenance)}."
 
 
 def _step(run: Run | None, form: str) -> str:
@@ -118,7 +125,8 @@ def _step(run: Run | None, form: str) -> str:
     if run is None:
         return MISSING
     table = run.table()
-    rows = table[(table.pixels == 1) & table.dataset.str.contains(NMU) & (table.status == "ok")].set_index("solver")
+    single = (table.pixels == 1) & (table.bins == 34) & table.dataset.str.contains(NMU)
+    rows = table[single & (table.status == "ok")].set_index("solver")
     name, published = f"regularisation.{form}", "regularisation.published"
     return ratio(rows.median_s[published] / rows.median_s[name]) if name in rows.index else MISSING
 
@@ -194,23 +202,20 @@ def decisions(runs: tuple[Path, ...]) -> str:
     request = Request(1, 0, "random-response", machine["memory_gb"] * 1024.0)
     bins = sorted(int(b) for b in known.measured[known.measured.dataset == request.dataset].bins.unique())
     rows = [
-        [
-            f"{leg.bins}",
-            "exact" if leg.needs == "exact" else "any",
-            f"{leg.from_pixels:,.0f}",
-            f"`{leg.solver}`",
-            f"{leg.threads}",
-        ]
+        [f"{leg.bins}", leg.needs, f"{leg.from_pixels:,.0f}", f"`{leg.solver}`", f"{leg.threads}"]
         for leg in breakeven.table(known, request, bins)
     ]
     return markdown.table(["bins", "solvers", "from pixels", "fastest", "threads"], rows, left=2)
 
 
+def _label(facts: dict[str, Any]) -> str:
+    return f"{machine_facts.machine_label(facts['machine'])}, {facts['created'][:10]}, commit {facts['commit']}"
+
+
 def _made(table: str, facts: dict[str, Any]) -> str:
-    label = machine_facts.machine_label(facts["machine"])
     load = facts.get("load", {}).get("load", [0.0])[0]
     busy = f"; load of other work: {load:.0f}" if load > facts["machine"]["cores"] else ""
-    return f"{table}\n\nMedians; {label}, {facts['created'][:10]}, commit {facts['commit']}{busy}."
+    return f"{table}\n\nMedians; {_label(facts)}{busy}."
 
 
 def _opened(folder: Path) -> Run | None:
@@ -233,13 +238,13 @@ def draw() -> None:
 
 def rewritten() -> str:
     """The page as the records say. ValueError when one can't be read."""
-    prior = _opened(PRIOR)
-    table = pd.concat([Run.open(REFERENCES[0]).table(), *([prior.table()] if prior else [])])
+    others = [run.table() for run in map(_opened, (PRIOR, DEVICE)) if run]
+    table = pd.concat([Run.open(REFERENCES[0]).table(), *others])
     text = PAGE.read_text()
     for name, part in (
         ("sweep", sweep(table)),
         ("growth", growth(table)),
-        ("step", step(STEPS)),
+        ("step", step(STEPS, DEVICE_STEPS)),
         ("executors", executors(Run.open(WORKERS))),
         ("starting", starting(_loaded(STARTING))),
         ("contention", contended(CONTENTION)),

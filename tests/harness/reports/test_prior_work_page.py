@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from harness.figures import processes
+from harness.records.run import Run
 from harness.reports.pages import prior_work_page as page
 
 
@@ -29,9 +30,13 @@ def test_a_fit_is_told_as_a_range_over_the_published_cpus():
 
 
 def test_a_step_without_a_run_is_not_yet_measured(tmp_path):
-    text = page.step(tmp_path / "none")
+    text = page.step(tmp_path / "none", tmp_path / "none")
     assert "| NumPy | 12.2x | not yet measured |" in text  # 53.3 / 4.38
     assert text.count("not yet measured") == 4
+    on_device = page.step(tmp_path / "none", page.DEVICE_STEPS)
+    assert on_device.count("not yet measured") == 3
+    assert "| CuPy | no gain | not" not in on_device
+    assert on_device.endswith(f"CuPy: on {page._label(Run.open(page.DEVICE_STEPS).provenance)}.")
 
 
 @pytest.mark.parametrize("part", [page.starting, page.prefetched])
