@@ -162,17 +162,10 @@ def contended(folder: Path) -> str:
     if run is None:
         return MISSING.capitalize() + "."
     head = ["processes", "inner", "time", "pixels/s", "over one process", "MB each"]
-    rows = [
-        [
-            f"{r.processes}",
-            f"`{r.inner}`",
-            seconds(r.seconds),
-            f"{r.pixels_per_s:,.0f}",
-            ratio(r.gain),
-            f"{r.process_rss_mb:.0f}",
-        ]
-        for r in contention.of_run(run).itertuples()
-    ]
+    rows = []
+    for r in contention.of_run(run).itertuples():
+        figures = seconds(r.seconds), f"{r.pixels_per_s:,.0f}", ratio(r.gain), f"{r.process_rss_mb:.0f}"
+        rows.append([f"{r.processes}", f"`{r.inner}`", *figures])
     return f"{_made(markdown.table(head, rows, left=2), run.provenance)}\n\n{FIGURE}"
 
 
