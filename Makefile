@@ -13,7 +13,7 @@ NEWER ?= $(shell for p in python3.12 "$$HOME"/.pyenv/versions/3.12.*/bin/python3
 PEERS := $(VENV)-peers
 LOWEST := $(VENV)-lowest
 
-.PHONY: sweep test test-newer test-long test-lowest mutations data peers gpu-check selfcheck readme reference profile methods instructions heldout cluster prior reference-steps overhead notebooks docs docs-links diagrams full-frame full-disc chunks scheduling history regression clean
+.PHONY: sweep test test-newer test-long test-lowest mutations data peers gpu-check selfcheck readme reference profile methods instructions heldout cluster prior reference-steps overhead notebooks docs docs-links diagrams full-frame full-disc chunks real-time scheduling history regression clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/python -m harness.sweep $(ARGS)
@@ -164,6 +164,16 @@ full-disc: $(VENV)/.installed-dev data
 # Chunk sizes and codecs of maps, Zarr to Zarr, for docs/scale.md: minutes, the machine otherwise idle.
 chunks: $(VENV)/.installed-dev
 	$(BIN)/python -m harness.upkeep.experiments.chunks $(ARGS)
+
+# numba beside the commit before its factorisation did without an SVD, 16 to 400 bins, for docs/scale.md: some ten minutes,
+# the machine otherwise idle. Slower rows (8) are a record, too.
+real-time: $(VENV)/.installed data
+	mkdir -p results/reference-real-time build
+	$(BIN)/python -m harness.regression b5957a0 --dataset aia,aia-image,random-response,random-response-loci --pixels 4000 \
+		--bins 16,34,64,100,200,400 --solvers 'numba[threads=1],numba[threads=2]' --max-seconds 6 --json \
+		> build/real-time.json || test $$? -eq 8
+	mv build/real-time.json results/reference-real-time/regression.json
+	$(BIN)/python -m harness.reports.readme
 
 # What Dask's scheduler costs per block, for docs/scale.md: 100,000 blocks that only wait; ten minutes on an idle machine.
 scheduling: $(VENV)/.installed

@@ -53,7 +53,13 @@ def _parser() -> cli.Parser:
     add("base", metavar="BASE", help="the commit to compare with")
     add("head", metavar="HEAD", nargs="?", default="HEAD", help="the commit under question (HEAD)")
     add("--solvers", type=lambda s: tuple(solver_spec.split(s)), help="names, by commas (all that either commit has)")
-    add("--dataset", default="random-response", help="specification in datasets/ (random-response)")
+    add(
+        "--dataset",
+        dest="datasets",
+        type=lambda s: tuple(solver_spec.split(s)),
+        default=("random-response",),
+        help="of datasets/, by commas (random-response)",
+    )
     add("--pixels", type=cli.whole_numbers, default=(200,), help="map sizes, by commas (200)")
     add("--bins", type=cli.whole_numbers, default=(34, 100), help="numbers of temperature bins, by commas (34,100)")
     add(
@@ -113,8 +119,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _match(given: argparse.Namespace, scratch: Path) -> Match:
     """What is asked for. ValueError, in one line, when it can't be carried out."""
     tolerance = tolerances(given.tolerance)
-    plan = Plan((given.dataset,), given.pixels, given.bins, max_seconds=given.max_seconds)
-    workload.load(given.dataset)
+    plan = Plan(given.datasets, given.pixels, given.bins, max_seconds=given.max_seconds)
+    for name in given.datasets:
+        workload.check_source(workload.load(name))
     for pixels, bins in ((p, b) for p in given.pixels for b in given.bins):
         workload.check_sizes(pixels, bins)
     base, head = check_out(given.base, scratch / "base"), check_out(given.head, scratch / "head")

@@ -184,7 +184,7 @@ def test_what_a_change_is_blamed_for(before, after, ratio, code, words):
         (["no-such-commit"], "'no-such-commit' is not a commit"),
         (["HEAD", "--pixels", "0"], "--pixels must be whole numbers from 1"),
         (["HEAD", "--tolerance", "-1"], "--tolerance must be a share from 0"),
-        (["HEAD", "--dataset", "moon"], "unknown dataset 'moon'"),
+        (["HEAD", "--dataset", "random-response,moon"], "unknown dataset 'moon'"),
         (["HEAD", "--solvers", "nmuba", "--bins", "12"], "neither commit has a solver 'nmuba'"),
     ],
 )

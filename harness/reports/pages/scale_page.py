@@ -1,7 +1,7 @@
 """The figures in docs/scale.md: what a day, a year and the archive of AIA cost, from rates in committed records.
 
-`harness.reports.readme` writes them. `make peers`, `make full-disc`, `make chunks` and `make scheduling` make the
-records; what has none is "not yet measured".
+`harness.reports.readme` writes them. `make peers`, `make full-disc`, `make real-time`, `make chunks` and `make
+scheduling` make the records; what has none is "not yet measured".
 """
 
 import json
@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.machine import facts as machine_facts
 from harness.records.run import Run
+from harness.reports.pages import real_time_table
 from harness.show import markdown
 from implementations.aia.files import CHANNELS
 from implementations.aia.products import BANDS
@@ -172,6 +173,7 @@ def scheduling() -> str:
 def rewritten() -> str:
     """The page with the figures between its markers."""
     text = PAGE.read_text()
-    for name, made in (("costs", costs), ("real-time", real_time), ("chunks", chunk_table), ("scheduling", scheduling)):
+    parts = {"costs": costs, "real-time": real_time, "commits": real_time_table.text_of}
+    for name, made in (parts | {"chunks": chunk_table, "scheduling": scheduling}).items():
         text = markdown.rewritten(text, name, made())
     return text
