@@ -49,17 +49,18 @@ mutations: $(VENV)/.installed-dev
 data: $(VENV)/.installed-aia
 	@$(BIN)/python -m harness.upkeep.data
 
-# Ours beside others' solvers on real images and on AIA's response with a known truth, one thread each, then the whole
-# disc on two cores for the solvers that need seconds for it: ten minutes, the machine otherwise idle. A peer that fails is
-# a row with its error, exit code 3.
+# Ours beside others' solvers on real images and on AIA's response with a known truth, one thread each, then both methods
+# on the other workloads with a truth, then the whole disc on two cores for the solvers that need seconds for it: a quarter
+# of an hour, the machine otherwise idle. A peer that fails is a row with its error, exit code 3.
 peers:
 	@test -n "$(NEWER)" || { echo "make peers needs Python 3.12 or newer, as demregpy and utu do: none is found (set NEWER=...)"; exit 1; }
 	@$(MAKE) --no-print-directory $(PEERS)/.installed
-	rm -rf results/reference-peers results/reference-peers-disc
+	rm -rf results/reference-peers results/reference-peers-known results/reference-peers-disc
 	$(PEERS)/bin/python -m harness.sweep --dataset aia-image,aia,aia-image.flare-before,aia-image.flare-peak \
 		--pixels 2000 --bins 34 --max-seconds 60 --out results/reference-peers --solvers \
 		'baseline,numba,numba-float32,l2,plowman,demregpy,utu,emtoolkit,demregpy[mask=false],utu[mask=false],emtoolkit[mask=false]' \
 		|| test $$? -eq 3
+	$(PEERS)/bin/python -m harness.sweep --dataset gaussian-response,solar-mix,random-response --pixels 2000 --bins 34 --max-seconds 20 --solvers baseline,numba,utu,plowman --out results/reference-peers-known
 	$(PEERS)/bin/python -m harness.sweep --dataset aia-image --pixels 1048576 --bins 34 --threads 2 --max-seconds 60 \
 		--solvers numba,numba-float32,l2,plowman,utu --out results/reference-peers-disc
 	$(PEERS)/bin/python -m harness.reports.readme

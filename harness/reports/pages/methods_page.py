@@ -15,6 +15,8 @@ from implementations.places import ROOT
 
 PAGE = ROOT / "docs" / "methods.md"
 FOLDER = ROOT / "results" / "reference-methods"
+KNOWN = ROOT / "results" / "reference-peers-known"
+BESIDE = ("baseline", "numba", "utu", "plowman")
 COVERAGE, MISFIT = FOLDER / "coverage.json", FOLDER / "misfit.json"
 
 
@@ -41,6 +43,22 @@ def _rate(rates: pd.DataFrame, dataset: str, solver: str) -> str:
         return "not yet measured"
     row = rows.iloc[0]
     return f"{(row.pixels - row.invalid_pixels) / row.median_s:,.0f}"
+
+
+def beside(table: pd.DataFrame) -> str:
+    """Both methods in the same rounds: a row for each workload and solver, as the sweep's records have them."""
+    head = ("workload", "solver", "χ² median / p95", "DEM error", "coverage", "negative", "DEM/s per core", "gate")
+    rows = []
+    for dataset in table.dataset.unique():
+        for solver in BESIDE:
+            found = table[(table.dataset == dataset) & (table.solver == solver) & (table.status == "ok")]
+            for row in found.itertuples():
+                known = [f"{x:.3f}" if pd.notna(x) else "–" for x in (row.truth_dem_error, row.truth_coverage)]
+                valid = row.pixels - row.invalid_pixels
+                fit = f"{row.chisq_median:.2f} / {row.chisq_p95:.2f}"
+                negative = f"{row.negative_pixels / valid:.1%}"
+                rows.append((dataset, f"`{solver}`", fit, *known, negative, f"{valid / row.median_s:,.0f}", row.gate))
+    return markdown.table(head, rows, left=2)
 
 
 def _made(data: dict[str, Any]) -> str:
@@ -98,9 +116,10 @@ def misfit(data: dict[str, Any]) -> str:
 def rewritten() -> str:
     """The page as the files say. ValueError when one isn't there or can't be read."""
     covered, missed = files.load(COVERAGE), files.load(MISFIT)
-    rates = Run.open(CROPS).table()
+    rates = pd.concat([Run.open(folder).table() for folder in (CROPS, KNOWN)])
     text = PAGE.read_text()
     for name, part in (
+        ("beside", beside(rates[~rates.dataset.str.contains("flare")])),
         ("known", known(covered, rates)),
         ("coverage", coverage(covered)),
         ("alike", alike(covered)),
