@@ -60,8 +60,9 @@ peers:
 		--pixels 2000 --bins 34 --max-seconds 60 --out results/reference-peers --solvers \
 		'baseline,numba,numba-float32,l2,plowman,demregpy,utu,emtoolkit,demregpy[mask=false],utu[mask=false],emtoolkit[mask=false]' \
 		|| test $$? -eq 3
-	$(PEERS)/bin/python -m harness.sweep --dataset gaussian-response,solar-mix,random-response --pixels 2000 --bins 34 --max-seconds 20 --solvers baseline,numba,utu,plowman --out results/reference-peers-known
-	$(PEERS)/bin/python -m harness.sweep --dataset aia-image --pixels 1048576 --bins 34 --threads 2 --max-seconds 60 \
+	$(PEERS)/bin/python -m harness.sweep --dataset gaussian-response,solar-mix,random-response --pixels 2000 --bins 34 --max-seconds 20 \
+		--solvers baseline,numba,utu,plowman --out results/reference-peers-known
+	$(PEERS)/bin/python -m harness.sweep --dataset aia-image --pixels 1048576 --bins 34 --threads 2 --max-seconds 150 \
 		--solvers numba,numba-float32,l2,plowman,utu --out results/reference-peers-disc
 	$(PEERS)/bin/python -m harness.reports.readme
 	$(PEERS)/bin/python -m harness.reports.peers_table

@@ -53,11 +53,14 @@ def beside(table: pd.DataFrame) -> str:
         for solver in BESIDE:
             found = table[(table.dataset == dataset) & (table.solver == solver) & (table.status == "ok")]
             for row in found.itertuples():
-                known = [f"{x:.3f}" if pd.notna(x) else "–" for x in (row.truth_dem_error, row.truth_coverage)]
+                told = pd.notna(row.truth_dem_error)
+                error = f"{row.truth_dem_error:.3f}" if told else "–"
+                coverage = f"{row.truth_coverage:.3f}" if told and pd.notna(row.truth_coverage) else "–"
                 valid = row.pixels - row.invalid_pixels
                 fit = f"{row.chisq_median:.2f} / {row.chisq_p95:.2f}"
                 negative = f"{row.negative_pixels / valid:.1%}"
-                rows.append((dataset, f"`{solver}`", fit, *known, negative, f"{valid / row.median_s:,.0f}", row.gate))
+                rate = f"{valid / row.median_s:,.0f}"
+                rows.append((dataset, f"`{solver}`", fit, error, coverage, negative, rate, row.gate))
     return markdown.table(head, rows, left=2)
 
 

@@ -120,6 +120,12 @@ def test_the_distance_to_the_truth_is_the_middle_pixels():
     assert figures["truth_coverage"] == pytest.approx(1 / 3)
 
 
+def test_an_unknown_truth_has_no_distance():
+    given = problem(3)
+    solution = summarise(given, vars(create("baseline").run(given)))
+    assert all(np.isnan(x) for x in quality.against_truth(solution, given, np.full_like(solution.dem, np.nan)).values())
+
+
 def test_shares_and_counts_are_of_what_the_problem_calls_valid(solved):
     given, solution = solved
     kept = summarise(given, vars(replace(solution, status=np.zeros_like(solution.status))))
