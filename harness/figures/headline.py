@@ -7,8 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.figures.common import TELLING, Measured, mark, panels, style_of
+from harness.figures.common import TELLING, Measured, panels, style_of
 from harness.figures.labels import Label, beside, logarithmic
+from harness.figures.marks import mark
 from harness.show.terminal import ratio
 
 

@@ -1,7 +1,6 @@
 """A run's page: what stands in its sections, from records alone."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +11,7 @@ from harness.records.run import Run
 from harness.reports import tables
 from harness.show import html as show_html
 from harness.show import terminal
-from harness.show.html import Pointed, Section, Switch
+from harness.show.html import Picture, Pointed, Section, Switch
 
 ABOUT = """Each solver ran in processes of its own, in shuffled rounds with the others. Speedups are ratios to the
 baseline in the same rounds; 99% intervals are over turns and processes. A gate compares all five outputs with the
@@ -62,12 +61,8 @@ def provenance(run: Run) -> str:
     )
 
 
-def sections(runs: Sequence[Run], data: common.Measured, table: pd.DataFrame) -> list[Section]:
-    """The page's sections, of what `rows_of` and `harness.figures.common.measured` made of the runs."""
-    pictures = [
-        show_html.picture(entry.name, entry.title, entry.caption, partial(entry.of, data), common.STYLE)
-        for entry in gallery.FIGURES
-    ]
+def sections(runs: Sequence[Run], table: pd.DataFrame, pictures: Sequence[Picture]) -> list[Section]:
+    """The page's sections, of what `rows_of` and `harness.figures.gallery.pictures` made of the runs."""
     lead = [" ".join(ABOUT.split())]
     if len({run.provenance["machine"]["id"] for run in runs}) > 1:
         lead.append("These runs are of different machines: their times stand side by side and are compared nowhere.")
@@ -86,8 +81,13 @@ def sections(runs: Sequence[Run], data: common.Measured, table: pd.DataFrame) ->
     ]
 
 
-def page(runs: Sequence[Run], title: str, lead: str, out: Path) -> str:
-    """The runs' page, to be written into the folder `out`. RuntimeError, in one line, without Jinja2."""
+def page(runs: Sequence[Run], title: str, lead: str, out: Path) -> tuple[str, int]:
+    """The runs' page, to be written into the folder `out`, where its figures are already; and how many there are.
+
+    RuntimeError, in one line, without Jinja2.
+    """
+    show_html.template()  # before figures are drawn and written
     data, table = common.measured(runs), tables.rows_of(runs, out)
-    foot = [provenance(run) for run in runs]
-    return show_html.render(title, lead, sections(runs, data, table), foot, switches(table), pointed(data, runs, out))
+    pictures = gallery.pictures(data, out)
+    told = sections(runs, table, pictures), [provenance(run) for run in runs], switches(table), pointed(data, runs, out)
+    return show_html.render(title, lead, *told), sum(not picture.missing for picture in pictures)
