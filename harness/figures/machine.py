@@ -14,6 +14,7 @@ from harness.figures.labels import SIZE, Label, at_the_right, beside, logarithmi
 from harness.figures.marks import mark, mark_each
 from harness.figures.speed import beyond, offsets
 from harness.machine import limits as machine_limits
+from harness.show.terminal import threads
 
 PHASES = {
     "oneoff_s": ("one-off", "o"),
@@ -122,13 +123,13 @@ def parallel_efficiency(data: Measured) -> Figure | str:
     return figure
 
 
-def roof(figures: dict[str, Any], threads: int) -> tuple[float, float]:
+def roof(figures: dict[str, Any], number: int) -> tuple[float, float]:
     """Operations and bytes per second that so many threads sustain at most; bytes from the largest block."""
     cores = figures["machine"]["cores"]
     blocks = figures["copy_bytes_per_s"]
     return (
-        machine_limits.rate(figures["flops_per_s"], threads, cores),
-        machine_limits.rate(max(blocks, key=lambda block: block["bytes"]), threads, cores),
+        machine_limits.rate(figures["flops_per_s"], number, cores),
+        machine_limits.rate(max(blocks, key=lambda block: block["bytes"]), number, cores),
     )
 
 
@@ -162,11 +163,11 @@ def roofline(data: Measured) -> Figure | str:
 def _roofs(axes: Any, group: pd.DataFrame, data: Measured) -> list[float]:
     """Draw them, and return their heights, in Gflop/s."""
     intensity, heights = np.geomspace(0.01, 1e4, 200), []
-    for threads in sorted(set(group.threads.astype(int))):
-        flops, memory = roof(data.limits[group.run.iloc[0]], threads)
+    for number in sorted(set(group.threads.astype(int))):
+        flops, memory = roof(data.limits[group.run.iloc[0]], number)
         axes.plot(intensity, np.minimum(flops, memory * intensity) / 1e9, color="grey", lw=1.3)
         axes.annotate(
-            "1 thread" if threads == 1 else f"{threads} threads",
+            threads(number),
             (1, flops / 1e9),
             (-2, 3),
             xycoords=axes.get_yaxis_transform(),

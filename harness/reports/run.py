@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from harness.figures import common, gallery
+from harness.figures import common, gallery, headline
 from harness.machine import facts as machine_facts
 from harness.records.run import Run
 from harness.reports import tables
@@ -31,7 +31,12 @@ def pointed(data: common.Measured, runs: Sequence[Run], out: Path) -> dict[int, 
     found = {}
     for number, row in data.table.iterrows():
         said = terminal.cells_of(row)
-        values = [("workload", f"{row.dataset}, {row.pixels:,} pixels x {row.bins} bins, {row.threads} thread(s)")]
+        values = [
+            (
+                "workload",
+                f"{row.dataset}, {row.pixels:,} pixels x {row.bins} bins, {terminal.threads(row.threads)}",
+            )
+        ]
         spread = {"median": said["±"], "speedup": said["± "]}
         values += [(name, f"{said[name]} {spread.get(name, '')}".strip()) for name in TOLD if said[name] != "–"]
         values += [("why", row.gate_reasons)] * bool(row.gate_reasons)
@@ -61,9 +66,9 @@ def provenance(run: Run) -> str:
     )
 
 
-def sections(runs: Sequence[Run], table: pd.DataFrame, pictures: Sequence[Picture]) -> list[Section]:
+def sections(runs: Sequence[Run], table: pd.DataFrame, pictures: Sequence[Picture], finding: str = "") -> list[Section]:
     """The page's sections, of what `rows_of` and `harness.figures.gallery.pictures` made of the runs."""
-    lead = [" ".join(ABOUT.split())]
+    lead = [f"{finding}."] * bool(finding) + [" ".join(ABOUT.split())]
     if len({run.provenance["machine"]["id"] for run in runs}) > 1:
         lead.append("These runs are of different machines: their times stand side by side and are compared nowhere.")
     missing, care = tables.reasons(table), tables.doubtful(table)
@@ -89,5 +94,6 @@ def page(runs: Sequence[Run], title: str, lead: str, out: Path) -> tuple[str, in
     show_html.template()  # before figures are drawn and written
     data, table = common.measured(runs), tables.rows_of(runs, out)
     pictures = gallery.pictures(data, out)
-    told = sections(runs, table, pictures), [provenance(run) for run in runs], switches(table), pointed(data, runs, out)
+    parts = sections(runs, table, pictures, headline.finding(data))
+    told = parts, [provenance(run) for run in runs], switches(table), pointed(data, runs, out)
     return show_html.render(title, lead, *told), sum(not picture.missing for picture in pictures)
