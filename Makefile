@@ -94,7 +94,7 @@ reference: $(VENV)/.installed
 # docs/steps.md and docs/profiling.md: some minutes, the machine otherwise idle.
 reference-steps: $(VENV)/.installed
 	rm -rf results/reference-steps results/reference-steps-whole results/reference-cold
-	$(BIN)/python -m harness.sweep --step regularisation --pixels 1,10,100 --bins 34 --nmu 42,500 --max-seconds 8 \
+	$(BIN)/python -m harness.sweep --step regularisation --pixels 1,10,100,1000 --bins 34 --nmu 42,500 --max-seconds 8 \
 		--solvers 'published,numpy,numba,numba-parallel[threads=2],cupy,fused' --out results/reference-steps
 	$(BIN)/python -m harness.sweep --pixels 1,100 --bins 34 --nmu 500 --threads 2 --max-seconds 10 \
 		--solvers baseline,numpy-regmap,numba-regmap,numba-regmap-parallel,cupy-regmap,numba --out results/reference-steps-whole

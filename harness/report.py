@@ -9,7 +9,6 @@ project's own commits instead, from what `make history` has stored.
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.figures import gallery
 from harness.machine import facts as machine_facts
 from harness.records import history
 from harness.records.files import write_atomically
@@ -56,11 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         out.mkdir(parents=True, exist_ok=True)
         labels = list(dict.fromkeys(machine_facts.machine_label(run.provenance["machine"]) for run in runs))
         lead = f"{', '.join(run.provenance['run'] for run in runs)}, on {' and '.join(labels)}"
-        write_atomically(out / PAGE, page(runs, "DEMREG solvers: speed beside quality", lead, out))
-        written = gallery.write_figures(runs, out)
+        text, figures = page(runs, "DEMREG solvers: speed beside quality", lead, out)
+        write_atomically(out / PAGE, text)
     except (ValueError, RuntimeError, OSError) as error:
         parser.error(" ".join(str(error).split()))
-    print(f"page: {out / PAGE}", f"figures: {len(written)} in {out}/, as PNG and SVG", sep="\n")
+    print(f"page: {out / PAGE}", f"figures: {figures} in {out}/, as PNG and SVG", sep="\n")
     return cli.OK
 
 

@@ -15,13 +15,14 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.figures import gallery
+from harness.figures.common import measured
 from harness.machine import facts, limits, load
 from harness.measure.plan import PRESETS, Plan, asked
 from harness.measure.sweep import Sweep
 from harness.records import fingerprint
 from harness.records.run import PLOTS, RUN_FILE, Run
 from harness.reports import contention, scaling
-from harness.show import terminal
+from harness.show import html, terminal
 from harness.workloads import images, specification
 from implementations import command_line as cli
 from implementations import registry, solver_spec
@@ -218,13 +219,14 @@ def _conclude(console: Console, run: Run, strict: bool) -> int:
     scaling.conclude(run, console)
     contention.conclude(run, console)
     note = facts.machine_label(run.provenance["machine"])
-    pictures = []
+    pictures: list[html.Picture] = []
     if (table.status == "ok").any():
         (run.folder / PLOTS).mkdir(exist_ok=True)
-        pictures = gallery.write_figures([run], run.folder / PLOTS, gallery.FIGURES[:2])
+        pictures = gallery.pictures(measured([run]), run.folder / PLOTS, gallery.FIGURES[:2])
     console.print(f"machine: {note}", f"table: {run.write_table()}", sep="\n", soft_wrap=True)
     for picture in pictures:
-        console.print(f"plot: {picture}", soft_wrap=True)
+        if not picture.missing:
+            console.print(f"plot: {run.folder / PLOTS / picture.slug}.png", soft_wrap=True)
     gate_failed = strict and bool((table.gate == "fail").any())
     cell_failed = bool((~table.status.isin(["ok", "skipped"])).any())
     codes = {(False, False): cli.OK, (True, False): cli.GATE_FAILED, (False, True): cli.CELL_FAILED}

@@ -18,7 +18,7 @@ class StepSolution:
 
 @dataclass(frozen=True, eq=False)
 class StepProblem(Problem):
-    """Valid pixels of a problem, and what the steps before have made of them, as published.
+    """Valid pixels of a problem, and what the steps before have made of them, as published; arrays are read-only.
 
     Parameters
     ----------
@@ -39,6 +39,13 @@ class StepProblem(Problem):
     outputs: tuple[str, ...] = ()
     scaled: str = ""
     layout: Any = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        inputs = {name: array.view() for name, array in self.inputs.items()}
+        for array in inputs.values():
+            array.flags.writeable = False  # from a mapped file or not: compiled code takes the two for two types
+        object.__setattr__(self, "inputs", inputs)
 
     def take(self, pixels: NDArray[np.intp] | slice) -> "StepProblem":
         """The same step for some of its pixels."""

@@ -37,7 +37,7 @@ class Call:
     param_names = ("solver", "pixels", "bins")
     version = "1"
     timeout = 600
-    rounds, repeat, warmup_time = 1, (3, 10, 2.0), 0.0
+    rounds, repeat, warmup_time = 1, (3, 10, 1.0), 0.0
     call: Callable[[], Any]
 
     def setup(self, listing: measurement.Listing, solver: str, pixels: int, bins: int) -> None:

@@ -18,7 +18,7 @@ KERNELS = ROOT / ".asv" / "kernels"
 """Compiled kernels, kept from one commit to the next: Numba looks at the sources, the project at their fingerprint."""
 SIZES_VARIABLE = "DEMREG_BENCH_ASV_SIZES"
 SIZES: dict[str, tuple[tuple[int, ...], tuple[int, ...], float]] = {
-    "default": ((50, 200), (34, 100), 5.0),
+    "default": ((50, 200), (34, 100), 3.0),
     "full": ((200, 2000), (34, 200), 60.0),
     "tiny": ((8,), (12,), 1.0),
 }

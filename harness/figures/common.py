@@ -1,4 +1,4 @@
-"""What all figures share: what they are drawn from, their style, panels and axes, and what tells whose a mark is."""
+"""What all figures share: what they are drawn from, their style, panels and axes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,15 +7,17 @@ from zlib import crc32
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.advice.evidence import changed
 from harness.machine import facts as machine_facts
 from harness.records.run import Run
+from harness.show.html import INK
 
+INKED = ("text.color", "axes.labelcolor", "axes.edgecolor", "axes.titlecolor", "xtick.color", "ytick.color")
 STYLE: dict[Any, Any] = {
+    **dict.fromkeys(INKED, INK),
     "figure.constrained_layout.use": True,
     "font.size": 10,
     "axes.spines.top": False,
@@ -23,6 +25,7 @@ STYLE: dict[Any, Any] = {
     "axes.grid": True,
     "axes.axisbelow": True,
     "axes.titlesize": 10,
+    "axes.titley": 1.0,  # or every drawing looks for ticks above it
     "grid.alpha": 0.25,
     "legend.frameon": False,
     "savefig.dpi": 160,
@@ -66,6 +69,8 @@ TELLING = ("aia", "solar-mix", "gaussian-response")
 """Workloads whose truth the counts can tell, the most telling first; with random responses they can't."""
 COLUMNS = 3
 """Panels beside one another."""
+MOST_PANELS = 18
+"""In a figure; nobody reads more, and each costs as much as a hundred rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +140,7 @@ def measured(runs: Sequence[Run]) -> Measured:
 def told_apart(table: pd.DataFrame, runs: Sequence[Run]) -> dict[int, str]:
     """By run: what sets it apart from the others that measured the same; sizes, else machines, else dates."""
     facts = {int(origin): runs[origin].provenance for origin in table.origin.unique()}
-    sizes = {origin: _span(table[table.origin == origin].pixels, " pixels") for origin in facts}
+    sizes = {origin: span(table[table.origin == origin].pixels, " pixels") for origin in facts}
     machines = {origin: machine_facts.machine_label(known["machine"]) for origin, known in facts.items()}
     days, times = ({origin: str(known["created"])[:most] for origin, known in facts.items()} for most in (10, 40))
     for told in (sizes, machines, days, times):
@@ -144,38 +149,19 @@ def told_apart(table: pd.DataFrame, runs: Sequence[Run]) -> dict[int, str]:
     return {origin: f"{times[origin]}, run {n}" for n, origin in enumerate(facts, 1)}
 
 
-def _span(values: Any, unit: str = "") -> str:
+def span(values: Any, unit: str = "") -> str:
+    """The least and the most of whole numbers, or the one that there is."""
     low, high = int(min(values)), int(max(values))
     return f"{low:,}{unit}" if low == high else f"{low:,} to {high:,}{unit}"
 
 
-def mark(row: int, *artists: Artist, values: bool = True) -> None:
-    """Say whose artists are, by a row's number: a page's pointer finds its values by that, a footer what was drawn.
-
-    Without `values` they only come and go with the row's solver, as names and lines do.
-    """
-    for artist in artists:
-        artist.set_gid(f"{'row' if values else 'of'}-{row}")
-
-
-def footer(figure: Figure, data: Measured) -> str:
-    """Date, commit, machine, n and threads of all that is drawn in a figure, in a line."""
-    gids = {str(artist.get_gid()) for artist in figure.findobj(lambda artist: bool(artist.get_gid()))}
-    numbers = sorted({int(gid.partition("-")[2]) for gid in gids if gid.startswith(("row-", "of-"))})
-    rows = data.table.loc[numbers] if numbers else data.table
-    if rows.empty:
-        return ""
-    known = [data.origins[origin] for origin in rows.origin.unique()]
-    days = sorted({str(each["created"])[:10] for each in known})
-    commits = [str(name)[:12] for name in dict.fromkeys(rows.commit) if name]
-    said = [" to ".join(dict.fromkeys((days[0], days[-1])))]
-    said += [f"commit{'s' * (len(commits) > 1)} {', '.join(commits)}"] if commits else []
-    said += dict.fromkeys(machine_facts.machine_label(each["machine"]) for each in known)
-    one = rows.threads.max() == 1
-    said += [f"n = {_span(rows.n)}", f"{_span(rows.threads)} thread{'s' * (not one)}"]
-    edited = dict.fromkeys(rows.solver[rows.changed])
-    said += [f"source changed since: {', '.join(edited)}"] if edited else []
-    return "; ".join(said)
+def by_panel(rows: pd.DataFrame, each: int = 1) -> list[tuple[str, pd.DataFrame]]:
+    """Rows that are drawn together, in `each` axes, with their panel's name; the last says how many aren't drawn."""
+    groups = [(str(name), group) for name, group in rows.groupby("panel", sort=False)]
+    kept = groups[: MOST_PANELS // each]
+    if len(kept) < len(groups):
+        kept[-1] = f"{kept[-1][0]}; {len(groups) - len(kept)} more aren't drawn", kept[-1][1]
+    return kept
 
 
 def panels(

@@ -6,19 +6,20 @@ measured the same workload and number of bins, each has a panel of its own, name
 """
 
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from harness.figures import headline, machine, quality, speed
-from harness.figures.common import STYLE, Measured, footer, measured
+from harness.figures.common import STYLE, Measured
+from harness.figures.marks import footer
 from harness.records.files import replacing, write_atomically
-from harness.records.run import Run
-from harness.show.html import svg
+from harness.show import html
 
 
 class Picture(NamedTuple):
@@ -36,9 +37,10 @@ class Picture(NamedTuple):
     def of(self, data: Measured) -> Figure | str:
         """The figure with its origin beneath, or why there is none: what one can't draw must not cost the others."""
         try:
-            figure = self.draw(data)
-            if isinstance(figure, Figure):
-                figure.supxlabel(textwrap.fill(footer(figure, data), 150), fontsize=8, alpha=0.7)
+            with mpl.rc_context(STYLE):
+                figure = self.draw(data)
+                if isinstance(figure, Figure):
+                    figure.supxlabel(textwrap.fill(footer(figure, data), 150), fontsize=8, alpha=0.7)
             return figure
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             plt.close()
@@ -109,23 +111,18 @@ FIGURES = (
 )
 
 
-def draw_all(data: Measured, entries: Sequence[Picture] = FIGURES) -> Iterator[tuple[Picture, Figure]]:
-    """Those figures that there is something to draw for. Close each when it is used."""
+def pictures(data: Measured, folder: Path | None = None, entries: Sequence[Picture] = FIGURES) -> list[html.Picture]:
+    """Those figures as a page shows them, written into `folder` as PNG and SVG on the way; or why one isn't there.
+
+    Each is drawn and laid out once, which is most of what a report costs.
+    """
+    made = []
     for entry in entries:
-        with mpl.rc_context(STYLE):
-            figure = entry.of(data)
-            if isinstance(figure, Figure):
-                yield entry, figure
-
-
-def write_figures(runs: Sequence[Run], folder: Path, entries: Sequence[Picture] = FIGURES) -> list[Path]:
-    """Figures of those runs as PNG and SVG in `folder`. Returns the PNGs."""
-    written: list[Path] = []
-    for entry, figure in draw_all(measured(runs), entries):
-        path = folder / f"{entry.name}.png"
-        with replacing(path) as whole:
-            figure.savefig(whole)
-        write_atomically(path.with_suffix(".svg"), svg(figure))
-        written.append(path)
-        plt.close(figure)
-    return written
+        figure = entry.of(data)
+        made.append(html.picture(entry.name, entry.title, entry.caption, figure))
+        if folder and isinstance(figure, Figure):
+            write_atomically(folder / f"{entry.name}.svg", made[-1].svg)
+            with replacing(folder / f"{entry.name}.png") as whole:
+                figure.set_dpi(STYLE["savefig.dpi"])
+                FigureCanvasAgg(figure).print_png(whole)
+    return made

@@ -7,9 +7,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.figures.common import TELLING, Measured, mark, panels, style_of
+from harness.figures.common import TELLING, Measured, panels, style_of
 from harness.figures.labels import Label, beside, logarithmic
-from harness.show.terminal import ratio
+from harness.figures.marks import mark
+from harness.show.terminal import ratio, threads
 
 
 def speed_against_quality(data: Measured) -> Figure | str:
@@ -18,7 +19,9 @@ def speed_against_quality(data: Measured) -> Figure | str:
     if rows.empty:
         return "no workload of these runs has a known truth"
     figure, (axes,) = panels([_below(rows)], 4.6, width=7.6)
-    figure.suptitle(_title(rows), fontsize=13, fontweight="bold")
+    figure.suptitle(
+        _finding(rows) or f"{rows.dataset.iloc[0]}: speed against the DEM's error", fontsize=13, fontweight="bold"
+    )
     axes.set_title(axes.get_title(), fontsize=8.5, alpha=0.8)
     for row in rows.itertuples():
         _point(axes, row)
@@ -62,12 +65,18 @@ def _rows(data: Measured) -> pd.DataFrame:
     return rows[(rows.solver == rows.base) | ~rows.base.isin(bare)]  # variants only where the plain one wasn't run
 
 
-def _title(rows: pd.DataFrame) -> str:
-    """The finding: the fastest solver that computes all the baseline does, and passes everywhere."""
+def finding(data: Measured) -> str:
+    """What the figure says, in words: for a screen too narrow for it. "" where no exact solver passed everywhere."""
+    rows = _rows(data)
+    return _finding(rows) if len(rows) else ""
+
+
+def _finding(rows: pd.DataFrame) -> str:
+    """The fastest solver that computes all the baseline does, and passes everywhere; "" where none does."""
     same = rows[(rows.accuracy == "exact") & ~rows.failed & rows.speedup.notna() & (rows.solver != "baseline")]
     whole = same[same.leaves_out.fillna("") == ""]
     if whole.empty:
-        return f"{rows.dataset.iloc[0]}: speed against the DEM's error"
+        return ""
     best = whole.loc[whole.rate.idxmax()]
     return f"{best.solver}: {ratio(best.speedup).removesuffix('x')} times the baseline, same answer, with error bars"
 
@@ -84,4 +93,4 @@ def _below(rows: pd.DataFrame) -> str:
     row = rows.iloc[0]
     hollow = "; hollow: a gate failed on some workload" if rows.failed.any() else ""
     ringed = "; ringed: another method than DEMREG" if (rows.method != "demreg").any() else ""
-    return f"{row.dataset}, {row.pixels:,} pixels x {row.bins} bins, {row.threads} thread(s){hollow}{ringed}"
+    return f"{row.dataset}, {row.pixels:,} pixels x {row.bins} bins, {threads(row.threads)}{hollow}{ringed}"

@@ -1,12 +1,13 @@
 """Figures of the history: each metric of each cell over the commits, every solver a line, its steps marked."""
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.figures.common import style_of
+from harness.figures.common import STYLE, style_of
 from harness.figures.labels import Label, at_the_right
 from harness.records.history import METRICS, History
 
@@ -29,7 +30,10 @@ def draw(history: History, machine: str, group: str) -> Figure | str:
     points = history.points[history.points.machine == machine]
     steps = history.steps[history.steps.machine == machine]
     names = [name for name in _metrics(group) if (points.metric == name).any()]
-    return _grid(points, steps, names) if names else "none of its quantities was measured"
+    if not names:
+        return "none of its quantities was measured"
+    with mpl.rc_context(STYLE):
+        return _grid(points, steps, names)
 
 
 def _metrics(group: str) -> list[str]:

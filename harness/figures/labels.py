@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.text import Annotation
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from harness.figures.common import mark
+from harness.figures.marks import mark
 
 SIZE = 8.5
 """Points of a name's letters."""
@@ -16,6 +16,8 @@ PLACES = [(12, dy) for dy in (0, 12, -12)] + [(-12, 0), (12, 24), (12, -24), (-1
 """Where a name may stand, in points from its mark, the most wanted first."""
 FEW_DECADES = 1.3
 """A logarithmic axis of no more has numbers between the powers of ten."""
+MANY_DECADES = 3
+"""One of more has no ticks between them: dozens that nobody reads, and most of what an axis costs."""
 
 SHORT = (5e-4, 5e4)
 """Between these an axis' numbers are written out, beyond them as powers of ten."""
@@ -133,10 +135,11 @@ def logarithmic(axes: Axes, which: str) -> None:
     axis = getattr(axes, f"{which}axis")
     getattr(axes, f"set_{which}scale")("log")
     low, high = getattr(axes, f"get_{which}lim")()
-    few = np.log10(high / low) < FEW_DECADES
+    decades = np.log10(high / low)
+    few = decades < FEW_DECADES
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=8))
     axis.set_minor_formatter(NullFormatter())
-    if few:
+    if few or decades > MANY_DECADES:
         axis.set_minor_locator(NullLocator())
     if low > SHORT[0] and high < SHORT[1]:
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))

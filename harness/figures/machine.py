@@ -9,10 +9,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from harness.figures.common import Measured, by_solver, mark, panels, rows_high, style_of
+from harness.figures.common import Measured, by_panel, by_solver, panels, rows_high, style_of
 from harness.figures.labels import SIZE, Label, at_the_right, beside, logarithmic
+from harness.figures.marks import mark, mark_each
 from harness.figures.speed import beyond, offsets
 from harness.machine import limits as machine_limits
+from harness.show.terminal import threads
 
 PHASES = {
     "oneoff_s": ("one-off", "o"),
@@ -30,17 +32,18 @@ def peak_memory(data: Measured) -> Figure | str:
     known = data.table[data.table.peak_rss_mb.notna()]
     if known.empty:
         return "no memory was measured"
-    groups = list(known.groupby("panel", sort=False))
-    figure, axes = panels([str(name) for name, _ in groups], rows_high(groups, 0.38), width=4.4)
+    groups = by_panel(known)
+    figure, axes = panels([name for name, _ in groups], rows_high(groups, 0.38), width=4.4)
     for one, (_, rows) in zip(axes, groups, strict=True):
         solvers = list(dict.fromkeys(rows.solver))
         for place, name in enumerate(solvers):
             points = rows[rows.solver == name].sort_values("pixels")
             colour, marker = style_of(str(name))
-            for row, offset in zip(points.itertuples(), offsets(len(points)), strict=True):
-                mark(row.Index, *one.plot(row.peak_rss_mb, place + offset, marker, color=colour, ms=5))
+            heights = place + np.array(offsets(len(points)))
+            (marks,) = one.plot(points.peak_rss_mb, heights, marker, color=colour, ms=5)
+            mark_each(points.index, marks)
             last = points.iloc[-1].peak_rss_mb
-            beyond(one, f"{last:,.0f}", last, place + offsets(len(points))[-1], int(points.index[-1]))
+            beyond(one, f"{last:,.0f}", last, heights[-1], int(points.index[-1]))
         by_solver(one, solvers)
         one.set_xlabel("peak resident memory, MB")
         one.set_xlim(known.peak_rss_mb.min() / 1.5, 2.2 * known.peak_rss_mb.max())
@@ -53,7 +56,7 @@ def phases(data: Measured) -> Figure | str:
     rows = data.largest
     if rows.empty:
         return "nothing was measured"
-    groups = list(rows.groupby("panel", sort=False))
+    groups = by_panel(rows)
     figure, axes = panels(_at_largest(groups), rows_high(groups, 0.28, 1.2), width=4.4)
     for one, (_, group) in zip(axes, groups, strict=True):
         solvers = list(dict.fromkeys(group.solver))
@@ -80,7 +83,7 @@ def phases(data: Measured) -> Figure | str:
 def _at_largest(groups: Sequence[tuple[Any, pd.DataFrame]]) -> list[str]:
     """Panels' names with the map size, by which runs are told apart where it does."""
     sizes = [f"{rows.pixels.iloc[0]:,} pixels" for _, rows in groups]
-    names = [f"{str(name).partition(chr(10))[0]}\n{size}" for (name, _), size in zip(groups, sizes, strict=True)]
+    names = [f"{name.partition(chr(10))[0]}\n{size}" for (name, _), size in zip(groups, sizes, strict=True)]
     whole = [f"{name}\n{size}" for (name, _), size in zip(groups, sizes, strict=True)]
     return [long if names.count(name) > 1 else name for name, long in zip(names, whole, strict=True)]
 
@@ -101,8 +104,8 @@ def parallel_efficiency(data: Measured) -> Figure | str:
     one_thread = several[several.threads == 1].set_index(cell).median_s
     several = several.set_index(cell).assign(one=one_thread).reset_index()
     several["efficiency"] = several.one / several.median_s / several.threads.astype(float)
-    groups = list(several.groupby("panel", sort=False))
-    figure, axes = panels([str(name) for name, _ in groups], 3.4, width=4.8)
+    groups = by_panel(several)
+    figure, axes = panels([name for name, _ in groups], 3.4, width=4.8)
     for one, (_, group) in zip(axes, groups, strict=True):
         one.set(xlabel="threads", ylim=(0, 1.15), ylabel="speedup over one thread / threads")
         ends = []
@@ -111,8 +114,8 @@ def parallel_efficiency(data: Measured) -> Figure | str:
             (line,) = one.plot(points.threads, points.efficiency, color=colour, ls=("-", "--", ":", "-.")[n % 4])
             last = points.iloc[-1]
             mark(last.number, line, values=False)
-            for row in points.itertuples():
-                mark(row.number, *one.plot(row.threads, row.efficiency, shape, color=colour))
+            (marks,) = one.plot(points.threads, points.efficiency, shape, color=colour)
+            mark_each(points.number, marks)
             ends.append(Label(last.threads, last.efficiency, f"{family},\n{pixels:,} pixels", colour, last.number))
         one.axhline(1, color="grey", lw=1, ls=":")
         at_the_right(one, ends)
@@ -120,13 +123,13 @@ def parallel_efficiency(data: Measured) -> Figure | str:
     return figure
 
 
-def roof(figures: dict[str, Any], threads: int) -> tuple[float, float]:
+def roof(figures: dict[str, Any], number: int) -> tuple[float, float]:
     """Operations and bytes per second that so many threads sustain at most; bytes from the largest block."""
     cores = figures["machine"]["cores"]
     blocks = figures["copy_bytes_per_s"]
     return (
-        machine_limits.rate(figures["flops_per_s"], threads, cores),
-        machine_limits.rate(max(blocks, key=lambda block: block["bytes"]), threads, cores),
+        machine_limits.rate(figures["flops_per_s"], number, cores),
+        machine_limits.rate(max(blocks, key=lambda block: block["bytes"]), number, cores),
     )
 
 
@@ -139,7 +142,7 @@ def roofline(data: Measured) -> Figure | str:
     rows = rows.assign(
         intensity=rows.strategy_flops / rows.strategy_bytes, rate=rows.strategy_flops * rows.pixels_per_s / 1e9
     )
-    groups = list(rows.groupby("panel", sort=False))
+    groups = by_panel(rows)
     figure, axes = panels(_at_largest(groups), 3.6, width=4.2)
     for one, (_, group) in zip(axes, groups, strict=True):
         roofs = _roofs(one, group, data)
@@ -160,11 +163,11 @@ def roofline(data: Measured) -> Figure | str:
 def _roofs(axes: Any, group: pd.DataFrame, data: Measured) -> list[float]:
     """Draw them, and return their heights, in Gflop/s."""
     intensity, heights = np.geomspace(0.01, 1e4, 200), []
-    for threads in sorted(set(group.threads.astype(int))):
-        flops, memory = roof(data.limits[group.run.iloc[0]], threads)
+    for number in sorted(set(group.threads.astype(int))):
+        flops, memory = roof(data.limits[group.run.iloc[0]], number)
         axes.plot(intensity, np.minimum(flops, memory * intensity) / 1e9, color="grey", lw=1.3)
         axes.annotate(
-            "1 thread" if threads == 1 else f"{threads} threads",
+            threads(number),
             (1, flops / 1e9),
             (-2, 3),
             xycoords=axes.get_yaxis_transform(),

@@ -10,8 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.figures.common import Measured, by_solver, mark, panels, rows_high, style_of
+from harness.figures.common import Measured, by_panel, by_solver, panels, rows_high, style_of
 from harness.figures.labels import SIZE, Label, at_the_right, logarithmic
+from harness.figures.marks import mark
 from harness.judge.excerpt import unpack
 
 SCALE, TINY, DECADES = 1e15, 1e10, 3e3
@@ -31,8 +32,8 @@ def chisq_distribution(data: Measured) -> Figure | str:
     rows = data.largest[[bool(data.of(row).get("chisq_percentiles")) for row in data.largest.itertuples()]]
     if rows.empty:
         return "these records keep no percentiles of chi-squared"
-    groups = list(rows.groupby("panel", sort=False))
-    figure, axes = panels([str(name) for name, _ in groups], rows_high(groups), width=4.4)
+    groups = by_panel(rows)
+    figure, axes = panels([name for name, _ in groups], rows_high(groups), width=4.4)
     for one, (_, group) in zip(axes, groups, strict=True):
         solvers, ends = list(dict.fromkeys(group.solver)), [1.0]
         for row in group.itertuples():
@@ -56,8 +57,8 @@ def chisq_distribution(data: Measured) -> Figure | str:
 def dem_recovery(data: Measured) -> Figure | str:
     """True and recovered DEMs: a row of a faint, a middling and a bright pixel for each panel."""
     groups = [
-        (str(name), [(row, data.of(row)) for row in rows.itertuples() if data.of(row).get("pixels")])
-        for name, rows in (data.telling if len(data.telling) else data.largest).groupby("panel", sort=False)
+        (name, [(row, data.of(row)) for row in rows.itertuples() if data.of(row).get("pixels")])
+        for name, rows in by_panel(data.telling if len(data.telling) else data.largest, len(BRIGHTNESS))
     ]
     groups = [(name, drawn) for name, drawn in groups if drawn]
     if not groups:
@@ -124,8 +125,8 @@ def _recovery(axes: Axes, drawn: list[tuple[Any, Shown, list[str]]], number: int
         said = textwrap.fill(", ".join(names), 24, break_on_hyphens=False)
         ends.append(Label(logt[-1], float(dem[-1]), said, colour, row.Index))
         best = max(best, np.nanmax(dem), np.nanmax(np.nan_to_num(truth)))
-    axes.set_yscale("log", nonpositive="clip")
     axes.set_ylim(best / DECADES, 3 * best)  # bins at or below zero lie under the axis
+    logarithmic(axes, "y")
     return ends
 
 
@@ -139,8 +140,8 @@ def truth(data: Measured) -> Figure | str:
         "truth_peak_logt_error": "distance of the peak, dex",
         "truth_coverage": "truth within one edem",
     }
-    groups = list(known.groupby("panel", sort=False))
-    names = [str(name).replace("\n", ", ") for name, _ in groups for _ in quantities]
+    groups = by_panel(known, len(quantities))
+    names = [name.replace("\n", ", ") for name, _ in groups for _ in quantities]
     heights = [high for high in rows_high(groups) for _ in quantities]
     figure, axes = panels(names, heights, width=4.4, columns=len(quantities))
     for n, (_, rows) in enumerate(groups):

@@ -5,8 +5,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.figures.common import Measured, by_solver, mark, panels, pixel_axis, rows_high, style_of
+from harness.figures.common import Measured, by_panel, by_solver, panels, pixel_axis, rows_high, style_of
 from harness.figures.labels import SIZE, Label, at_the_right, logarithmic
+from harness.figures.marks import bars, mark, mark_each
 from harness.judge import intervals
 from harness.show.terminal import ratio
 
@@ -19,8 +20,8 @@ def runtime_against_pixels(data: Measured) -> Figure | str:
     several = data.table[data.table.groupby("panel").pixels.transform("nunique") > 1]
     if several.empty:
         return "no workload was measured at two map sizes or more"
-    groups = list(several.groupby("panel", sort=False))
-    figure, axes = panels([str(name) for name, _ in groups], 3.6, width=4.6)
+    groups = by_panel(several)
+    figure, axes = panels([name for name, _ in groups], 3.6, width=4.6)
     for one, (_, rows) in zip(axes, groups, strict=True):
         one.set_ylim(several.median_s.min() / 2, several.median_s.max() * 2)
         logarithmic(one, "y")
@@ -37,12 +38,9 @@ def _line(axes: Axes, name: str, points: pd.DataFrame) -> Label:
     colour, marker = style_of(name)
     (line,) = axes.plot(points.pixels, points.median_s, color=colour, lw=1.2)
     mark(points.index[-1], line, values=False)
-    for row in points.itertuples():
-        if np.isfinite(row.ci_low_s) and np.isfinite(row.ci_high_s):
-            (bar,) = axes.plot([row.pixels] * 2, [row.ci_low_s, row.ci_high_s], color=colour, lw=2.2, alpha=0.6)
-            mark(row.Index, bar, values=False)
-        (point,) = axes.plot(row.pixels, row.median_s, marker, color=colour, ms=5, label=name)
-        mark(row.Index, point)
+    bars(axes, points, colour, [points.pixels] * 2, [points.ci_low_s, points.ci_high_s], lw=2.2, alpha=0.6)
+    (marks,) = axes.plot(points.pixels, points.median_s, marker, color=colour, ms=5, label=name)
+    mark_each(points.index, marks)
     last = points.iloc[-1]
     return Label(last.pixels, last.median_s, f"{name}{_exponent(points)}", colour, int(points.index[-1]))
 
@@ -59,8 +57,8 @@ def speedup(data: Measured) -> Figure | str:
     rated = data.table[data.table.speedup.notna() & (data.table.solver != "baseline")]
     if rated.empty:
         return "no run measured a solver beside the baseline"
-    groups = list(rated.groupby("panel", sort=False))
-    figure, axes = panels([str(name) for name, _ in groups], rows_high(groups, 0.42), width=4.4)
+    groups = by_panel(rated)
+    figure, axes = panels([name for name, _ in groups], rows_high(groups, 0.42), width=4.4)
     for one, (_, rows) in zip(axes, groups, strict=True):
         solvers = list(dict.fromkeys(rows.solver))
         for place, name in enumerate(solvers):
@@ -74,17 +72,17 @@ def speedup(data: Measured) -> Figure | str:
 
 
 def _speedups(axes: Axes, points: pd.DataFrame, place: int) -> None:
-    for row, offset in zip(points.itertuples(), offsets(len(points)), strict=True):
-        colour, marker = style_of(row.solver)
-        sure = np.isfinite(row.speedup_low)
-        (point,) = axes.plot(row.speedup, place + offset, marker, color=colour, ms=5, mfc=colour if sure else "none")
-        mark(row.Index, point)
-        if sure:
-            (bar,) = axes.plot([row.speedup_low, row.speedup_high], [place + offset] * 2, color=colour, lw=1.5)
-            mark(row.Index, bar, values=False)
+    colour, marker = style_of(points.solver.iloc[0])
+    heights = place + np.array(offsets(len(points)))
+    bars(axes, points, colour, [points.speedup_low, points.speedup_high], [heights] * 2, lw=1.5)
+    sure = np.isfinite(points.speedup_low.to_numpy(float))
+    for some, fill in ((sure, colour), (~sure, "none")):
+        if some.any():
+            (marks,) = axes.plot(points.speedup[some], heights[some], marker, color=colour, ms=5, mfc=fill)
+            mark_each(points.index[some], marks)
     last = points.iloc[-1]
     right = np.nanmax([last.speedup, last.speedup_high])
-    beyond(axes, ratio(last.speedup), right, place + offsets(len(points))[-1], int(points.index[-1]))
+    beyond(axes, ratio(last.speedup), right, heights[-1], int(points.index[-1]))
 
 
 def offsets(number: int) -> list[float]:

@@ -114,6 +114,14 @@ class Contender(Timed):
             self._practise()
         self.start_s = time.perf_counter() - self.began
 
+    def _calibrate(self) -> None:
+        """Set how many runs a turn has: however short a run says it was, a tenth of what passed counts for it."""
+        self.repeats = 1
+        known = [self.first, *(run for runs in self.turns.values() for run in runs)]
+        if any(run is not None and run.total < SURELY_LONG_S for run in known) and (claim := self._practise()):
+            took = max(claim.claimed, (claim.passed - claim.waited) / 10)
+            self.repeats = clock.repeats_for(took, self.threads)
+
     def _practise(self) -> Claim | None:
         """A turn that doesn't count."""
         done = self._turn(PRACTICE)
@@ -127,13 +135,13 @@ class Contender(Timed):
         A judged turn's kept solution is handed over afterwards; until then, nobody has said so to the worker.
         """
         if not self.repeats:
-            self.repeats, short = 1, self.first is not None and self.first.total < SURELY_LONG_S
-            if short and (claim := self._practise()):
-                self.repeats = clock.repeats_for(max(claim.claimed, claim.passed / 10), self.threads)
+            self._calibrate()
         answer = self._turn(number)
         if answer is not None:
             self.turns[number], self.process[number] = [Phases(*s) for s in answer["samples"]], self.processes
             self.facts[number], self.used[number] = answer.get("facts", []), said.used(answer)
+            if self.repeats == len(self.turns) == 1 and self.claims[number].claimed < clock.SHORTEST_TURN_S:
+                self.repeats = 0  # what it was calibrated by took longer: it compiled something, say
             if judged and self.hello.get("stages") == SCHEME:
                 self._keep(number)
 

@@ -1,13 +1,11 @@
 """The history as sections of a page: figures, steps, the newest commit's figures, and cells that have none."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from harness.figures import history as figures_history
-from harness.figures.common import STYLE
 from harness.records.files import write_atomically
 from harness.records.history import FEWEST_ROUNDS, METRICS, History, read
 from harness.show import html as show_html
@@ -50,8 +48,7 @@ def _machine(history: History, name: str) -> list[Section]:
             f"{name}-{group}",
             group,
             figures_history.caption(history, name, group),
-            partial(figures_history.draw, history, name, group),
-            STYLE,
+            figures_history.draw(history, name, group),
         )
         for group in figures_history.GROUPS
     ]

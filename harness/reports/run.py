@@ -1,18 +1,17 @@
 """A run's page: what stands in its sections, from records alone."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from harness.figures import common, gallery
+from harness.figures import common, gallery, headline
 from harness.machine import facts as machine_facts
 from harness.records.run import Run
 from harness.reports import tables
 from harness.show import html as show_html
 from harness.show import terminal
-from harness.show.html import Pointed, Section, Switch
+from harness.show.html import Picture, Pointed, Section, Switch
 
 ABOUT = """Each solver ran in processes of its own, in shuffled rounds with the others. Speedups are ratios to the
 baseline in the same rounds; 99% intervals are over turns and processes. A gate compares all five outputs with the
@@ -32,7 +31,12 @@ def pointed(data: common.Measured, runs: Sequence[Run], out: Path) -> dict[int, 
     found = {}
     for number, row in data.table.iterrows():
         said = terminal.cells_of(row)
-        values = [("workload", f"{row.dataset}, {row.pixels:,} pixels x {row.bins} bins, {row.threads} thread(s)")]
+        values = [
+            (
+                "workload",
+                f"{row.dataset}, {row.pixels:,} pixels x {row.bins} bins, {terminal.threads(row.threads)}",
+            )
+        ]
         spread = {"median": said["±"], "speedup": said["± "]}
         values += [(name, f"{said[name]} {spread.get(name, '')}".strip()) for name in TOLD if said[name] != "–"]
         values += [("why", row.gate_reasons)] * bool(row.gate_reasons)
@@ -62,13 +66,9 @@ def provenance(run: Run) -> str:
     )
 
 
-def sections(runs: Sequence[Run], data: common.Measured, table: pd.DataFrame) -> list[Section]:
-    """The page's sections, of what `rows_of` and `harness.figures.common.measured` made of the runs."""
-    pictures = [
-        show_html.picture(entry.name, entry.title, entry.caption, partial(entry.of, data), common.STYLE)
-        for entry in gallery.FIGURES
-    ]
-    lead = [" ".join(ABOUT.split())]
+def sections(runs: Sequence[Run], table: pd.DataFrame, pictures: Sequence[Picture], finding: str = "") -> list[Section]:
+    """The page's sections, of what `rows_of` and `harness.figures.gallery.pictures` made of the runs."""
+    lead = [f"{finding}."] * bool(finding) + [" ".join(ABOUT.split())]
     if len({run.provenance["machine"]["id"] for run in runs}) > 1:
         lead.append("These runs are of different machines: their times stand side by side and are compared nowhere.")
     missing, care = tables.reasons(table), tables.doubtful(table)
@@ -86,8 +86,14 @@ def sections(runs: Sequence[Run], data: common.Measured, table: pd.DataFrame) ->
     ]
 
 
-def page(runs: Sequence[Run], title: str, lead: str, out: Path) -> str:
-    """The runs' page, to be written into the folder `out`. RuntimeError, in one line, without Jinja2."""
+def page(runs: Sequence[Run], title: str, lead: str, out: Path) -> tuple[str, int]:
+    """The runs' page, to be written into the folder `out`, where its figures are already; and how many there are.
+
+    RuntimeError, in one line, without Jinja2.
+    """
+    show_html.template()  # before figures are drawn and written
     data, table = common.measured(runs), tables.rows_of(runs, out)
-    foot = [provenance(run) for run in runs]
-    return show_html.render(title, lead, sections(runs, data, table), foot, switches(table), pointed(data, runs, out))
+    pictures = gallery.pictures(data, out)
+    parts = sections(runs, table, pictures, headline.finding(data))
+    told = parts, [provenance(run) for run in runs], switches(table), pointed(data, runs, out)
+    return show_html.render(title, lead, *told), sum(not picture.missing for picture in pictures)

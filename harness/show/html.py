@@ -10,20 +10,21 @@ the picture is the picture.
 
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 HERE = Path(__file__).parent
 INK = "#1b2430"
-"""The colour of text and lines in a picture on a light page; the style sheet turns it on a dark one."""
-
-
+"""The colour of text and lines in a picture; the style sheet turns it on a dark page, and leaves white ground out."""
 MARKED = re.compile(r'id="(row|of)-(\d+)"')
+MARKERS = re.compile(r'<g id="row-(\d+(?:\.\d+)+)">(.*?)</g>', re.DOTALL)
+"""Several markers of one line, each a `use`."""
 
 
 class Picture(NamedTuple):
@@ -95,15 +96,8 @@ class Pointed(NamedTuple):
     link: str
 
 
-def render(
-    title: str,
-    lead: str,
-    sections: Sequence[Section],
-    foot: Sequence[str],
-    switches: Sequence[Switch] = (),
-    pointed: Mapping[int, Pointed] | None = None,
-) -> str:
-    """The page's HTML; `pointed` by the numbers that marks have. RuntimeError, in one line, without Jinja2."""
+def template() -> Any:
+    """The page's template. RuntimeError, in one line, without Jinja2."""
     try:
         import jinja2
     except ImportError:
@@ -115,35 +109,52 @@ def render(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    return environment.get_template("page.html.j2")
+
+
+def render(
+    title: str,
+    lead: str,
+    sections: Sequence[Section],
+    foot: Sequence[str],
+    switches: Sequence[Switch] = (),
+    pointed: Mapping[int, Pointed] | None = None,
+) -> str:
+    """The page's HTML; `pointed` by the numbers that marks have. RuntimeError, in one line, without Jinja2."""
+    whole = template()
     style, script = ((HERE / f"page.{kind}").read_text() for kind in ("css", "js"))
-    template = environment.get_template("page.html.j2")
     parts = {"sections": sections, "foot": foot, "switches": switches, "pointed": pointed or {}}
-    return template.render(title=title, lead=lead, style=style, script=script, **parts)
+    return whole.render(title=title, lead=lead, style=style, script=script, **parts)
 
 
-def picture(slug: str, title: str, caption: str, draw: Callable[[], Figure | str], style: dict[Any, Any]) -> Picture:
-    """A figure, or the sentence that says why it can't be drawn. `slug` is unique on the page."""
-    parts = ("text.color", "axes.labelcolor", "axes.edgecolor", "axes.titlecolor", "xtick.color", "ytick.color")
-    ink: dict[Any, Any] = dict.fromkeys(parts, INK)
-    with mpl.rc_context({**style, **ink, "svg.hashsalt": slug}):
-        figure = draw()
-        return (
-            Picture(slug, title, caption, missing=figure)
-            if isinstance(figure, str)
-            else drawn(slug, title, caption, figure)
-        )
+def picture(slug: str, title: str, caption: str, drawn: Figure | str) -> Picture:
+    """A figure, or the sentence that says why there is none, as a page shows it. `slug` is unique on the page."""
+    if isinstance(drawn, str):
+        return Picture(slug, title, caption, missing=drawn)
+    plt.close(drawn)
+    with mpl.rc_context({"svg.hashsalt": slug}):
+        return Picture(slug, title, caption, svg(drawn))
 
 
-def drawn(slug: str, title: str, caption: str, figure: Figure) -> Picture:
-    """A figure that is drawn already; it is closed."""
-    picture = Picture(slug, title, caption, svg(figure, transparent=True))
-    plt.close(figure)
-    return picture
+def svg(figure: Figure) -> str:
+    """A figure as SVG, whose marks say by `data-row` and `data-of` whose they are (`mark` in `harness.figures`).
 
-
-def svg(figure: Figure, transparent: bool = False) -> str:
-    """A figure as SVG, whose marks say by `data-row` and `data-of` whose they are (`mark` in `harness.figures`)."""
+    It is laid out here, once for all: a PNG made afterwards has the same layout.
+    """
+    if layout := figure.get_layout_engine():
+        layout.execute(figure)
+        figure.set_layout_engine("none")
     stream = io.StringIO()
-    figure.savefig(stream, format="svg", transparent=transparent, metadata={"Date": None})
+    FigureCanvasSVG(figure).print_svg(stream, metadata={"Date": None})
     text = stream.getvalue()
-    return MARKED.sub(r'data-\1="\2"', text[text.index("<svg") :]).strip()
+    each = MARKERS.sub(_one_by_one, text[text.index("<svg") :])
+    return MARKED.sub(r'data-\1="\2"', each).strip()
+
+
+def _one_by_one(line: re.Match[str]) -> str:
+    """A line's markers, each with the number of its own row."""
+    rows = line[1].split(".")
+    head, *uses = line[2].split("<use ")
+    assert len(uses) == len(rows), f"{len(rows)} marks, of which {len(uses)} are drawn"
+    marks = "".join(f'<use data-row="{row}" {use}' for row, use in zip(rows, uses, strict=True))
+    return f"<g>{head}{marks}</g>"

@@ -58,6 +58,11 @@ def seconds(value: float) -> str:
     raise AssertionError
 
 
+def threads(number: int) -> str:
+    """So many threads."""
+    return f"{number} thread" if number == 1 else f"{number} threads"
+
+
 def ratio(value: float) -> str:
     """A speedup, three figures or whole."""
     return f"{value:,.0f}x" if value >= 100 else f"{value:.3g}x"

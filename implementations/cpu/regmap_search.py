@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numba import njit, prange
 
+from implementations.compiled.flags import with_every_flag
+
 
 def _search(alpha: Any, beta: Any, u: Any, data: Any, target: float, nmu: int) -> float:
     """The grid point whose misfit is nearest to F·target, the first of equals."""
@@ -35,4 +37,4 @@ def _search(alpha: Any, beta: Any, u: Any, data: Any, target: float, nmu: int) -
 
 
 search = njit(cache=True)(_search)
-search_parallel = njit(cache=True, parallel=True, fastmath=True)(_search)
+search_parallel = with_every_flag(_search)

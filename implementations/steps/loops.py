@@ -10,14 +10,16 @@ import functools
 import numpy as np
 from numba import njit, prange
 
+from implementations.compiled.flags import with_every_flag
+
 SAMPLES = 51
 
 
 @functools.cache
 def compiled(module, parallel):
     """The step of that module; `parallel`: with parallel=True and fastmath=True."""
-    flags = {"parallel": True, "fastmath": True} if parallel else {}
-    return njit(cache=True, **flags)(LOOPS[module.rpartition(".")[2]])
+    loop = LOOPS[module.rpartition(".")[2]]
+    return with_every_flag(loop) if parallel else njit(cache=True)(loop)
 
 
 def regularisation(alpha, beta, u, data, target, nmu):
@@ -44,7 +46,11 @@ def regularisation(alpha, beta, u, data, target, nmu):
         distance[p, i] = abs(misfit - channels * target)
     mu = np.empty(pixels)
     for p in range(pixels):
-        mu[p] = lowest[p] * np.exp(np.argmin(distance[p]) * step[p])
+        nearest = 0  # no np.argmin: with parallel=True each would wake the threads
+        for i in range(1, nmu):
+            if distance[p, i] < distance[p, nearest]:
+                nearest = i
+        mu[p] = lowest[p] * np.exp(nearest * step[p])
     return (mu,)
 
 

@@ -72,7 +72,7 @@ def time_nothing():
     record_row.row_of, record_row.limit = made_up_row, lambda *_: {}
     record_row.detail_of = lambda *_: {"turns": {"1": [[0.0, 0.01, 0.0]]}}
     sweep.limits.known = lambda: {"schema": 1}
-    gallery.draw_all = lambda _, entries: [(entries[0], Figure(figsize=(1, 1)))]
+    gallery.FIGURES, gallery.Picture.of = gallery.FIGURES[:1], lambda *_: Figure(figsize=(1, 1))
 
 
 class Sweep:

@@ -105,13 +105,21 @@ def parallel() -> str:
     )
     first = next((n for n, each in enumerate(both) if all(b.ci_high_s < a.ci_low_s for *_, a, b in both[n:])), None)
     if first is None:
-        return f"{said} In none of the sizes measured is it surely faster.{_company(table, team)}"
+        return f"{said} {_even(both)} In none of the sizes measured is it surely faster.{_company(table, team)}"
     size, pixels, nmu, a, b = both[first]
     before = f" ({both[first - 1][0]:,} are not enough)" if first else ""
     return (
         f"{said} From {size:,} points on, pixels times nmu, it is faster{before}: {pixels:,} pixels at nmu {nmu} "
         f"take {seconds(a.median_s)} plainly and {seconds(b.median_s)} on two threads."
     )
+
+
+def _even(both: list[Any]) -> str:
+    """From what size on it isn't surely slower."""
+    even = next((n for n in range(len(both)) if all(b.ci_low_s <= a.ci_high_s for *_, a, b in both[n:])), None)
+    if even is None:
+        return "It is surely slower at the largest size measured, too."
+    return f"From {both[even][0]:,} points on, pixels times nmu, it is no slower: the intervals meet."
 
 
 def _company(table: pd.DataFrame, team: str) -> str:

@@ -3,8 +3,8 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
-from unittest import mock
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
@@ -165,7 +165,7 @@ def test_a_mark_tells_its_values_and_its_record_and_a_solver_is_switched_off(pag
     with opened(page) as browser:
         figure = browser.query_selector("#speedup svg")
         figure.scroll_into_view_if_needed()
-        mark = figure.query_selector("[data-row] use")
+        mark = figure.query_selector("use[data-row], [data-row] use")
         box = mark.bounding_box()
         browser.mouse.move(box["x"] + box["width"] / 2 + 6, box["y"] + box["height"] / 2 + 6)
         tip = browser.query_selector(".tip")
@@ -222,8 +222,8 @@ def test_gates_are_told_by_signs_and_reasons_stand_with_their_rows(tmp_path):
 
 def sections(runs):
     """Of the page, with its first figure alone."""
-    with mock.patch.object(gallery, "FIGURES", gallery.FIGURES[:1]):
-        return reports_run.sections(runs, common.measured(runs), tables.rows_of(runs))
+    pictures = gallery.pictures(common.measured(runs), entries=gallery.FIGURES[:1])
+    return reports_run.sections(runs, tables.rows_of(runs), pictures)
 
 
 def test_machines_stand_side_by_side_and_are_not_averaged(tmp_path):
@@ -266,3 +266,17 @@ def test_a_run_in_progress_can_be_looked_at(tmp_path):
     run = write(tmp_path / "run")
     run.path(Cell("random-response", 200, 34, 1), "fast").unlink()
     assert len(sections([run])[2].grids[0].rows) == 11
+
+
+@pytest.mark.slow
+def test_a_row_more_costs_at_most_5_ms(tmp_path):
+    """CPU time of the whole command; beside what a report costs at all. It was 28 ms."""
+    spent = {}
+    for number in (20, 120):
+        sizes = tuple(range(100, 100 + number))
+        laws = dict.fromkeys(("baseline", "numba", "l2", "batched", "vectorized"), records.slow)
+        run = records.write_run(tmp_path / str(number), laws, sizes, (34, 200))
+        before = time.process_time()
+        assert report.main([str(run.folder)]) == 0
+        spent[10 * number] = time.process_time() - before
+    assert spent[1200] - spent[200] <= 1000 * 0.005
