@@ -118,8 +118,11 @@ class Supervisor:
         self._send(json.dumps(command))
         answer = self.reply(timeout, LOOKS[command["do"] != "warmup"], command["do"] in SOLVES)
         self.cpu_s, self.waited_s = family.cpu_s(self._keeper.pid) - before, self._waited() - waited
+        replied = time.monotonic()
         if command["do"] != "stage" and (reason := self._rest.begin()):  # what is staged runs at once
             raise self._ended("failed", reason)
+        if self.threads > 1:  # a team of threads spins a while before it sleeps
+            self.waited_s += time.monotonic() - replied
         return answer
 
     def _waited(self) -> float:
