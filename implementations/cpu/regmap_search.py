@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numba import njit, prange
 
-from implementations.compiled.flags import with_every_flag
+from implementations.cpu.flags import with_every_flag
 
 
 def _search(alpha: Any, beta: Any, u: Any, data: Any, target: float, nmu: int) -> float:

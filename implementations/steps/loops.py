@@ -10,7 +10,7 @@ import functools
 import numpy as np
 from numba import njit, prange
 
-from implementations.compiled.flags import with_every_flag
+from implementations.cpu.flags import with_every_flag
 
 SAMPLES = 51
 
