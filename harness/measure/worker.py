@@ -60,6 +60,8 @@ class Bench:
 
         self.clock, self.variant, self.folder = clock, variant, folder
         self.staged: list[Any] = []
+        self.rooms: list[Any] = []
+        """Memory of each run's counts, turn after turn: new memory takes as long to come by as to fill."""
         self.kept: Any = None
         self.kept_run = -1
         self.problem = workload.read(folder)
@@ -101,7 +103,9 @@ class Bench:
     def stage(self, seeds: list[int], keep: int) -> dict[str, Any]:
         """Problems of the next turn's runs, one each; of which run the solution is kept."""
         self.kept = None
-        self.staged = [self.laid_out(self.variant.of(self.problem, seed).problem) for seed in seeds]
+        self.rooms += [self.variant.room(self.problem) for _ in seeds[len(self.rooms) :]]
+        given = zip(seeds, self.rooms, strict=False)
+        self.staged = [self.laid_out(self.variant.of(self.problem, seed, room).problem) for seed, room in given]
         self.kept_run, self.kept = keep, self.clock.keeping(self.staged[keep])
         return {}
 

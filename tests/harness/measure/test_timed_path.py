@@ -34,7 +34,7 @@ class Seen(Vectorized):
         self.seen, self.collecting = [], []
 
     def prepare(self, problem):
-        self.seen.append(problem)
+        self.seen.append(problem.with_pixels(problem.dn.copy(), problem.edn.copy()))  # its memory is used again
         self.collecting.append(gc.isenabled())
         time.sleep(0.002)
         return super().prepare(problem)
@@ -372,7 +372,7 @@ def test_a_resting_solver_may_use_a_twentieth_of_its_cores_in_all_its_rests(monk
     for _ in range(rests):
         resting.end()
         times.passes(5.0, 1.0)
-        assert not resting.begin()
+        assert not resting.begin(times.used)
         times.passes(seconds, share)
         said = resting.so_far()
     assert bool(said) == caught
@@ -381,10 +381,10 @@ def test_a_resting_solver_may_use_a_twentieth_of_its_cores_in_all_its_rests(monk
 def test_winding_down_is_not_held_against_a_solver_unless_it_does_not_end(monkeypatch):
     times, resting = Times(monkeypatch), rest.Rest(1, 1)
     times.until = 0.7
-    assert not resting.begin()
+    assert not resting.begin(times.used)
     assert not resting.so_far()
     times.until = times.now + 5
-    assert resting.begin().startswith("computed between its turns: ")
+    assert resting.begin(times.used).startswith("computed between its turns: ")
 
 
 def test_the_headline_is_the_median_turn():
