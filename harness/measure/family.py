@@ -17,7 +17,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 MARK = "DEMREG_BENCH_ROW"
@@ -88,16 +88,21 @@ def held_mb(root: int) -> float:
 
 def cpu_s(root: int, own: bool = True) -> float:
     """CPU seconds that `root`, if `own`, and all that descends from it have used, those that have ended included."""
-    return sum(_cpu_s(pid) for pid in ((root,) * own + tuple(below(root))))
+    return cpu_of([root, *below(root)] if own else below(root))
 
 
-def running(root: int) -> bool:
-    """Whether some thread below `root` runs, or would if it were given a core."""
+def cpu_of(processes: Iterable[int]) -> float:
+    """CPU seconds that these have used, and those of their children that have ended."""
+    return sum(map(_cpu_s, processes))
+
+
+def running(processes: Collection[int]) -> bool:
+    """Whether some thread of these runs, or would if it were given a core."""
     if not LISTS_CHILDREN:
-        before = cpu_s(root)
+        before = cpu_of(processes)
         time.sleep(TICK_S)
-        return cpu_s(root) - before > TICK_S / 4
-    return any(_states(pid).count("R") for pid in below(root))
+        return cpu_of(processes) - before > TICK_S / 4
+    return any("R" in _states(pid) for pid in processes)
 
 
 def _states(pid: int) -> str:

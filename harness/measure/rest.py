@@ -31,12 +31,12 @@ class Rest:
         `spent_s`: CPU seconds that they have used by now.
         """
         self._since, look = (time.monotonic(), spent_s), LOOKS[0]
-        while family.running(self.keeper):
+        while family.running(below := family.below(self.keeper)):
             if time.monotonic() - self._since[0] > WIND_DOWN_S:
                 return self.so_far()
             time.sleep(look)
             look = min(2 * look, LOOKS[1])
-        self._since = self._now()
+        self._since = time.monotonic(), family.cpu_of([self.keeper, *below])
         return ""
 
     def so_far(self) -> str:

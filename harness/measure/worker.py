@@ -105,7 +105,7 @@ class Bench:
         self.kept = None
         self.rooms += [self.variant.room(self.problem) for _ in seeds[len(self.rooms) :]]
         given = zip(seeds, self.rooms, strict=False)
-        self.staged = [self.laid_out(self.variant.of(self.problem, seed, room).problem) for seed, room in given]
+        self.staged = [self.laid_out(self.variant.staged(self.problem, seed, room)) for seed, room in given]
         self.kept_run, self.kept = keep, self.clock.keeping(self.staged[keep])
         return {}
 

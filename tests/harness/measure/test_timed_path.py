@@ -348,7 +348,14 @@ class Times:
         self.now = self.used = self.until = 0.0
         monkeypatch.setattr(rest, "time", SimpleNamespace(monotonic=lambda: self.now, sleep=self.passes))
         monkeypatch.setattr(
-            rest, "family", SimpleNamespace(cpu_s=lambda _: self.used, running=lambda _: self.now < self.until)
+            rest,
+            "family",
+            SimpleNamespace(
+                below=lambda _: [],
+                cpu_s=lambda _: self.used,
+                cpu_of=lambda _: self.used,
+                running=lambda _: self.now < self.until,
+            ),
         )
 
     def passes(self, seconds, share=0.0):

@@ -47,7 +47,7 @@ def test_a_variant_in_the_memory_of_an_earlier_one_is_the_same_as_in_its_own():
     given, _ = with_invalid(problem(50))
     room = variant.room(given)
     for seed in (3, 4):
-        lies, stands = variant.of(given, seed, room).problem, variant.of(given, seed).problem
+        lies, stands = variant.staged(given, seed, room), variant.of(given, seed).problem
         for name, memory in zip(("dn", "edn"), room, strict=True):
             assert np.array_equal(getattr(lies, name), getattr(stands, name), equal_nan=True)
             assert np.shares_memory(getattr(lies, name), memory)
