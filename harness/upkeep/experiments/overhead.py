@@ -103,7 +103,7 @@ def table(kept: dict[str, Any]) -> str:
             f"{row['runs']}",
             f"{row['share']:.1%}",
             f"{row['share_low']:.1%} to {row['share_high']:.1%}",
-            f"{row['plain_loop']:.1%}",
+            f"{row['plain_loop']:.1%}" if "plain_loop" in row else "not yet measured",
         ]
         for row in kept["rows"]
     ]
