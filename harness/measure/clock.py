@@ -55,6 +55,13 @@ class Kept:
         self.solution = solution
         self.then = {name: getattr(solution, name)[self.pixels] for name in self.names}
 
+    def changed(self) -> str:
+        """Outputs that aren't any more what they were then, at those pixels."""
+        now = {name: getattr(self.solution, name)[self.pixels] for name in self.names}
+        return ", ".join(
+            name for name, then in self.then.items() if not np.array_equal(then, now[name], equal_nan=True)
+        )
+
     def save(self, path: Path) -> None:
         """Write it all, and the inputs as the solver left them."""
         arrays = {name: getattr(self.solution, name) for name in self.names}

@@ -193,6 +193,11 @@ MUTATIONS = [
             "    if kept is not None:\n        kept.solution = home",
             "nothing is caught when the clock stops",
         ),
+        (
+            "if not np.array_equal(then, now[name], equal_nan=True))",
+            "if False)",
+            "solutions that the next run overwrites",
+        ),
         ("default_rng().choice", "default_rng(0).choice", "the pixels that are caught are known"),
         ("SHORTEST_TURN_S = 0.05", "SHORTEST_TURN_S = 0.0005", "turns are too short to be timed"),
         ("gc.disable()", "gc.enable()", "whose turn the collector strikes in is chance"),
@@ -434,7 +439,9 @@ MUTATIONS = [
         ("        self._table = None\n\n    def records", "\n    def records", "the table lacks the newest rows"),
         ('if found.get("schema") != SCHEMA:', "if False:", "a run of another schema is continued"),
         ("if path.name not in self._named:", "if False:", "a damaged record goes unmentioned"),
-        ("write_atomically(path, dump(record))", "path.write_text(dump(record))", "a record half-written by a kill"),
+        ("write_atomically(path, text)", "path.write_text(text)", "a record half-written by a kill"),
+        ("if path in self._written and", "if False and", "a solver changes the rows of cells before"),
+        (", *self._written}", "}", "a solver removes the rows of cells before"),
     ),
     *_in(
         "records/files",

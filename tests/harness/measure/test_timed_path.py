@@ -151,8 +151,8 @@ def test_each_cell_draws_a_secret_of_its_own_that_nothing_known_tells(tmp_path, 
 def test_every_timed_run_is_of_all_pixels_of_a_problem_of_its_own(started, monkeypatch):
     monkeypatch.setattr(clock, "repeats_for", lambda seconds, threads=1: 4)
     solver, original = started.solver, started.original
-    few, first = solver.seen
-    assert few.sizes[0] == worker.FEW
+    few, other, first = solver.seen
+    assert few.sizes[0] == other.sizes[0] == worker.FEW
     assert np.array_equal(first.dn, original.problem.dn, equal_nan=True)
     for number in (1, 2):
         before = len(solver.seen) + (number == 1)  # the first turn is calibrated

@@ -158,6 +158,19 @@ def test_a_damaged_record_is_named_once_left_out_and_measured_anew(good, kind, c
     assert sorted(Run.open(run.folder).table().solver) == ["baseline", "fast"]
 
 
+@pytest.mark.parametrize("removed", [False, True])
+def test_a_record_that_someone_changed_while_the_run_went_on_does_not_count(good, removed, capsys):
+    run, path = good
+    run.add(CELL, "fast", full_row("fast"), {"turns": {}})
+    path.unlink() if removed else path.write_text(path.read_text().replace("0.01", "0.001"))
+    for _ in range(2):
+        assert [record["row"]["solver"] for record in run.records()] == ["baseline"]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{path} ")
+    assert removed or "was changed after it had been written; not used" in line
+    assert not Run.open(run.folder).done(CELL, "fast"), "--resume measures it anew"
+
+
 def test_what_a_killed_write_left_is_no_record_and_goes(good, capsys):
     run, path = good
     left = path.with_name(f".{path.stem}.abc.json")
