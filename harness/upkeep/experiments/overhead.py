@@ -41,6 +41,8 @@ CELLS = (
 )
 """Solvers from a millisecond a solve to a quarter of a second, and pixels; 34 bins of `solar-mix`."""
 BINS, TURNS, LIMIT_MB = 34, 30, 4096
+LONG_S = 0.005
+"""Beside solves so long, what the harness takes beyond a plain loop shall be a twentieth."""
 
 
 def watch(solver: Solver, problem: Problem, runs: int, turns: int) -> dict[str, Any]:
@@ -103,12 +105,25 @@ def table(kept: dict[str, Any]) -> str:
             f"{row['runs']}",
             f"{row['share']:.1%}",
             f"{row['share_low']:.1%} to {row['share_high']:.1%}",
-            f"{row['plain_loop']:.1%}" if "plain_loop" in row else "not yet measured",
+            f"{row['plain_loop']:.1%}",
         ]
         for row in kept["rows"]
     ]
     label = facts.machine_label(kept["machine"])
-    return f"{markdown.table(head, rows, 1)}\n\nMedians over {TURNS} turns; {label}, commit {kept['commit']}."
+    origin = f"Medians over {TURNS} turns; {label}, commit {kept['commit']}."
+    return f"{markdown.table(head, rows, 1)}\n\n{origin}\n\n{summary(kept['rows'])}"
+
+
+def summary(rows: Sequence[dict[str, Any]]) -> str:
+    """What it comes to, in words."""
+    long = [row for row in rows if row["solve_s"] >= LONG_S]
+    short = [row for row in rows if row["solve_s"] < LONG_S]
+    return f"Beside solves of {seconds(LONG_S)} and more: {_span(long)}. Beside shorter ones: {_span(short)}."
+
+
+def _span(rows: Sequence[dict[str, Any]]) -> str:
+    plain, beyond = [row["plain_loop"] for row in rows], [row["share"] - row["plain_loop"] for row in rows]
+    return f"{min(plain):.1%} to {max(plain):.1%} in a plain loop, and {min(beyond):.1%} to {max(beyond):.1%} beyond it"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
