@@ -31,7 +31,7 @@ AT_IMPORT = solved()
 
 
 class Liar(Baseline):
-    """The baseline for two calls; then `lie` is what it returns."""
+    """The baseline while it is warmed up; then `lie` is what it returns."""
 
     truthful = CALLS
 
