@@ -35,6 +35,8 @@ class Run:
         self._named: set[str] = set()
         self._table: pd.DataFrame | None = None
         self._drawn: list[dict[str, Any]] = []
+        self.asked: frozenset[Path] | None = None
+        """Where the records of the grid stand, while it is measured."""
         self._written: dict[Path, str] = {}
         """Records of this process's own, as they were written: a solver that runs later may get at them."""
 
@@ -136,6 +138,9 @@ class Run:
             if path in self._written and self._written[path] != hashlib.sha256(path.read_bytes()).hexdigest():
                 path.rename(path.with_suffix(".damaged"))  # so that --resume measures its row anew
                 raise ValueError("was changed after it had been written")
+            if self.asked is not None and path not in self.asked:
+                path.rename(path.with_suffix(".damaged"))  # so that nobody who reads the run later has it
+                raise ValueError("is no row of the run's grid")
         except ValueError as error:
             if path.name not in self._named:
                 print(f"{path} {error}; not used", file=sys.stderr)

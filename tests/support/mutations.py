@@ -2,11 +2,13 @@
 
 `python tests/support/mutations.py [WORD ...]` puts them, or those that a WORD is in, one at a time into a copy of the
 checkout and runs their tests there. Exit code 1 when one goes unnoticed that isn't in `ARGUED`, 2 when anything else is
-wrong. What became of the whole list is kept, for docs/trust.md.
+wrong. What became of the whole list is kept, for docs/trust.md; so is, beside it, what became of those that were added
+or changed since then, which `--since` puts there alone.
 """
 
 import json
 import os
+import runpy
 import shlex
 import shutil
 import signal
@@ -25,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("datasets", "docs", "harness", "implementations", "tests", "pyproject.toml")
 KEPT = ROOT / "results" / "mutations" / "mutations.json"
 WORKERS, LONGEST_S = 2, 400
+SINCE = "--since"
 JUDGE = "tests/harness/judge/test_gates.py tests/harness/judge/test_limits_of_gates.py"
 FIGURES = "tests/harness/judge/test_judged_figures.py " + JUDGE
 STATS = "tests/harness/judge/test_stats.py"
@@ -194,12 +197,12 @@ MUTATIONS = [
             "nothing is caught when the clock stops",
         ),
         (
-            "if not np.array_equal(then, now[name], equal_nan=True))",
-            "if False)",
+            "if not np.array_equal(then, now[name], equal_nan=True)",
+            "if False",
             "solutions that the next run overwrites",
         ),
         ("default_rng().choice", "default_rng(0).choice", "the pixels that are caught are known"),
-        ("SHORTEST_TURN_S = 0.05", "SHORTEST_TURN_S = 0.0005", "turns are too short to be timed"),
+        ("SHORTEST_TURN_S = 0.1", "SHORTEST_TURN_S = 0.001", "turns are too short to be timed"),
         ("gc.disable()", "gc.enable()", "whose turn the collector strikes in is chance"),
     ),
     *_in(
@@ -282,7 +285,7 @@ MUTATIONS = [
         TURNS,
         ("        self.check_clock(over=False)", "", "what a worker claims is believed"),
         ("times is not None and not said.plausible", "False and not said.plausible", "a reply may hold anything"),
-        ('if judged and self.hello.get("stages") == SCHEME', "if False", "no timed run is ever judged"),
+        ("if judged and self.stages", "if False", "no timed run is ever judged"),
         (
             "seeds, keep = self.original.turn(number, self.spec, self.repeats)",
             "seeds, keep = self.original.turn(0, self.spec, self.repeats)",
@@ -442,6 +445,12 @@ MUTATIONS = [
         ("write_atomically(path, text)", "path.write_text(text)", "a record half-written by a kill"),
         ("if path in self._written and", "if False and", "a solver changes the rows of cells before"),
         (", *self._written}", "}", "a solver removes the rows of cells before"),
+        ("path not in self.asked:", "False:", "rows that nobody asked for are in the table"),
+    ),
+    *_in(
+        "measure/sweep",
+        LIARS + " -k asked",
+        ("        run.asked = frozenset", "        frozenset", "a sweep doesn't say what it asks for"),
     ),
     *_in(
         "records/files",
@@ -469,6 +478,16 @@ def problems() -> list[str]:
         files = [word for word in each.tests.split() if word.endswith(".py")]
         found += [f"{file} isn't there" for file in files if not (ROOT / file).is_file()]
     return found
+
+
+def since(commit: str) -> list[Mutation]:
+    """Those that the list of a commit lacks."""
+    listed = f"{commit}:{Path(__file__).relative_to(ROOT)}"
+    text = subprocess.run(["git", "show", listed], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    with tempfile.TemporaryDirectory() as folder:
+        (file := Path(folder, "mutations.py")).write_text(text)
+        known = {(each.file, each.old, each.new) for each in runpy.run_path(str(file))["MUTATIONS"]}
+    return [each for each in MUTATIONS if (each.file, each.old, each.new) not in known]
 
 
 def run(copy: Path, tests: str) -> tuple[int, str]:
@@ -524,6 +543,8 @@ def main(*words: str) -> int:
         print(*found, sep="\n")
         return 2
     chosen = [each for each in MUTATIONS if not words or any(word in "".join(each) for word in words)]
+    if words == (SINCE,):
+        chosen = since(json.loads(KEPT.read_text())["commit"])
     copies: SimpleQueue[Path] = SimpleQueue()
     start, commit = time.monotonic(), facts.commit()
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(WORKERS) as pool:
@@ -546,11 +567,14 @@ def main(*words: str) -> int:
             outcomes[code].append(each)
             print(f"{'noticed' if code else 'SURVIVED'}  {each.file}: {each.why}", flush=True)
     survivors = [each for each in outcomes[0] if each.new not in ARGUED]
-    if not words:
+    found = {"commit": commit, "tried": len(chosen), "noticed": len(outcomes[1])}
+    found |= {"survivors": [each.why for each in survivors]}
+    found |= {"argued": [each.why for each in outcomes[0] if each.new in ARGUED]}
+    if words == (SINCE,):
+        found = json.loads(KEPT.read_text()) | {"since": found}
+    if words in ((), (SINCE,)):
         KEPT.parent.mkdir(parents=True, exist_ok=True)
-        found = {"tried": len(chosen), "noticed": len(outcomes[1]), "survivors": [each.why for each in survivors]}
-        argued = [each.why for each in outcomes[0] if each.new in ARGUED]
-        KEPT.write_text(json.dumps({"commit": commit, **found, "argued": argued}, indent=1) + "\n")
+        KEPT.write_text(json.dumps(found, indent=1) + "\n")
     print(
         f"{len(outcomes[1])} of {len(chosen)} mutations noticed, {len(outcomes[0]) - len(survivors)} argued, "
         f"{len(survivors)} survived, in {(time.monotonic() - start) / 60:.1f} minutes"
