@@ -6,6 +6,7 @@ import math
 import os
 import pstats
 import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -66,7 +67,7 @@ def clone(tmp_path_factory):
 
 
 def asv(folder, *words, **variables):
-    environment = {**os.environ, **variables, "HOME": str(folder.parent), "DEMREG_BENCH_ASV_SIZES": "tiny"}
+    environment = {**os.environ, "HOME": str(folder.parent), "DEMREG_BENCH_ASV_SIZES": "tiny", **variables}
     command = [sys.executable, "-m", "asv", *words]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
 
@@ -139,6 +140,29 @@ def test_a_cell_that_dies_is_not_started_by_every_metric_and_its_reason_kept(mea
     assert found["absent"] == ("skipped", "no such device")
     assert found["dying"][0] == "crashed"
     assert "SIGABRT" in found["dying"][1]
+
+
+@pytest.mark.slow
+def test_one_solver_is_measured_in_under_a_minute_and_no_other(clone, measured):
+    """At the sizes that people get; CPU time, so that a busy machine doesn't matter."""
+    before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+    here = {"ASV_PYTHONPATH": str(clone), "PYTHONPATH": str(clone), "DEMREG_BENCH_ASV_SIZES": "default"}
+    words = ("run", "--machine", "here", "--python=same", "--dry-run", "--bench", r"\('vectorized'")
+    done = asv(clone, *words, **here)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - before < 60
+    lines = [line.split() for line in done.stdout.splitlines() if re.match(r" +(baseline|vectorized) +(50|200) ", line)]
+    assert {line[0] for line in lines if line[-1] == "n/a"} == {"baseline"}
+    assert {line[0] for line in lines if line[-1] != "n/a"} == {"vectorized"}
+
+
+@pytest.mark.slow
+def test_asvs_own_profile_shows_the_solvers_functions(clone, measured):
+    here = {"ASV_PYTHONPATH": str(clone), "PYTHONPATH": str(clone)}
+    bench = r"calls.Call.time_dn2dem\('vectorized', 8, 12\)"
+    done = asv(clone, "profile", "--machine", "here", "--python=same", bench, **here)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"vectorized\.py:\d+\(solve\)", done.stdout), done.stdout
 
 
 @pytest.mark.slow
