@@ -2,8 +2,9 @@
 
 `python -m harness.regression BASE [HEAD]` unpacks both and lets their solvers take turns, in an order drawn anew for
 each round, so that drift of the machine hits both alike. All are judged by the base's baseline. A solver whose time
-looks changed is measured a second time in fresh processes, and only what both say counts. A commit from before
-every run had a problem of its own is timed on one problem, and judged by its first solution.
+looks changed is measured a second time in fresh processes, and only what both say counts. A commit that doesn't make
+every run a problem of its own, or makes another than this one, is timed on one problem, and judged by its first
+solution; that is said.
 """
 
 import argparse
@@ -105,13 +106,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     code = 0
     for _, comparison in found:
         code |= comparison.code
-    heads.append(f"machine: {facts.machine_label(facts.machine())}")
+    below = [*match.notes(), f"machine: {facts.machine_label(facts.machine())}"]
+    heads += below
     if given.json:
         print(json.dumps(plain({"heads": heads, "code": code, "rows": [_data(*each) for each in found]}), indent=1))
     elif given.markdown:
         print(_markdown(heads, found, _conclusion(code).plain))
     else:
-        console.print(heads[-1], soft_wrap=True)
+        console.print(*below, sep="\n", soft_wrap=True)
         console.print(_conclusion(code))
     return code
 

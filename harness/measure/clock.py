@@ -16,11 +16,12 @@ from harness.machine.usage import Meter
 from implementations.contract import Problem, Solution, Solver
 from implementations.step_problem import StepProblem
 
-SHORTEST_TURN_S = 0.05
-"""A turn repeats a solve until it lasts this long: far above the cost of a timer, a message and a clock tick."""
+SHORTEST_TURN_S = 0.1
+"""A turn repeats a solve until it lasts this long: far above the cost of a timer, a message and a clock tick, and so
+that what a turn costs once, of which messages and looks at the processes are most, is little beside its solves."""
 MOST_REPEATS, MOST_OF_SEVERAL = 200, 8
 """Runs of one turn, and of one with several threads, whose use takes up to a millisecond to read: that must stay within
-the slack. Solves below a quarter of a millisecond have shorter turns; so records stay of bounded size."""
+the slack. Solves below half a millisecond have shorter turns; so records stay of bounded size."""
 SLACK_S, SLACK, GAP_S = 0.01, 0.1, 2e-5
 """What may pass in a turn beside its runs: seconds for messages, a share of the turn, and seconds for every run."""
 CLEAR_TURNS, CLEAR_S = 5, 1.0
@@ -54,6 +55,13 @@ class Kept:
         """Copy those pixels."""
         self.solution = solution
         self.then = {name: getattr(solution, name)[self.pixels] for name in self.names}
+
+    def changed(self) -> str:
+        """Outputs that aren't any more what they were then, at those pixels."""
+        now = {name: getattr(self.solution, name)[self.pixels] for name in self.names}
+        return ", ".join(
+            name for name, then in self.then.items() if not np.array_equal(then, now[name], equal_nan=True)
+        )
 
     def save(self, path: Path) -> None:
         """Write it all, and the inputs as the solver left them."""

@@ -70,6 +70,11 @@ class Contender(Timed):
         return float(os.environ.get(HANG_VARIABLE) or max(HANG_FACTOR * self.budget_s, HANG_FLOOR_S))
 
     @property
+    def stages(self) -> bool:
+        """Whether its worker makes a problem for every run as this harness says; an older commit's may not."""
+        return bool(self.hello.get("stages") == SCHEME)
+
+    @property
     def summary(self) -> Summary | None:
         """What is kept of the first run."""
         return self.kept.get(FIRST)
@@ -142,13 +147,13 @@ class Contender(Timed):
             self.facts[number], self.used[number] = answer.get("facts", []), said.used(answer)
             if self.repeats == len(self.turns) == 1 and self.claims[number].claimed < clock.SHORTEST_TURN_S:
                 self.repeats = 0  # what it was calibrated by took longer: it compiled something, say
-            if judged and self.hello.get("stages") == SCHEME:
+            if judged and self.stages:
                 self._keep(number)
 
     def _turn(self, number: int | str) -> dict[str, Any] | None:
         """Stage problems that nobody has seen, then run; what the worker says must fit this process's clock."""
         how: dict[str, Any] = {"repeats": self.repeats}  # of an older commit's worker, which stages none
-        if self.hello.get("stages") == SCHEME:
+        if self.stages:
             seeds, keep = self.original.turn(number, self.spec, self.repeats)
             self._contained(lambda w: w.ask(self.timeout_s, do="stage", seeds=seeds, keep=keep))
             how = {}

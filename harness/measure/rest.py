@@ -9,7 +9,7 @@ import time
 from harness.measure import family
 
 LOOKS = (0.0001, 0.001)
-"""Seconds between looks, at first and in the end: a worker that has replied waits for commands a moment later."""
+"""Seconds between looks, at first and in the end, after one at once: most workers wait for commands by then."""
 WIND_DOWN_S = 1.0
 """Longest time after an answer that is waited until no thread runs any more."""
 IDLE_SHARE, IDLE_S = 0.05, 0.2
@@ -25,17 +25,19 @@ class Rest:
         self.rested_s = self.used_s = 0.0
         self._since: tuple[float, float] | None = None
 
-    def begin(self) -> str:
-        """Wait until all are still; where they aren't in time, that was part of the rest. The reason as of `so_far`."""
-        self._since, look = self._now(), LOOKS[0]
-        while True:
-            time.sleep(look)
-            look = min(2 * look, LOOKS[1])
-            if not family.running(self.keeper):
-                self._since = self._now()
-                return ""
+    def begin(self, spent_s: float) -> str:
+        """Wait until all are still; where they aren't in time, that was part of the rest. The reason as of `so_far`.
+
+        `spent_s`: CPU seconds that they have used by now.
+        """
+        self._since, look = (time.monotonic(), spent_s), LOOKS[0]
+        while family.running(below := family.below(self.keeper)):
             if time.monotonic() - self._since[0] > WIND_DOWN_S:
                 return self.so_far()
+            time.sleep(look)
+            look = min(2 * look, LOOKS[1])
+        self._since = time.monotonic(), family.cpu_of([self.keeper, *below])
+        return ""
 
     def so_far(self) -> str:
         """The reason why it fails when more was used in all its rests than may be, else ""."""

@@ -114,12 +114,16 @@ class Supervisor:
         """Send a command and return the reply. Memory counts towards the peak in what the solver itself does."""
         self.check_rest()
         self._rest.end()
+        if command["do"] == "stage":  # what is staged runs at once: no rest, and nobody asks what it took
+            self._send(json.dumps(command))
+            return self.reply(timeout, LOOKS[1], counts=False)
         before, waited = family.cpu_s(self._keeper.pid), self._waited()
         self._send(json.dumps(command))
         answer = self.reply(timeout, LOOKS[command["do"] != "warmup"], command["do"] in SOLVES)
-        self.cpu_s, self.waited_s = family.cpu_s(self._keeper.pid) - before, self._waited() - waited
+        spent = family.cpu_s(self._keeper.pid)
+        self.cpu_s, self.waited_s = spent - before, self._waited() - waited
         replied = time.monotonic()
-        if command["do"] != "stage" and (reason := self._rest.begin()):  # what is staged runs at once
+        if reason := self._rest.begin(spent):
             raise self._ended("failed", reason)
         if self.threads > 1:  # a team of threads spins a while before it sleeps
             self.waited_s += time.monotonic() - replied

@@ -32,6 +32,7 @@ class Sweep:
         specifications = {name: plan.specification(name) for name in plan.datasets}
         self.workloads = {name: spec.fingerprint for name, spec in specifications.items()}
         self.options = {name: asdict(spec.options) for name, spec in specifications.items()}
+        run.asked = frozenset(run.path(cell, spec) for cell in plan.cells() for spec in plan.solvers)
         self.recorded = [(Cell(**record["cell"]), record["row"]) for record in run.records()]
         self.exhausted: dict[str, list[tuple[Cell, str]]] = defaultdict(list)
         for cell, row in self.recorded:

@@ -60,6 +60,8 @@ class Bench:
 
         self.clock, self.variant, self.folder = clock, variant, folder
         self.staged: list[Any] = []
+        self.rooms: list[Any] = []
+        """Memory of each run's counts, turn after turn: new memory takes as long to come by as to fill."""
         self.kept: Any = None
         self.kept_run = -1
         self.problem = workload.read(folder)
@@ -80,15 +82,26 @@ class Bench:
         return facts | promises | {"method": self.solver.method, "stages": self.variant.SCHEME}
 
     def warmup(self) -> dict[str, Any]:
-        """First a few pixels, which pay the one-off costs; then all of the problem as it is."""
+        """First a few pixels, which pay the one-off costs, twice; then all of the problem as it is."""
         facts: list[dict[str, float]] = []
-        few, _ = self.clock.timed_run(self.solver, self.laid_out(self.problem.take(slice(0, FEW))))
+        few = self._few()
         self.problem = self.laid_out(self.problem)
         self.kept = self.clock.keeping(self.problem)
         phases, _ = self.clock.timed_run(self.solver, self.problem, facts, self.kept, self.meter)
         peak = self.clock.peak_rss_mb()
         times = {"oneoff_s": self.import_s + few.total, "phases": phases}
         return times | {"peak_rss_mb": peak, "facts": facts, "used": self._used()}
+
+    def _few(self) -> Any:
+        """The phases of a first run. ValueError when its solution doesn't outlast the next run."""
+        given = self.problem.take(slice(0, FEW))
+        other = self.variant.staged(given, 0, self.variant.room(given))
+        kept = self.clock.keeping(given)
+        phases, _ = self.clock.timed_run(self.solver, self.laid_out(given), kept=kept)
+        self.clock.timed_run(self.solver, self.laid_out(other))
+        if changed := kept.changed():
+            raise ValueError(f"{changed} of a solution changed when the next problem was solved")
+        return phases
 
     def save(self, file: str) -> dict[str, Any]:
         """Hand over the solution that was kept of the last turn, or the warm-up."""
@@ -101,7 +114,9 @@ class Bench:
     def stage(self, seeds: list[int], keep: int) -> dict[str, Any]:
         """Problems of the next turn's runs, one each; of which run the solution is kept."""
         self.kept = None
-        self.staged = [self.laid_out(self.variant.of(self.problem, seed).problem) for seed in seeds]
+        self.rooms += [self.variant.room(self.problem) for _ in seeds[len(self.rooms) :]]
+        given = zip(seeds, self.rooms, strict=False)
+        self.staged = [self.laid_out(self.variant.staged(self.problem, seed, room)) for seed, room in given]
         self.kept_run, self.kept = keep, self.clock.keeping(self.staged[keep])
         return {}
 

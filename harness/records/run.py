@@ -4,6 +4,7 @@ Files are written whole or not at all, and the existence of a cell's file means 
 in the cell files; the table holds one row for each.
 """
 
+import hashlib
 import shutil
 import sys
 from collections.abc import Iterator
@@ -34,6 +35,10 @@ class Run:
         self._named: set[str] = set()
         self._table: pd.DataFrame | None = None
         self._drawn: list[dict[str, Any]] = []
+        self.asked: frozenset[Path] | None = None
+        """Where the records of the grid stand, while it is measured."""
+        self._written: dict[Path, str] = {}
+        """Records of this process's own, as they were written: a solver that runs later may get at them."""
 
     @classmethod
     def create(cls, folder: Path, provenance: dict[str, Any]) -> "Run":
@@ -115,12 +120,14 @@ class Run:
         path = self.path(cell, spec)
         if path.is_dir():  # which no file can replace
             path.rename(path.with_suffix(".damaged"))
-        write_atomically(path, dump(record))
+        text = dump(record)
+        write_atomically(path, text)
+        self._written[path] = hashlib.sha256(text.encode()).hexdigest()
         self._table = None
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Every record, in file-name order."""
-        for path in sorted((self.folder / CELLS).glob("[!.]*.json")):
+        for path in sorted({*(self.folder / CELLS).glob("[!.]*.json"), *self._written}):
             if (record := self._record(path)) is not None:
                 yield record
 
@@ -128,6 +135,12 @@ class Run:
         try:
             record = load(path)
             check_record(record, path.name)
+            if path in self._written and self._written[path] != hashlib.sha256(path.read_bytes()).hexdigest():
+                path.rename(path.with_suffix(".damaged"))  # so that --resume measures its row anew
+                raise ValueError("was changed after it had been written")
+            if self.asked is not None and path not in self.asked:
+                path.rename(path.with_suffix(".damaged"))  # so that nobody who reads the run later has it
+                raise ValueError("is no row of the run's grid")
         except ValueError as error:
             if path.name not in self._named:
                 print(f"{path} {error}; not used", file=sys.stderr)

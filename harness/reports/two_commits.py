@@ -43,6 +43,16 @@ class Match:
         if unknown:
             raise ValueError(f"neither commit has a solver '{unknown[0]}'; known: {', '.join(every)}")
         self.solvers = list(solvers or every)
+        self.unstaged: set[Checkout] = set()
+        """Whose workers don't know what problem of its own a run of this harness has."""
+
+    def notes(self) -> list[str]:
+        """What the times and gates stand on, where that isn't a problem of each run's own."""
+        return [
+            f"{word}: all its runs were timed on one problem, and judged by the first solution"
+            for word, checkout in (("base", self.base), ("head", self.head))
+            if checkout in self.unstaged
+        ]
 
     def compare(self, cell: Cell) -> list[Comparison]:
         """Every solver in one cell; those whose time changed, measured anew in fresh processes: both must say so."""
@@ -65,6 +75,7 @@ class Match:
             every, nobody = list(contenders.values()), measure_cell.Nobody()
             result = measure_cell.measure_contenders(cell, every, self.plan, self.scratch, nobody, self._satisfy)
             found = {key: record_row.row_of(contender, result) for key, contender in contenders.items()}
+            self.unstaged |= {key[0] for key, each in contenders.items() if each.turns and not each.stages}
 
         def row(checkout: Checkout, name: str) -> Row | None:
             described = self._described(checkout, name)

@@ -38,7 +38,7 @@ KINDS = {
     "numba, 2 threads": ("repeats[solver=numba,threads=2{}]", 20000, 0.030),
 }
 """Solvers: how they are addressed, pixels, and about how long a run takes."""
-MODES = {"turns of 50 ms": 0.05, "turns of 10 ms": 0.01, "single runs": 0.0, "duets": 0.02}
+MODES = {"turns of 100 ms": 0.1, "turns of 10 ms": 0.01, "single runs": 0.0, "duets": 0.02}
 """How they take turns, and how long a turn is at least."""
 Statistic = Callable[[Contender, int], float]
 
@@ -166,7 +166,7 @@ def tables(kept: dict[str, Any]) -> str:
     return f"{markdown.table(head, lines, 3)}\n\n{title}\n\n{curve}\n\n{origin}"
 
 
-CHOSEN = ("CPU, lowest quarter", "turns of 50 ms")
+CHOSEN = ("CPU, lowest quarter", "turns of 100 ms")
 ROUNDS = (6, 12, 25, 50)
 
 

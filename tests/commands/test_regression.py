@@ -1,5 +1,6 @@
 """`make regression`: a slower solver, a broken one and a failing one are told apart, and nothing else is blamed."""
 
+import json
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from clones import commit, git
 from harness import regression as regression_command
 from harness.judge.comparison import FAILED, GATE_VIOLATED, NO_ESTIMATE, SLOWER, Comparison
 from harness.judge.intervals import Estimate
+from harness.measure import contender
 from harness.measure.supervisor import worker_module
 from harness.reports import checkout, two_commits
 from implementations.places import ROOT
@@ -142,6 +144,19 @@ def test_a_change_of_the_baseline_is_judged_by_the_baseline_before_it(clone, bas
     assert done.returncode == GATE_VIOLATED, done.stdout + done.stderr
 
 
+def test_it_is_said_whose_runs_had_no_problems_of_their_own(clone, base, monkeypatch, capsys):
+    """Also those of a commit that makes them in another way, which this one's parent can't say to its worker."""
+    monkeypatch.setattr(checkout, "ROOT", clone)
+    monkeypatch.setattr(contender, "SCHEME", contender.SCHEME + 1)
+    small = ["--pixels", "8", "--bins", "12", "--max-seconds", "2", "--json"]
+    regression_command.main([base, base, "--solvers", "vectorized", *small])
+    told = json.loads(capsys.readouterr().out)
+    note = "all its runs were timed on one problem, and judged by the first solution"
+    assert [f"{word}: {note}" in told["heads"] for word in ("base", "head")] == [True, True]
+    (row,) = told["rows"]
+    assert (row["base"]["status"], row["head"]["status"]) == ("ok", "ok")
+
+
 def row(status="ok", gate="pass", **more):
     return {"status": status, "gate": gate, **more}
 
@@ -209,6 +224,8 @@ def test_a_commit_from_before_the_harness_had_rooms_is_compared(tmp_path):
     )
     assert done.returncode in (0, SLOWER), done.stdout + done.stderr
     assert re.search(r"^batched .*\d\.\d{3} \[", done.stdout, flags=re.MULTILINE), done.stdout
+    assert "base: all its runs were timed on one problem" in done.stdout
+    assert "head: all its runs" not in done.stdout
 
 
 def test_the_worker_is_the_one_that_a_checkout_has(tmp_path):

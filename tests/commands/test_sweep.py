@@ -182,7 +182,7 @@ def bad_run(tmp_path_factory):
         ("aborts", "crashed", "SIGABRT"),
         ("bloats", "out_of_memory", "more than its limit of 1500 MB"),
         ("asks-too-much", "out_of_memory", "Unable to allocate"),
-        ("wrong-shape", "failed", "solution's dem has shape (12, 8), expected (8, 12)"),
+        ("wrong-shape", "failed", "solution's dem has shape (12, 2), expected (2, 12)"),
         ("unavailable", "skipped", "no such device"),
     ],
 )

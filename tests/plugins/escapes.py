@@ -17,6 +17,8 @@ from implementations.baseline import Baseline
 
 SEVERAL = 8
 """Busy processes or threads: on a machine with much else to do, one gets too little of it to be in anybody's way."""
+WARM = 3
+"""Solves of a worker's warm-up."""
 FORGED = b'{"samples": [[0.0, 1e-9, 0.0]], "facts": []}\n'
 
 
@@ -46,13 +48,13 @@ def spin():
 
 
 class Escapes:
-    """The baseline with some mischief before it, from its third solve (the first that is timed) on."""
+    """The baseline with some mischief before it, from the first solve after the warm-up on."""
 
     calls = 0
 
     def solve(self, state):
         self.calls += 1
-        if self.calls > 2:
+        if self.calls > WARM:
             self.mischief()
         return super().solve(state)
 
@@ -192,7 +194,7 @@ class BusyChild(Escapes, Baseline):
     name = "busy-child"
 
     def mischief(self):
-        for _ in range(SEVERAL if self.calls == 3 else 0):
+        for _ in range(SEVERAL if self.calls == WARM + 1 else 0):
             leave(spin)
 
 
@@ -204,7 +206,7 @@ class BusyThread(Escapes, Baseline):
             while True:
                 hashlib.sha256(bytes(1 << 20))
 
-        for _ in range(SEVERAL if self.calls == 3 else 0):
+        for _ in range(SEVERAL if self.calls == WARM + 1 else 0):
             threading.Thread(target=digest, daemon=True).start()
 
 
@@ -214,7 +216,7 @@ class BusyLater(Escapes, Baseline):
     name = "busy-later"
 
     def mischief(self):
-        for _ in range(SEVERAL if self.calls == 3 else 0):
+        for _ in range(SEVERAL if self.calls == WARM + 1 else 0):
             leave(lambda: (time.sleep(0.3), spin()))
 
 
@@ -273,11 +275,11 @@ class NoTime(Escapes, Baseline):
     kept = None
 
     def prepare(self, problem):
-        return problem if self.calls >= 2 else super().prepare(problem)
+        return problem if self.calls >= WARM else super().prepare(problem)
 
     def solve(self, state):
         self.calls += 1
-        self.kept = Baseline.solve(self, state) if self.calls <= 2 else self.kept
+        self.kept = Baseline.solve(self, state) if self.calls <= WARM else self.kept
         return self.kept
 
     def collect(self, state, solution):

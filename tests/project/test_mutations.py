@@ -17,9 +17,11 @@ def test_what_is_argued_is_a_mutation():
     assert mutations.ARGUED.keys() <= {each.new for each in mutations.MUTATIONS}
 
 
-def test_the_page_says_what_the_last_whole_run_found():
-    found = json.loads(mutations.KEPT.read_text())
+def test_the_page_says_what_the_last_whole_run_found_and_that_of_what_is_new_since():
+    kept = json.loads(mutations.KEPT.read_text())
     page = " ".join((ROOT / "docs" / "trust.md").read_text().split())
-    assert f"{found['noticed']} of {found['tried']} were noticed" in page
-    assert f"commit {found['commit']}" in page
-    assert len(found["survivors"]) + len(found["argued"]) + found["noticed"] == found["tried"]
+    assert f"lists {len(mutations.MUTATIONS)} faults" in page
+    for found in (kept, *([kept["since"]] if "since" in kept else [])):
+        assert f"{found['noticed']} of {found['tried']} were noticed" in page
+        assert f"commit {found['commit']}" in page
+        assert len(found["survivors"]) + len(found["argued"]) + found["noticed"] == found["tried"]

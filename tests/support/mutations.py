@@ -2,11 +2,13 @@
 
 `python tests/support/mutations.py [WORD ...]` puts them, or those that a WORD is in, one at a time into a copy of the
 checkout and runs their tests there. Exit code 1 when one goes unnoticed that isn't in `ARGUED`, 2 when anything else is
-wrong. What became of the whole list is kept, for docs/trust.md.
+wrong. What became of the whole list is kept, for docs/trust.md; so is, beside it, what became of those that were added
+or changed since then, which `--since` puts there alone.
 """
 
 import json
 import os
+import runpy
 import shlex
 import shutil
 import signal
@@ -25,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("datasets", "docs", "harness", "implementations", "tests", "pyproject.toml")
 KEPT = ROOT / "results" / "mutations" / "mutations.json"
 WORKERS, LONGEST_S = 2, 400
+SINCE = "--since"
 JUDGE = "tests/harness/judge/test_gates.py tests/harness/judge/test_limits_of_gates.py"
 FIGURES = "tests/harness/judge/test_judged_figures.py " + JUDGE
 STATS = "tests/harness/judge/test_stats.py"
@@ -193,8 +196,13 @@ MUTATIONS = [
             "    if kept is not None:\n        kept.solution = home",
             "nothing is caught when the clock stops",
         ),
+        (
+            "if not np.array_equal(then, now[name], equal_nan=True)",
+            "if False",
+            "solutions that the next run overwrites",
+        ),
         ("default_rng().choice", "default_rng(0).choice", "the pixels that are caught are known"),
-        ("SHORTEST_TURN_S = 0.05", "SHORTEST_TURN_S = 0.0005", "turns are too short to be timed"),
+        ("SHORTEST_TURN_S = 0.1", "SHORTEST_TURN_S = 0.001", "turns are too short to be timed"),
         ("gc.disable()", "gc.enable()", "whose turn the collector strikes in is chance"),
     ),
     *_in(
@@ -221,8 +229,17 @@ MUTATIONS = [
             "timed_run(self.solver, self.problem.take(slice(0, FEW)), facts, self.kept, self.meter)",
             "a few pixels are the first run",
         ),
-        ("self.variant.of(self.problem, seed).problem) for seed", "self.problem) for seed", "no variants"),
-        ("self.variant.of(self.problem, seed)", "self.variant.of(self.problem, 1)", "the same variant every time"),
+        ("self.variant.staged(self.problem, seed, room)) for seed", "self.problem) for seed", "no variants"),
+        (
+            "self.variant.staged(self.problem, seed,",
+            "self.variant.staged(self.problem, 1,",
+            "the same variant every time",
+        ),
+        (
+            "self.variant.room(self.problem) for _",
+            "self.rooms[-1] if self.rooms else self.variant.room(self.problem) for _",
+            "one memory for all",
+        ),
     ),
     *_in(
         "measure/worker",
@@ -268,7 +285,7 @@ MUTATIONS = [
         TURNS,
         ("        self.check_clock(over=False)", "", "what a worker claims is believed"),
         ("times is not None and not said.plausible", "False and not said.plausible", "a reply may hold anything"),
-        ('if judged and self.hello.get("stages") == SCHEME', "if False", "no timed run is ever judged"),
+        ("if judged and self.stages", "if False", "no timed run is ever judged"),
         (
             "seeds, keep = self.original.turn(number, self.spec, self.repeats)",
             "seeds, keep = self.original.turn(0, self.spec, self.repeats)",
@@ -363,24 +380,29 @@ MUTATIONS = [
         ("IDLE_SHARE, IDLE_S = 0.05, 0.2", "IDLE_SHARE, IDLE_S = 0.5, 0.2", "half a core may be used in others' turns"),
         ("IDLE_SHARE, IDLE_S = 0.05, 0.2", "IDLE_SHARE, IDLE_S = 0.05, 20", "seconds of CPU time are no matter"),
         ("self.used_s += now[1] - self._since[1]", "self.used_s = now[1] - self._since[1]", "each rest begins anew"),
-        ("                self._since = self._now()\n", "", "winding down is held against a solver"),
+        (
+            "        self._since = time.monotonic(), family.cpu_of([self.keeper, *below])\n",
+            "",
+            "winding down is held against a solver",
+        ),
     ),
     *_in(
         "workloads/variant",
         VARIANT,
         ("SPREAD = 1e-3", "SPREAD = 1e-12", "a pixel's answer can be kept"),
         ("SPREAD, (pixels, 1))", "SPREAD, (1, 1)) * np.ones((pixels, 1))", "one factor for all pixels"),
-        ("order = (first[:, None] + np.arange(length)).ravel()", "order = np.arange(pixels)", "not the order there is"),
         (
-            "length * rng.permutation(-(-pixels // length))",
-            "np.arange(0, pixels, length)",
-            "a map's answer can be kept",
+            "cut.order(), cut.factors(problem",
+            "np.arange(problem.sizes[0]), cut.factors(problem",
+            "another order than said",
         ),
-        ("order[order < pixels]", "order[: pixels]", "pixels beyond the map's end"),
-        ("    edn *= wide\n", "", "the signal-to-noise ratio changes with the factor"),
-        ("length], wide, out=edn", "length], 1.0, out=edn", "the same, in large maps"),
-        ("start, end = end, end +", "start, end = 0,", "large maps' pieces one over another"),
-        ("problem.dem_norm0[order]", "problem.dem_norm0", "weights of other pixels"),
+        ("rng.permutation(pixels // length)", "np.arange(pixels // length)", "a map's answer can be kept"),
+        ("pixels % length)", "0)", "pixels that make up no piece"),
+        ("            part *= wide\n", "", "counts and errors aren't scaled"),
+        ("part *= wide", "part *= wide if counts is problem.dn else 1.0", "the signal-to-noise ratio changes"),
+        ("start = first * cut.length", "start = 0", "large maps' pieces one over another"),
+        ("counts[: cut.rest], factors,", "counts[: cut.rest], 1.0,", "the last pixels aren't scaled"),
+        ("problem.dem_norm0[cut.order()]", "problem.dem_norm0", "weights of other pixels"),
         ("(secret, *words)", "words", "problems to come are known"),
     ),
     *_in(
@@ -420,7 +442,15 @@ MUTATIONS = [
         ("        self._table = None\n\n    def records", "\n    def records", "the table lacks the newest rows"),
         ('if found.get("schema") != SCHEMA:', "if False:", "a run of another schema is continued"),
         ("if path.name not in self._named:", "if False:", "a damaged record goes unmentioned"),
-        ("write_atomically(path, dump(record))", "path.write_text(dump(record))", "a record half-written by a kill"),
+        ("write_atomically(path, text)", "path.write_text(text)", "a record half-written by a kill"),
+        ("if path in self._written and", "if False and", "a solver changes the rows of cells before"),
+        (", *self._written}", "}", "a solver removes the rows of cells before"),
+        ("path not in self.asked:", "False:", "rows that nobody asked for are in the table"),
+    ),
+    *_in(
+        "measure/sweep",
+        LIARS + " -k asked",
+        ("        run.asked = frozenset", "        frozenset", "a sweep doesn't say what it asks for"),
     ),
     *_in(
         "records/files",
@@ -448,6 +478,16 @@ def problems() -> list[str]:
         files = [word for word in each.tests.split() if word.endswith(".py")]
         found += [f"{file} isn't there" for file in files if not (ROOT / file).is_file()]
     return found
+
+
+def since(commit: str) -> list[Mutation]:
+    """Those that the list of a commit lacks."""
+    listed = f"{commit}:{Path(__file__).relative_to(ROOT)}"
+    text = subprocess.run(["git", "show", listed], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    with tempfile.TemporaryDirectory() as folder:
+        (file := Path(folder, "mutations.py")).write_text(text)
+        known = {(each.file, each.old, each.new) for each in runpy.run_path(str(file))["MUTATIONS"]}
+    return [each for each in MUTATIONS if (each.file, each.old, each.new) not in known]
 
 
 def run(copy: Path, tests: str) -> tuple[int, str]:
@@ -503,6 +543,8 @@ def main(*words: str) -> int:
         print(*found, sep="\n")
         return 2
     chosen = [each for each in MUTATIONS if not words or any(word in "".join(each) for word in words)]
+    if words == (SINCE,):
+        chosen = since(json.loads(KEPT.read_text())["commit"])
     copies: SimpleQueue[Path] = SimpleQueue()
     start, commit = time.monotonic(), facts.commit()
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(WORKERS) as pool:
@@ -525,11 +567,14 @@ def main(*words: str) -> int:
             outcomes[code].append(each)
             print(f"{'noticed' if code else 'SURVIVED'}  {each.file}: {each.why}", flush=True)
     survivors = [each for each in outcomes[0] if each.new not in ARGUED]
-    if not words:
+    found = {"commit": commit, "tried": len(chosen), "noticed": len(outcomes[1])}
+    found |= {"survivors": [each.why for each in survivors]}
+    found |= {"argued": [each.why for each in outcomes[0] if each.new in ARGUED]}
+    if words == (SINCE,):
+        found = json.loads(KEPT.read_text()) | {"since": found}
+    if words in ((), (SINCE,)):
         KEPT.parent.mkdir(parents=True, exist_ok=True)
-        found = {"tried": len(chosen), "noticed": len(outcomes[1]), "survivors": [each.why for each in survivors]}
-        argued = [each.why for each in outcomes[0] if each.new in ARGUED]
-        KEPT.write_text(json.dumps({"commit": commit, **found, "argued": argued}, indent=1) + "\n")
+        KEPT.write_text(json.dumps(found, indent=1) + "\n")
     print(
         f"{len(outcomes[1])} of {len(chosen)} mutations noticed, {len(outcomes[0]) - len(survivors)} argued, "
         f"{len(survivors)} survived, in {(time.monotonic() - start) / 60:.1f} minutes"

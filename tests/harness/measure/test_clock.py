@@ -82,6 +82,7 @@ def test_what_the_harness_does_between_runs_is_little_beside_them(solver, pixels
     given, solver = problem(pixels, 34), create(solver)
     _, solution = clock.timed_run(solver, given)
     solve = min(clock.timed_run(solver, given)[0].total for _ in range(40))
-    stage = shortest(lambda: variant.of(given, 1))
+    room = variant.room(given)
+    stage = shortest(lambda: variant.staged(given, 1, room))
     keep = shortest(lambda: clock.keeping(given).catch(solution))
     assert (stage + keep / clock.repeats_for(solve)) / solve < most

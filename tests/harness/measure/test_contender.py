@@ -136,7 +136,7 @@ def test_more_than_what_passed_is_not_believed():
 def test_a_turn_has_a_bounded_number_of_runs():
     assert clock.repeats_for(0.0) == clock.MOST_REPEATS == 200
     assert clock.repeats_for(0.0, threads=2) == clock.MOST_OF_SEVERAL == 8
-    assert clock.repeats_for(0.001) == 50
+    assert clock.repeats_for(0.001) == 100
 
 
 def test_a_file_changed_and_set_back_is_known(tmp_path):

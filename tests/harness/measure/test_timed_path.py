@@ -34,7 +34,7 @@ class Seen(Vectorized):
         self.seen, self.collecting = [], []
 
     def prepare(self, problem):
-        self.seen.append(problem)
+        self.seen.append(problem.with_pixels(problem.dn.copy(), problem.edn.copy()))  # its memory is used again
         self.collecting.append(gc.isenabled())
         time.sleep(0.002)
         return super().prepare(problem)
@@ -56,6 +56,18 @@ class OffInRound(Seen):
     def collect(self, state, solution):
         home = super().collect(state, solution)
         return replace(home, dem=home.dem * (1 + 1e-6)) if self.round in self.wrong else home
+
+
+class Overwrites(Seen):
+    """Returns arrays that its next run writes to."""
+
+    def collect(self, state, solution):
+        home = super().collect(state, solution)
+        if hasattr(self, "edem"):
+            self.edem[:] = home.edem
+            return replace(home, edem=self.edem)
+        self.edem = home.edem
+        return home
 
 
 class Touches(Seen):
@@ -106,8 +118,8 @@ class Here(Contender):
         super().take_turn(number, judged)
 
 
-def here(spec, solver):
-    contender = Here(spec, 1, 60.0)
+def here(spec, solver, kind=Here):
+    contender = kind(spec, 1, 60.0)
     contender.solver = solver
     solver.round = 0
     return contender
@@ -151,8 +163,8 @@ def test_each_cell_draws_a_secret_of_its_own_that_nothing_known_tells(tmp_path, 
 def test_every_timed_run_is_of_all_pixels_of_a_problem_of_its_own(started, monkeypatch):
     monkeypatch.setattr(clock, "repeats_for", lambda seconds, threads=1: 4)
     solver, original = started.solver, started.original
-    few, first = solver.seen
-    assert few.sizes[0] == worker.FEW
+    few, other, first = solver.seen
+    assert few.sizes[0] == other.sizes[0] == worker.FEW
     assert np.array_equal(first.dn, original.problem.dn, equal_nan=True)
     for number in (1, 2):
         before = len(solver.seen) + (number == 1)  # the first turn is calibrated
@@ -177,6 +189,12 @@ def test_every_phase_counts(started):
     assert claim.claimed == pytest.approx(sum(run.total for run in runs))
     assert claim.claimed <= claim.passed < 1e4
     assert started.turn_times()[1] == np.median([run.total for run in runs])
+
+
+def test_a_solution_that_the_next_run_overwrites_is_noticed(tmp_path):
+    workload.save(workload.generate(workload.load("solar-mix"), PIXELS, BINS)[0], tmp_path)
+    with pytest.raises(ValueError, match="edem of a solution changed when the next"):
+        InProcess(tmp_path, Overwrites()).ask(60.0, "warmup")
 
 
 def test_the_run_that_is_kept_is_the_one_that_was_named_beforehand(started, tmp_path):
@@ -348,7 +366,14 @@ class Times:
         self.now = self.used = self.until = 0.0
         monkeypatch.setattr(rest, "time", SimpleNamespace(monotonic=lambda: self.now, sleep=self.passes))
         monkeypatch.setattr(
-            rest, "family", SimpleNamespace(cpu_s=lambda _: self.used, running=lambda _: self.now < self.until)
+            rest,
+            "family",
+            SimpleNamespace(
+                below=lambda _: [],
+                cpu_s=lambda _: self.used,
+                cpu_of=lambda _: self.used,
+                running=lambda _: self.now < self.until,
+            ),
         )
 
     def passes(self, seconds, share=0.0):
@@ -372,7 +397,7 @@ def test_a_resting_solver_may_use_a_twentieth_of_its_cores_in_all_its_rests(monk
     for _ in range(rests):
         resting.end()
         times.passes(5.0, 1.0)
-        assert not resting.begin()
+        assert not resting.begin(times.used)
         times.passes(seconds, share)
         said = resting.so_far()
     assert bool(said) == caught
@@ -381,10 +406,10 @@ def test_a_resting_solver_may_use_a_twentieth_of_its_cores_in_all_its_rests(monk
 def test_winding_down_is_not_held_against_a_solver_unless_it_does_not_end(monkeypatch):
     times, resting = Times(monkeypatch), rest.Rest(1, 1)
     times.until = 0.7
-    assert not resting.begin()
+    assert not resting.begin(times.used)
     assert not resting.so_far()
     times.until = times.now + 5
-    assert resting.begin().startswith("computed between its turns: ")
+    assert resting.begin(times.used).startswith("computed between its turns: ")
 
 
 def test_the_headline_is_the_median_turn():
@@ -392,16 +417,37 @@ def test_the_headline_is_the_median_turn():
     assert turns_of("a", 3.0, 1.0, 2.0).seconds().value == pytest.approx(2.0)
 
 
-def test_a_cell_has_several_processes_of_a_solver_and_its_ratio_is_over_them(tmp_path):
-    """They are as quick to start as they are to run here; rounds go on for as long as the budget lasts."""
-    ours, theirs = here("vectorized", Seen()), here("baseline", Baseline())
+class Starts(Here):
+    """Takes a quarter of a second to start, and half of that for a turn, however busy the machine is."""
+
+    elapsed = 0.0
+    turn_cost = 0.125
+
+    def warm_up(self):
+        super().warm_up()
+        self.start_s = 0.25
+
+    def restart(self):
+        super().restart()
+        self.start_s = 0.25
+        self.elapsed += self.start_s
+
+    def take_turn(self, number, judged=False):
+        super().take_turn(number, judged)
+        self.elapsed += self.turn_cost
+
+
+def test_a_cell_has_several_processes_of_a_solver_and_its_ratio_is_over_them(tmp_path, monkeypatch):
+    """Rounds go on for as long as the budget lasts: fresh processes in rounds 2, 3 and 4 of what are 0.25 s each."""
+    both = ours, theirs = here("vectorized", Seen(), Starts), here("baseline", Baseline(), Starts)
+    rounds_clock = SimpleNamespace(perf_counter=lambda: sum(c.elapsed for c in both), monotonic=time.monotonic)
+    monkeypatch.setattr(rounds, "time", rounds_clock)
     plan = Plan(max_seconds=3.0, rel_ci=1e-9)
-    cell.measure_contenders(CELL, [ours, theirs], plan, tmp_path, cell.Nobody())
-    for contender in (ours, theirs):
+    cell.measure_contenders(CELL, list(both), plan, tmp_path, cell.Nobody())
+    for contender in both:
         assert contender.ended is None, contender.ended
-        assert contender.processes > 2
-        assert sorted(set(contender.process.values())) == list(range(1, contender.processes + 1))
-        assert contender.process.keys() == contender.turns.keys()
+        assert contender.process == {1: 1, 2: 2, 3: 3, 4: 4, 5: 4, 6: 4}
+        assert contender.process.keys() == contender.turns.keys() | contender.warming.keys()
     shared = sorted(ours.turns.keys() & theirs.turns.keys())
     pairs = [(ours.process[r], theirs.process[r]) for r in shared]
     clock = ours.clock_beside(theirs)

@@ -6,12 +6,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import records
 from folders import PLUGINS
 from problems import problem
 from sweeps import rows_of, sweep
 
 from harness import sweep as command
 from harness.measure import record_row
+from harness.measure.plan import Plan
+from harness.measure.sweep import Sweep
+from harness.records.run import Run
 
 LIARS = PLUGINS / "liars.py"
 CAUGHT = {
@@ -34,6 +38,9 @@ CAUGHT = {
     "known-sample": ("ok", "dem: deviates from the baseline by 1"),
     "one-pixel": ("ok", "dem: deviates"),
     "one-pixel-approximately": ("ok", "chisq: isn't what its dem gives in"),
+    "reuses-its-memory": ("failed", "dem, edem, chisq, dn_reg of a solution changed when the next problem was solved"),
+    "keeps-by-place": ("ok", "in round 2, and not in all before: dem: deviates"),
+    "patches-numpys-random": ("failed", "the solver changed its input dn"),
     "changes-inputs": ("failed", "the solver changed its input dn"),
     "patches-its-clock": ("failed", "its times can't be: it claims"),
     "flatters-itself": ("ok", "chisq: isn't what its dem gives in 20 pixels"),
@@ -88,6 +95,18 @@ def test_nobody_is_faster_than_the_machine(solver, limit_s, traffic_s, status, t
     row = rows_of(tmp_path / "run").loc[solver]
     assert (code, row.status) == ((0, "ok") if status == "ok" else (3, "failed"))
     assert ("for work that takes this machine 2.5 s at best" in str(row.reason)) == (status == "failed")
+
+
+def test_a_row_that_nobody_asked_for_is_not_in_the_table(tmp_path, capsys):
+    """A solver may put records beside those of the run: of another size, workload, seed or solver."""
+    plan = Plan(pixels=(200,), bins=(34,), solvers=("baseline",), seed=1)
+    laws = {"baseline": records.slow, "fast": records.fast}
+    run = records.write_run(tmp_path / "run", laws, pixels=(200, 1000), bins=(34,))
+    Sweep(plan, plan.table(), run, {})
+    (row,) = run.table().to_dict("records")
+    assert (row["solver"], row["pixels"], row["bins"]) == ("baseline", 200, 34)
+    assert len(capsys.readouterr().err.splitlines()) == 3
+    assert len(Run.open(run.folder).table()) == 1
 
 
 def test_traffic_takes_its_time():

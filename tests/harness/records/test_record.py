@@ -158,6 +158,32 @@ def test_a_damaged_record_is_named_once_left_out_and_measured_anew(good, kind, c
     assert sorted(Run.open(run.folder).table().solver) == ["baseline", "fast"]
 
 
+@pytest.mark.parametrize("removed", [False, True])
+def test_a_record_that_someone_changed_while_the_run_went_on_does_not_count(good, removed, capsys):
+    run, path = good
+    run.add(CELL, "fast", full_row("fast"), {"turns": {}})
+    path.unlink() if removed else with_value("0.001")(path)
+    for _ in range(2):
+        assert [record["row"]["solver"] for record in run.records()] == ["baseline"]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{path} ")
+    assert removed or "was changed after it had been written; not used" in line
+    assert not Run.open(run.folder).done(CELL, "fast"), "--resume measures it anew"
+
+
+def test_a_record_of_no_row_of_the_grid_does_not_count(good, capsys):
+    """Also one whose workload has another seed, which the grid doesn't name."""
+    run, path = good
+    run.asked = frozenset({run.path(CELL, "baseline"), path})
+    other = Cell(CELL.dataset, CELL.pixels, CELL.bins, 2)
+    Run.open(run.folder).add(other, "fast", full_row("fast", seed=2), {"turns": {}})
+    forged = run.path(other, "fast")
+    for _ in range(2):
+        assert len(run.table()) == 2
+    assert capsys.readouterr().err == f"{forged} is no row of the run's grid; not used\n"
+    assert len(Run.open(run.folder).table()) == 2
+
+
 def test_what_a_killed_write_left_is_no_record_and_goes(good, capsys):
     run, path = good
     left = path.with_name(f".{path.stem}.abc.json")

@@ -32,8 +32,8 @@ def test_a_variant_is_the_same_pixels_scaled_in_another_order():
     assert not np.array_equal(variant.of(given, 4).order, changed.order)
 
 
-def test_pieces_of_a_large_map_are_the_same_pixels_scaled_in_another_order():
-    pixels = variant.FEWER_FROM + 1
+def test_a_map_of_several_chunks_has_the_same_pixels_scaled_in_another_order():
+    pixels = 2 * variant.CHUNK + 1
     few = problem(50)
     given = few.with_pixels(
         np.resize(few.dn, (pixels, 6)) * np.arange(1.0, pixels + 1)[:, None], np.resize(few.edn, (pixels, 6)), None
@@ -43,7 +43,19 @@ def test_pieces_of_a_large_map_are_the_same_pixels_scaled_in_another_order():
     assert np.array_equal(changed.problem.edn, given.edn[changed.order] * changed.factor)
 
 
-@pytest.mark.parametrize("pixels", [1, 2, 4095, 4096, 4097, 10_001, 65_535, 65_536, 70_001])
+def test_a_variant_in_the_memory_of_an_earlier_one_is_the_same_as_in_its_own():
+    given, _ = with_invalid(problem(50))
+    room = variant.room(given)
+    for seed in (3, 4):
+        lies, stands = variant.staged(given, seed, room), variant.of(given, seed).problem
+        for name, memory in zip(("dn", "edn"), room, strict=True):
+            assert np.array_equal(getattr(lies, name), getattr(stands, name), equal_nan=True)
+            assert np.shares_memory(getattr(lies, name), memory)
+            assert not getattr(lies, name).flags.writeable
+            assert not np.shares_memory(getattr(stands, name), memory)
+
+
+@pytest.mark.parametrize("pixels", [1, 2, 127, 128, 129, 4095, 4097, 10_001, 70_001])
 def test_every_pixel_of_a_map_of_any_size_is_there_once_and_hardly_any_in_its_place(pixels):
     order = variant.of(problem(pixels), 5).order
     assert np.array_equal(np.sort(order), np.arange(pixels))
