@@ -264,6 +264,7 @@ def test_a_benchmark_has_the_tolerance_that_its_noise_demands(name, threshold):
 
 
 def test_what_asv_writes_git_leaves_alone():
+    clones.need_git()
     from asv.config import Config
 
     where = Config.load(str(ROOT / "asv.conf.json"))

@@ -95,8 +95,7 @@ def installed(built, tmp_path_factory):
 
 
 def tracked():
-    if not (ROOT / ".git").exists():
-        pytest.skip("not a git checkout: nothing says which files are tracked")
+    clones.need_git()
     return set(clones.git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines())
 
 

@@ -18,10 +18,15 @@ def git(folder, *words):
     return done.stdout.strip()
 
 
+def need_git():
+    """Skip the test in a copy without git's history."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+
+
 def make(parent):
     """A clone whose newest commit is the working tree as it stands."""
-    if not (ROOT / ".git").exists():
-        pytest.skip("not a git checkout: there is nothing to clone")
+    need_git()
     folder = parent / "repository"
     git(ROOT, "clone", "-q", "--shared", ROOT, folder)
     for name in COPIED:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 
+import clones
 import pytest
 
 from harness.upkeep import track
@@ -77,6 +78,7 @@ def stored(folder, commit, date, seconds):
     ("after", "code", "said"), [(1.3, 1, "worse: numba, 50 pixels x 34 bins"), (1.02, 0, "0 changes")]
 )
 def test_commits_are_judged_by_the_rule_of_each_metric(after, code, said, tmp_path, monkeypatch, capsys):
+    clones.need_git()
     old, new = subprocess.check_output(["git", "rev-list", "-2", "HEAD"], cwd=track.ROOT, text=True).split()[::-1]
     here = tmp_path / "here"
     here.mkdir()
