@@ -106,6 +106,7 @@ def base(clone):
     git(clone, "reset", "-q", "--hard", name)
 
 
+@pytest.mark.slow
 def test_a_slowed_a_broken_faster_and_a_failing_solver_are_caught_and_told_apart(clone, base):
     commit(clone, {"cpu/vectorized": SLOW.replace("SHARE", "0.6")})
     commit(clone, {"cpu/batched": BROKEN})

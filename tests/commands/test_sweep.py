@@ -363,7 +363,8 @@ def test_an_interrupted_run_says_how_to_go_on_and_leaves_no_process(tmp_path):
     assert not list((folder / "cells").iterdir())
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow  # the fault schedules kill runs in the ordinary tests, too
+@pytest.mark.parametrize("kills", [3, 20])
 def test_a_run_killed_at_any_moment_is_resumed_whole(tmp_path, kills):
     """SIGKILL to the sweep's process group again and again; the final table has every row once."""
     folder = tmp_path / "run"

@@ -146,6 +146,7 @@ def test_what_needs_a_checkout_says_so(installed):
         assert said.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_copy_installed_from_git_knows_its_commit(tmp_path):
     clone = clones.make(tmp_path)
     copy = Installed(tmp_path, f"git+file://{clone}")

@@ -34,12 +34,12 @@ CAUGHT = {
     "lazy-arrays": ("failed", "solution's dem is a Lazy, expected plain NumPy arrays"),
     "promises": ("failed", "solution's dem is a Promise, expected plain NumPy arrays"),
     "lazy-solutions": ("failed", "solution is a LazySolution, expected plain NumPy arrays in a plain Solution"),
-    "filled-in-later": ("failed", "was changed after the clock had stopped"),
+    "filled-in-later": ("failed", ("was changed after the clock had stopped", "computed between its turns")),
     "known-sample": ("ok", "dem: deviates from the baseline by 1"),
     "one-pixel": ("ok", "dem: deviates"),
     "one-pixel-approximately": ("ok", "chisq: isn't what its dem gives in"),
     "reuses-its-memory": ("failed", "dem, edem, chisq, dn_reg of a solution changed when the next problem was solved"),
-    "keeps-by-place": ("ok", "in round 2, and not in all before: dem: deviates"),
+    "keeps-by-place": ("ok", ", and not in all before: dem: deviates"),
     "patches-numpys-random": ("failed", "the solver changed its input dn"),
     "changes-inputs": ("failed", "the solver changed its input dn"),
     "patches-its-clock": ("failed", "its times can't be: it claims"),
@@ -57,7 +57,7 @@ def run(tmp_path_factory):
     names = ",".join(["baseline", *CAUGHT, "patches-time", "vectorized"])
     grid = ("--pixels", "20", "--bins", "12", "--repeats", "4", "--max-seconds", "60")
     for left in Path(tempfile.gettempdir()).glob("memoises-in-a-file-*"):
-        left.unlink()
+        left.unlink(missing_ok=True)  # another worker of the tests may be at it
     sweep("--plugin", LIARS, "--solvers", names, *grid, "--out", folder, "--strict", check=4, env=os.environ)
     return rows_of(folder)
 
@@ -67,7 +67,8 @@ def test_a_liar_is_caught_and_how_is_said(run, solver):
     status, reason = CAUGHT[solver]
     row = run.loc[solver]
     assert (row.status, row.gate) == (status, "fail" if status == "ok" else "none"), row.reason
-    assert reason in (row.gate_reasons if status == "ok" else row.reason)
+    said = row.gate_reasons if status == "ok" else row.reason
+    assert any(each in said for each in ([reason] if isinstance(reason, str) else reason)), said
 
 
 @pytest.mark.parametrize("solver", HONEST)

@@ -40,7 +40,7 @@ def allocations():
     _nrt_python.memsys_disable_stats()
 
 
-@pytest.mark.parametrize("gloci", [0, 1])
+@pytest.mark.parametrize("gloci", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_no_allocation_per_pixel(gloci, allocations):
     """A call of the kernel unpacks its arguments, which Numba counts; 8 pixels or 500 in it make no difference."""
 
