@@ -56,8 +56,8 @@ def plugin(tmp_path):
     return file
 
 
-SLOW = ("dask", "numba-float32")
-"""Whose likes (dask-delayed, numba) are profiled in the normal run."""
+SLOW = ("dask", "numba", "numba-float32")
+"""Whose likes are profiled in the normal run (dask-delayed), or whose stages are (tests/harness/profiling)."""
 
 
 def marked(row):

@@ -128,6 +128,7 @@ class Pretends(Baseline):
 '''
 
 
+@pytest.mark.slow
 def test_a_device_solvers_own_facts_and_the_throttling_are_recorded(tool, tmp_path):
     tool("0x0000000000000008")
     (tmp_path / "plugin.py").write_text(PLUGIN)

@@ -40,7 +40,8 @@ def allocations():
     _nrt_python.memsys_disable_stats()
 
 
-@pytest.mark.parametrize("gloci", [pytest.param(0, marks=pytest.mark.slow), 1])
+@pytest.mark.slow  # compiles the kernel once more, with counters
+@pytest.mark.parametrize("gloci", [0, 1])
 def test_no_allocation_per_pixel(gloci, allocations):
     """A call of the kernel unpacks its arguments, which Numba counts; 8 pixels or 500 in it make no difference."""
 
@@ -76,7 +77,7 @@ print(after - before - outputs / 1024)
     assert float(done.stdout) < 64 * 1024
 
 
-@pytest.mark.parametrize("solver", [NumbaFused, NumbaFloat32])
+@pytest.mark.parametrize("solver", [NumbaFused, pytest.param(NumbaFloat32, marks=pytest.mark.slow)])
 def test_threads_and_tiles_change_nothing(solver, monkeypatch):
     problem = problem_of("solar-mix", 333, 34)
     one, two = solver(threads=1).run(problem), solver(threads=2).run(problem)

@@ -31,7 +31,7 @@ def held_to_the_reference(of, pixels):
 
 
 @pytest.mark.parametrize("name", ["gaussian-response", "solar-mix", "random-response"])
-@pytest.mark.parametrize("bins", [pytest.param(20, marks=pytest.mark.slow), 34, 70])
+@pytest.mark.parametrize("bins", [20, 34, 70])
 def test_it_is_the_method_that_is_described(name, bins):
     of, _ = workload.generate(workload.load(name), 40, bins)
     held_to_the_reference(of, np.flatnonzero(of.valid())[:25])

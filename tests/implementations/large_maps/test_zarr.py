@@ -154,7 +154,9 @@ def test_interrupted_from_the_keyboard_it_goes_on_where_it_was(source, undisturb
     assert_same(arrays(target), undisturbed)
 
 
-@pytest.mark.parametrize("solver", ["numba", "dask[inner=numba]", "dask[inner=slow]"])
+@pytest.mark.parametrize(
+    "solver", ["numba", "dask[inner=numba]", pytest.param("dask[inner=slow]", marks=pytest.mark.slow)]
+)
 def test_a_full_disk_is_a_clear_error_and_no_block_is_taken_for_whole(source, undisturbed, tmp_path, solver):
     target = tmp_path / "out.zarr"
     process = started(source, target, solver, limit=4000)  # bytes a file: metadata fit, a chunk doesn't
