@@ -167,8 +167,8 @@ full-disc: $(VENV)/.installed-dev data
 chunks: $(VENV)/.installed-dev
 	$(BIN)/python -m harness.upkeep.experiments.chunks $(ARGS)
 
-# numba beside the commit before its factorisation did without an SVD, 16 to 400 bins, for docs/scale.md: some ten minutes,
-# the machine otherwise idle. Slower rows (8) are a record, too.
+# numba beside the commit before its factorisation did without an SVD, 16 to 400 bins, for docs/scale.md: some twenty
+# minutes, the machine otherwise idle. Slower rows (8) are a record, too.
 real-time: $(VENV)/.installed data
 	mkdir -p results/reference-real-time build
 	$(BIN)/python -m harness.regression b5957a0 --dataset aia,aia-image,random-response,random-response-loci --pixels 500 \

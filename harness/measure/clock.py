@@ -143,7 +143,8 @@ class Claim(NamedTuple):
     passed: float
     runs: int
     waited: float = 0.0
-    """Of those that passed, seconds that the worker and the harness waited for a core, by the kernel's count."""
+    """Of those that passed, seconds that the worker and the harness waited for a core, by the kernel's count; and, of a
+    worker with several threads, what these took to come to rest after its reply."""
 
     @property
     def missing(self) -> float:

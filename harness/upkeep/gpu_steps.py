@@ -116,7 +116,9 @@ PARTS: dict[str, tuple[Step, ...]] = {
         ),
     ),
     "prior": (
-        _sweep("steps", f"--step regularisation --solvers {FORMS} --pixels 1,100 --nmu 500 --max-seconds 5", 20.0),
+        _sweep(
+            "steps", f"--step regularisation --solvers {FORMS} --pixels 1,100 --bins 34 --nmu 500 --max-seconds 5", 20.0
+        ),
         _sweep("l2", "--solvers baseline,gpu-l2 --pixels 200 --bins 200,400 --repeats 3 --max-seconds 20", 40.0),
         _sweep("contention", "--preset contention --max-seconds 40", 60.0),
         _sweep("cupy", "--solvers baseline,cupy --pixels 200 --bins 200 --repeats 1 --max-seconds 60", 90.0),

@@ -7,19 +7,20 @@ but for the grid's two ends. Profiles are never stored, each lane holds the resp
 over the rows of K-dagger in shared memory. Compiled at run time for the problem's numbers of channels, bins and grid
 points, so that loops over channels unroll.
 
-Wins: from some 100,000 pixels on, and with many bins (docs/gpu.md, one H100): a 4096 x 4096 map of six channels at 34
-bins in half a second, transfers included; by kernel time 60 million DEM/s at 34 bins, 14 million at 200. Its arithmetic
-is checked without a device too: the kernel's source runs on the host, a warp as 32 fibers, and is held to the
-baseline's outputs (tests/implementations/gpu/test_gpu_fused.py).
+Wins: at 200 and 400 bins over sixteen cores of an H100's host, from 100,000 pixels on; at 34 bins not yet at that size,
+where new arrays are filled (docs/gpu.md). A 4096 x 4096 map of six channels at 34 bins takes half a second, transfers
+included; by kernel time 60 million DEM/s at 34 bins, 14 million at 200. Its arithmetic is checked without a device too:
+the kernel's source runs on the host, a warp as 32 fibers, and is held to the baseline's outputs
+(tests/implementations/gpu/test_gpu_fused.py).
 Cost per pixel: 2·T^2·F flops for the profiles, 104·T·F for their samples, F^2·T for the triangle, some 4·F^3 for the
 bidiagonal form, 2·T·F per positivity pass; 8·(3·T + 3·F) bytes between host and device. Transfers home and the kernel
-take equally long, at 34 bins and at 200.
+take about equally long, at 34 bins and at 200.
 Memory: on the device two chunks of inputs and outputs; shared memory per warp: `work_bytes`.
 
-`precision=float32` computes the profiles and the search for their half maxima in single precision, a tenth of the
-kernel's time or less. It is approximate in elogt alone, which moves by half a sample, 1% of the temperature range,
-where a sample of a profile is within rounding of its half maximum; its gate holds chi-squared and the DEM's error to
-the baseline's.
+`precision=float32` computes the profiles and the search for their half maxima in single precision: a tenth of the
+kernel's time at 34 bins, nothing at 200, a quarter at 400. It is approximate in elogt alone, which moves by half a
+sample, 1% of the temperature range, where a sample of a profile is within rounding of its half maximum; its gate holds
+chi-squared and the DEM's error to the baseline's.
 
 Shapes: dn, edn (P, F); rmatrix (T, F); logt, dlogt (T,). Units: dn, edn DN s-1 px-1; rmatrix 1e-15 DN cm5 K s-1 px-1;
 dem, edem 1e15 cm-5 K-1; logt log10 K; elogt dex.

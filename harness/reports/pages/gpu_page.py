@@ -17,7 +17,9 @@ from implementations.places import ROOT
 PAGE = ROOT / "docs" / "gpu.md"
 RESULTS = ROOT / "results"
 PARITY, BINS = RESULTS / "gpu-parity", RESULTS / "gpu-bins"
+CHECKS = RESULTS / "gpu-correctness.json"
 RATES = RESULTS / "gpu-rates" / "rates.json"
+CHECKED = ("contract", "memcheck", "racecheck", "initcheck", "gates")
 OUTPUTS = ("dem", "edem", "elogt", "chisq", "dn_reg")
 
 
@@ -41,6 +43,20 @@ def parity() -> str:
         f"{head}\n\nLargest deviation from the baseline, relative to a pixel's peak; time of one run of the {size}, "
         f"too few for a device. {_made(run.provenance)}"
     )
+
+
+def checks() -> str:
+    """How the other steps of the check of correctness ended, a row each, with the last that each said."""
+    rows = [
+        [step["step"], step["ended"], f"{step['seconds']:.0f} s", _last(step["said"])]
+        for step in files.load(CHECKS)["steps"]
+        if step["step"] in CHECKED
+    ]
+    return markdown.table(["step", "ended", "after", "said"], rows, left=2)
+
+
+def _last(said: list[str]) -> str:
+    return next((line.strip("= ") for line in reversed(said) if line.strip("= ")), "")
 
 
 def rates() -> str:
@@ -101,6 +117,6 @@ def _made(facts: dict[str, Any]) -> str:
 def rewritten() -> str:
     """The page with the runs' figures between its markers."""
     text = PAGE.read_text()
-    for name, part in (("parity", parity), ("rates", rates), ("cores", beside_cores)):
+    for name, part in (("parity", parity), ("checks", checks), ("rates", rates), ("cores", beside_cores)):
         text = markdown.rewritten(text, name, part())
     return text

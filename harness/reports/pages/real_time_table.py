@@ -29,7 +29,7 @@ def text_of(path: Path = RECORD) -> str:
     sizes = " or ".join(f"{size:,}" for size in sorted({row["pixels"] for row in got["rows"]}))
     return (
         f"{markdown.table(heads, rows)}\n\n{sizes} pixels, both commits in the same rounds, with the ratio's interval "
-        f"and the clock it stands on. `{base}`; `{head}`; {others[-1]}."
+        f"and the clock it stands on. `{base}`; `{head}`; {'; '.join(others)}."
     )
 
 

@@ -29,7 +29,8 @@ def start(folder):
     workers = []
 
     def started(spec, **options):
-        workers.append(Supervisor(folder, spec, [str(ESCAPES)], 1, options.pop("limit_mb", 4000), **options))
+        threads, limit_mb = options.pop("threads", 1), options.pop("limit_mb", 4000)
+        workers.append(Supervisor(folder, spec, [str(ESCAPES)], threads, limit_mb, **options))
         workers[-1].reply(ANSWER_S)
         workers[-1].ask(ANSWER_S, do="warmup")
         return workers[-1]
@@ -98,6 +99,16 @@ def test_what_does_no_harm_is_let_be_and_ended_with_the_row(start, solver):
     assert processes(worker)
     worker.end()
     assert gone(worker)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_team_that_spins_after_its_reply_is_accounted_for(start, threads):
+    """And of one thread nobody expects that: such time is missing from what it claims."""
+    worker = start("winds-down", threads=threads)
+    began = time.monotonic()
+    claimed = sum(worker.ask(ANSWER_S, do="run", repeats=1)["samples"][0])
+    missing = time.monotonic() - began - claimed - worker.waited_s
+    assert (missing < 0.1) == (threads == 2), f"0.2 s of spinning, {missing:.2f} s unaccounted for"
 
 
 def test_texts_are_fit_for_a_record(start):

@@ -20,6 +20,14 @@ def test_every_exact_solver_on_a_device_is_within_rounding_of_the_baseline():
         assert f"| {row.gate} |" in line
 
 
+def test_a_step_is_told_with_how_it_ended_and_the_last_that_it_said():
+    lines = page.checks().splitlines()
+    ended = {step["step"]: step for step in files.load(page.CHECKS)["steps"]}
+    for name, line in zip(page.CHECKED, sorted(lines[2:], key=lambda x: page.CHECKED.index(x.split()[1])), strict=True):
+        assert f"| {name} | {ended[name]['ended']} |" in line
+    assert page._last(["one", "===== two =====", "", "====="]) == "two"
+
+
 def test_rates_are_pixels_over_seconds_and_name_their_machine():
     got = files.load(page.RATES)
     lines = page.rates().splitlines()
