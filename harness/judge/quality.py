@@ -16,8 +16,9 @@ from implementations.contract import OUTPUTS, Array, Problem, Status
 SAMPLE_SEED = 20130401
 SAMPLE_PIXELS = 4096
 """Most pixels of the fixed sample, which is compared with the truth and the baseline."""
-REFERENCE_PIXELS = 256
-"""How many pixels of a run the baseline solves for comparison where it didn't take part itself."""
+REFERENCE_PIXELS, FEWEST_OF_A_ROUND = 256, 64
+"""How many pixels the baseline solves for comparison where it didn't take part itself, in all rounds together, and in
+each one at least."""
 WATCHED_PIXELS = 1024
 """Most pixels of a timed run that are compared in all outputs."""
 
@@ -38,6 +39,13 @@ def watched(pixels: int, secret: str) -> NDArray[np.intp]:
 def judged(pixels: int, secret: str) -> NDArray[np.intp]:
     """The pixels that a first run is judged by, output by output: the fixed sample and those watched."""
     return np.union1d(sample_of(pixels), watched(pixels, secret))
+
+
+def dealt(pixels: NDArray[np.intp], rounds: int) -> list[NDArray[np.intp]]:
+    """Which of the pixels the baseline solves of each round: all are dealt out before one comes again."""
+    share = min(max(REFERENCE_PIXELS // rounds, FEWEST_OF_A_ROUND), len(pixels))
+    deck = np.resize(np.random.default_rng().permutation(pixels), (rounds, share))
+    return [np.sort(hand) for hand in deck]
 
 
 def hidden(drawn: int, pixels: int, chance: float = 0.01) -> float:

@@ -132,14 +132,14 @@ def _references(
     if not missing or (own is not None and own.ended is not None):
         return inside
     listener.say("baseline: solving a sample for the gates")
-    pixels = np.sort(np.random.default_rng().permutation(original.watched)[: quality.REFERENCE_PIXELS])
+    chosen = dict(zip(missing, quality.dealt(original.watched, len(missing)), strict=True))
     few = folder / "reference"
     few.mkdir()
-    workload.save(original.some(missing, pixels), few)
+    workload.save(original.some(chosen), few)
     contender = Contender(REFERENCE, 1, plan.max_seconds, contenders[0].checkout)
     try:
         contender.start(Original(workload.read(few, mapped=False), few), [], limit_mb)
         contender.warm_up()
     finally:
         contender.stop()
-    return inside if contender.summary is None else inside | original.apart(contender.summary, missing, pixels)
+    return inside if contender.summary is None else inside | original.apart(contender.summary, chosen)

@@ -147,8 +147,13 @@ class Contender(Timed):
             self.facts[number], self.used[number] = answer.get("facts", []), said.used(answer)
             if self.repeats == len(self.turns) == 1 and self.claims[number].claimed < clock.SHORTEST_TURN_S:
                 self.repeats = 0  # what it was calibrated by took longer: it compiled something, say
-            if judged and self.stages:
-                self._keep(number)
+            if judged:
+                self.hand_over(number)
+
+    def hand_over(self, number: int) -> None:
+        """Have the solution that its turn in a round kept judged; harmless when it had none, or has been."""
+        if self.stages and number in self.process and number not in self.kept:
+            self._keep(number)
 
     def _turn(self, number: int | str) -> dict[str, Any] | None:
         """Stage problems that nobody has seen, then run; what the worker says must fit this process's clock."""

@@ -1,7 +1,6 @@
 """The parent's side of what was timed: the problem as only it knows it, its variants, the solutions handed over."""
 
 import zipfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -73,21 +72,26 @@ class Original:
             raise ValueError(f"its solution can't be judged: {' '.join(str(error).split())}") from error
         return found.restored(given.order, given.factor)
 
-    def some(self, rounds: Sequence[int], pixels: NDArray[np.intp]) -> Problem:
-        """Some pixels of each round's problem, one round after another, as one problem."""
-        parts = [given.problem.take(np.argsort(given.order)[pixels]) for given in map(self.variant, rounds)]
+    def some(self, chosen: dict[int, NDArray[np.intp]]) -> Problem:
+        """Those pixels of each round's problem, one round after another, as one problem."""
+        parts = [self._part(number, pixels)[0] for number, pixels in chosen.items()]
         dn, edn = (np.concatenate([getattr(part, name) for part in parts]) for name in ("dn", "edn"))
         return Problem(dn, edn, parts[0].rmatrix, parts[0].logt, parts[0].dlogt, parts[0].options)
 
-    def apart(self, solved: Summary, rounds: Sequence[int], pixels: NDArray[np.intp]) -> dict[int, Summary]:
+    def apart(self, solved: Summary, chosen: dict[int, NDArray[np.intp]]) -> dict[int, Summary]:
         """The summary of what `some` gave, as one for each round."""
-        parts = {}
-        for place, number in enumerate(rounds):
-            given = self.variant(number)
-            part = solved.at(np.arange(place * len(pixels), (place + 1) * len(pixels)))
-            factor = given.factor[np.argsort(given.order)[pixels]]
-            parts[number] = part.restored(pixels, factor)
+        parts, first = {}, 0
+        for number, pixels in chosen.items():
+            part = solved.at(np.arange(first, first + len(pixels)))
+            parts[number] = part.restored(pixels, self._part(number, pixels)[1])
+            first += len(pixels)
         return parts
+
+    def _part(self, number: int, pixels: NDArray[np.intp]) -> tuple[Problem, Array]:
+        """Some pixels of a round's problem, and the factors that their counts have been scaled by."""
+        given = self.variant(number)
+        rows = np.argsort(given.order)[pixels]
+        return given.problem.take(rows), given.factor[rows]
 
 
 class StepOriginal(Original):

@@ -71,17 +71,25 @@ def take(
 ) -> None:
     """Let the contenders take turns until all are satisfied, or the asked rounds are done.
 
-    Everyone has the first round; later ones go on, as long as the budget lasts, with those whose turn fits.
+    Everyone has the first round; later ones go on, as long as the budget lasts, with those whose turn fits. Judged are
+    rounds that are drawn, and the last one of each process: a solver that is right at first only never passes.
     """
     start, number, counted, check, since = time.perf_counter(), 0, 0, FEWEST_ROUNDS, 0.0
-    while counted != (plan.repeats or MOST_ROUNDS):
-        elapsed = time.perf_counter() - start
+    active: list[Contender] = []
+    while True:
+        elapsed, had = time.perf_counter() - start, active
         for contender in contenders:
             contender.satisfied |= number > 0 and elapsed + contender.turn_cost > plan.max_seconds
-        active = [c for c in contenders if c.ended is None and not c.satisfied]
+        over = counted == (plan.repeats or MOST_ROUNDS)
+        active = [] if over else [c for c in contenders if c.ended is None and not c.satisfied]
+        anew = bool(active) and plan.repeats is None and counted and _due(active, elapsed, since, plan.max_seconds)
+        if anew or len(active) < len(had):
+            listener.say("handing over what is judged")
+            for contender in had:
+                contender.hand_over(number)
         if not active:
             break
-        if plan.repeats is None and counted and _due(active, elapsed, since, plan.max_seconds):
+        if anew:
             listener.say("fresh processes")
             for contender in active:
                 contender.restart()
@@ -89,18 +97,27 @@ def take(
         number += 1
         judged = secrets.randbelow(number) == 0  # so that each round is as likely as any to be the last that is judged
         listener.say(f"round {number}, {elapsed:.0f} of at most {plan.max_seconds:g} s")
-        for contender in _order(active, rng):
-            began = time.monotonic()
-            contender.take_turn(number, judged)
-            on_device = watch if contender.hello.get("device", "cpu") != "cpu" else None
-            if on_device and (why := on_device.reasons(began, time.monotonic())):
-                contender.throttled[number] = why
-            if spoiled(contenders, seal.touched(), contender.spec):
-                return
+        if not _have_turns(_order(active, rng), number, judged, watch, seal):
+            return
         counted += undisturbed(contenders, number)
         if plan.repeats is None and counted == check:
             satisfy(contenders)
             check += max(1, check // 4)
+
+
+def _have_turns(
+    contenders: list[Contender], number: int, judged: bool, watch: devices.Watch | None, seal: Seal
+) -> bool:
+    """Whether all had a turn, and left the problem's files as they were."""
+    for contender in contenders:
+        began = time.monotonic()
+        contender.take_turn(number, judged)
+        on_device = watch if contender.hello.get("device", "cpu") != "cpu" else None
+        if on_device and (why := on_device.reasons(began, time.monotonic())):
+            contender.throttled[number] = why
+        if spoiled(contenders, seal.touched(), contender.spec):
+            return False
+    return True
 
 
 def _due(active: list[Contender], elapsed: float, since: float, budget: float) -> bool:

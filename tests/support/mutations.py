@@ -278,14 +278,14 @@ MUTATIONS = [
             "found.restored(given.order, 0 * given.factor + 1)",
             "the factor isn't undone",
         ),
-        ("np.argsort(given.order)[pixels])", "given.order[pixels])", "the baseline is judged on other pixels"),
+        ("np.argsort(given.order)[pixels]", "given.order[pixels]", "the baseline is judged on other pixels"),
     ),
     *_in(
         "measure/contender",
         TURNS,
         ("        self.check_clock(over=False)", "", "what a worker claims is believed"),
         ("times is not None and not said.plausible", "False and not said.plausible", "a reply may hold anything"),
-        ("if judged and self.stages", "if False", "no timed run is ever judged"),
+        ("if self.stages and number", "if False and number", "no timed run is ever judged"),
         (
             "seeds, keep = self.original.turn(number, self.spec, self.repeats)",
             "seeds, keep = self.original.turn(0, self.spec, self.repeats)",
@@ -339,8 +339,8 @@ MUTATIONS = [
         "measure/cell",
         TURNS,
         (
-            "original.some(missing, pixels), few",
-            "original.some([0] * len(missing), pixels), few",
+            "original.some(chosen), few",
+            "original.some({-n: pixels for n, pixels in chosen.items()}), few",
             "the baseline solves another problem than was timed",
         ),
         ("inside = {} if own is None else own.kept", "inside = {}", "the baseline's own rounds aren't used"),
@@ -350,6 +350,8 @@ MUTATIONS = [
         "measure/rounds",
         TURNS,
         ("secrets.randbelow(number) == 0", "number == 1", "a solver knows which round is judged"),
+        ("if anew or len(active)", "if len(active)", "the last round of a process may not be judged"),
+        ("                contender.hand_over(number)\n", "                pass\n", "the last round may not be judged"),
         ("[contenders[i] for i in rng.permutation(len(contenders))]", "contenders", "the same order in every round"),
         (
             "disturbed = [contender for contender in contenders if contender.disturbs()]",
@@ -369,8 +371,8 @@ MUTATIONS = [
         "measure/rounds",
         TURNS,
         (
-            "spoiled(contenders, seal.touched(), contender.spec):\n                return",
-            "spoiled(contenders, [], contender.spec):\n                return",
+            "spoiled(contenders, seal.touched(), contender.spec):\n            return",
+            "spoiled(contenders, [], contender.spec):\n            return",
             "nobody looks who changed the problem",
         ),
     ),

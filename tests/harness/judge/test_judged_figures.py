@@ -140,3 +140,18 @@ def test_a_first_run_is_judged_by_known_and_by_secret_pixels():
     assert np.isin(quality.sample_of(10**6), judged).all()
     assert np.isin(quality.watched(10**6, "secret"), judged).all()
     assert quality.hidden(quality.WATCHED_PIXELS, 10**6) < 0.0045, "as large a share of wrong pixels stays hidden"
+
+
+@pytest.mark.parametrize(
+    ("pixels", "rounds", "share"), [(9, 3, 9), (1024, 1, 256), (1024, 2, 128), (1024, 9, 64), (100, 2, 100)]
+)
+def test_the_baselines_pixels_are_dealt_out_over_the_rounds(pixels, rounds, share):
+    watched = np.arange(pixels) * 7
+    hands = quality.dealt(watched, rounds)
+    assert len(hands) == rounds
+    for hand in hands:
+        assert len(hand) == len(np.unique(hand)) == share
+        assert (np.diff(hand) > 0).all()
+    assert len(np.unique(np.concatenate(hands))) == min(pixels, rounds * share), "none twice before all had a turn"
+    assert set(np.concatenate(hands)) <= set(watched)
+    assert share == pixels or not np.array_equal(hands[0], quality.dealt(watched, rounds)[0])

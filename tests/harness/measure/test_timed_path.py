@@ -296,7 +296,7 @@ def test_no_row_counts_once_the_problem_was_written_to_and_the_turn_is_named(tmp
 def test_which_rounds_are_judged_is_drawn(tmp_path, monkeypatch):
     ours = here("vectorized", Seen())
     measured(tmp_path, monkeypatch, ours, here("baseline", Baseline()), judged=1)
-    assert sorted(ours.kept) == [FIRST]
+    assert sorted(ours.kept) == [FIRST, 3], "and the last one is, whatever is drawn"
     assert sorted(ours.turns) == [1, 2, 3]
 
 
@@ -442,12 +442,14 @@ def test_a_cell_has_several_processes_of_a_solver_and_its_ratio_is_over_them(tmp
     both = ours, theirs = here("vectorized", Seen(), Starts), here("baseline", Baseline(), Starts)
     rounds_clock = SimpleNamespace(perf_counter=lambda: sum(c.elapsed for c in both), monotonic=time.monotonic)
     monkeypatch.setattr(rounds, "time", rounds_clock)
+    monkeypatch.setattr(rounds.secrets, "randbelow", lambda most: 1)
     plan = Plan(max_seconds=3.0, rel_ci=1e-9)
     cell.measure_contenders(CELL, list(both), plan, tmp_path, cell.Nobody())
     for contender in both:
         assert contender.ended is None, contender.ended
         assert contender.process == {1: 1, 2: 2, 3: 3, 4: 4, 5: 4, 6: 4}
         assert contender.process.keys() == contender.turns.keys() | contender.warming.keys()
+        assert sorted(contender.kept) == [FIRST, 1, 2, 3, 6], "the last one of each process is judged"
     shared = sorted(ours.turns.keys() & theirs.turns.keys())
     pairs = [(ours.process[r], theirs.process[r]) for r in shared]
     clock = ours.clock_beside(theirs)
@@ -471,10 +473,23 @@ def test_processes_are_started_anew_while_the_budget_of_ten_seconds_allows_it(st
     assert rounds._due([contender], elapsed, since, 10.0) == due
 
 
+def test_the_last_round_of_whoever_is_known_well_enough_is_judged_and_the_baselines_with_it(tmp_path, monkeypatch):
+    ours, theirs = here("vectorized", Seen()), here("baseline", Baseline())
+    monkeypatch.setattr(rounds.secrets, "randbelow", lambda most: 1)
+    monkeypatch.setattr(rounds, "_due", lambda *_: False)
+
+    def one_after_the_other(contenders):
+        theirs.satisfied, ours.satisfied = ours.satisfied, True
+
+    cell.measure_contenders(CELL, [ours, theirs], Plan(), tmp_path, cell.Nobody(), one_after_the_other)
+    assert (max(ours.process), max(theirs.process)) == (12, 15)
+    assert (sorted(ours.kept), sorted(theirs.kept)) == ([FIRST, 12], [FIRST, 12, 15])
+
+
 def test_asked_rounds_are_of_one_process(tmp_path, monkeypatch):
     ours = here("vectorized", Seen())
     measured(tmp_path, monkeypatch, ours, rounds=20)
-    assert (ours.processes, len(ours.turns)) == (1, 20)
+    assert (ours.processes, len(ours.turns) + len(ours.warming)) == (1, 20)
 
 
 def test_a_row_says_that_another_process_would_take_longer_to_start_than_there_is_time(tmp_path, monkeypatch):
