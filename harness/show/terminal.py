@@ -31,6 +31,7 @@ EXPLAINED = {
 }
 """What columns mean whose heading doesn't say it."""
 PARITIES = ["parity_dem", "parity_edem", "parity_elogt", "parity_chisq", "parity_dn_reg"]
+CHISQ = ["chisq_median", "chisq_iqr", "chisq_p95"]
 IN_FULL = {"±": "± of the median", "± ": "± of the speedup"}
 NAME_SHARE = 0.3
 """Share of the width that solvers' names keep before columns are dropped for them; longer ones are folded."""
@@ -97,7 +98,7 @@ def cells_of(row: pd.Series) -> dict[str, str]:
         "speedup": ratio(row["speedup"]) if pd.notna(row["speedup"]) else "–",
         "± ": _spread(row["speedup"], row["speedup_low"], row["speedup_high"]) if compared else "",
         "gate": GATE_MARK[row["gate"]],
-        "χ² med/IQR/p95": " ".join(number(c, ".2f") for c in ("chisq_median", "chisq_iqr", "chisq_p95")),
+        "χ² med/IQR/p95": " ".join(number(c, ".2f") for c in CHISQ) if row[CHISQ].notna().any() else "–",
         "DEM err": number("truth_dem_error", ".3f"),
         "px/s": number("pixels_per_s", ",.0f"),
         "of limit": _share(row["of_limit"]),
@@ -153,7 +154,7 @@ def show_table(console: Console, table: pd.DataFrame) -> None:
     cells = measured.groupby(["dataset", "bins", "pixels"], sort=False)
     for (dataset, bins, pixels), method, rows in ((name, *of) for name, cell in cells for of in _by_method(cell)):
         apart = f", method {method}: another DEM, held to the fit and the truth" if method != "demreg" else ""
-        console.print(Text(f"{dataset}, {pixels:,} pixels x {bins} bins{apart}", "bold"))
+        console.print(Text(f"{dataset}, {pixels:,} pixel{'s' * (pixels != 1)} x {bins} bins{apart}", "bold"))
         view = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
         for name, width in widths.items():
             side = "left" if name in ("solver", "gate", "±", "± ") else "right"

@@ -170,6 +170,14 @@ def test_a_column_without_a_value_takes_no_room(table):
     assert "of limit" not in shown(table.assign(of_limit=np.nan), 160)
 
 
+def test_a_step_has_no_chi_squared_to_show(table):
+    alone = table.assign(chisq_median=np.nan, chisq_iqr=np.nan, chisq_p95=np.nan, pixels=1)
+    text = shown(alone, 200)
+    assert "χ²" in shown(table, 200)
+    assert "χ²" not in text
+    assert "1 pixel x 34 bins" in text
+
+
 def test_a_reference_runs_table_has_every_quality_column_in_100_columns():
     text = shown(Run.open(RESULTS / "reference").table(), 100)
     assert max(map(len, text.splitlines())) <= 100
