@@ -16,9 +16,11 @@ from harness.machine.usage import Meter
 from implementations.contract import Problem, Solution, Solver
 from implementations.step_problem import StepProblem
 
-SHORTEST_TURN_S = 0.1
-"""A turn repeats a solve until it lasts this long: far above the cost of a timer, a message and a clock tick, and so
-that what a turn costs once, of which messages and looks at the processes are most, is little beside its solves."""
+LONG_S = 0.005
+"""Solves from which on what the harness does between them shall be a twentieth of their time at most."""
+SHORTEST_TURN_S, SHORTEST_OF_LONG_S = 0.1, 0.2
+"""A turn repeats a solve until it lasts this long: far above the cost of a timer, a message and a clock tick, and, of
+long solves, so that what a turn costs once, of which messages and looks at the processes are most, is little."""
 MOST_REPEATS, MOST_OF_SEVERAL = 200, 8
 """Runs of one turn, and of one with several threads, whose use takes up to a millisecond to read: that must stay within
 the slack. Solves below half a millisecond have shorter turns; so records stay of bounded size."""
@@ -133,7 +135,8 @@ def check_plain(solution: Solution, problem: Problem) -> None:
 def repeats_for(seconds: float, threads: int = 1) -> int:
     """How many solves of `seconds` make a turn long enough to be timed well."""
     most = MOST_REPEATS if threads == 1 else MOST_OF_SEVERAL
-    return max(1, min(math.ceil(SHORTEST_TURN_S / max(seconds, 1e-7)), most))
+    shortest = SHORTEST_TURN_S if seconds < LONG_S else SHORTEST_OF_LONG_S
+    return max(1, min(math.ceil(shortest / max(seconds, 1e-7)), most))
 
 
 class Claim(NamedTuple):

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.measure.clock import SHORTEST_TURN_S
+from harness.measure.clock import repeats_for
 from harness.records.run import TABLE_FILE
 from harness.records.schema import Cell
 
@@ -138,7 +138,7 @@ class Forecast:
     def _playing(self, times: Sequence[float]) -> float:
         """Seconds of the rounds: everyone within the budget takes part, later only those whose turn still fits."""
         most = self.repeats or int(np.median(self._rounds or [MOST_ROUNDS]))
-        turns = [max(t, SHORTEST_TURN_S) for t in times if 0 < t <= self.budget_s]
+        turns = [repeats_for(t) * t for t in times if 0 < t <= self.budget_s]
         elapsed = 0.0
         for number in range(min(most, MOST_ROUNDS)):
             if number:

@@ -202,7 +202,7 @@ MUTATIONS = [
             "solutions that the next run overwrites",
         ),
         ("default_rng().choice", "default_rng(0).choice", "the pixels that are caught are known"),
-        ("SHORTEST_TURN_S = 0.1", "SHORTEST_TURN_S = 0.001", "turns are too short to be timed"),
+        ("SHORTEST_OF_LONG_S = 0.1, 0.2", "SHORTEST_OF_LONG_S = 0.001, 0.002", "turns are too short to be timed"),
         ("gc.disable()", "gc.enable()", "whose turn the collector strikes in is chance"),
     ),
     *_in(

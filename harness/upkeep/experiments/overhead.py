@@ -41,8 +41,6 @@ CELLS = (
 )
 """Solvers from a millisecond a solve to a quarter of a second, and pixels; 34 bins of `solar-mix`."""
 BINS, TURNS, LIMIT_MB = 34, 30, 4096
-LONG_S = 0.005
-"""Beside solves so long, what the harness takes beyond a plain loop shall be a twentieth."""
 
 
 def watch(solver: Solver, problem: Problem, runs: int, turns: int) -> dict[str, Any]:
@@ -116,9 +114,9 @@ def table(kept: dict[str, Any]) -> str:
 
 def summary(rows: Sequence[dict[str, Any]]) -> str:
     """What it comes to, in words."""
-    long = [row for row in rows if row["solve_s"] >= LONG_S]
-    short = [row for row in rows if row["solve_s"] < LONG_S]
-    return f"Beside solves of {seconds(LONG_S)} and more: {_span(long)}. Beside shorter ones: {_span(short)}."
+    long = [row for row in rows if row["solve_s"] >= clock.LONG_S]
+    short = [row for row in rows if row["solve_s"] < clock.LONG_S]
+    return f"Beside solves of {seconds(clock.LONG_S)} and more: {_span(long)}. Beside shorter ones: {_span(short)}."
 
 
 def _span(rows: Sequence[dict[str, Any]]) -> str:

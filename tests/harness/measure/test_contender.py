@@ -137,6 +137,7 @@ def test_a_turn_has_a_bounded_number_of_runs():
     assert clock.repeats_for(0.0) == clock.MOST_REPEATS == 200
     assert clock.repeats_for(0.0, threads=2) == clock.MOST_OF_SEVERAL == 8
     assert clock.repeats_for(0.001) == 100
+    assert (clock.repeats_for(0.0049), clock.repeats_for(0.005), clock.repeats_for(0.1)) == (21, 40, 2)
 
 
 def test_a_file_changed_and_set_back_is_known(tmp_path):
