@@ -137,11 +137,16 @@ def dn2dem(
     >>> dem.shape, elogt.shape, chisq.shape, dn_reg.shape
     ((4, 5, 30), (4, 5, 30), (4, 5), (4, 5, 6))
     """
+    warn, emd_int, emd_ret, l_emd, non_pos = arguments.flags(
+        warn=warn, emd_int=emd_int, emd_ret=emd_ret, l_emd=l_emd, non_pos=non_pos
+    )
+    rscl, progress, full = arguments.flags(rscl=rscl, progress=progress, full=full)
     dn_in, edn_in = containers.opened(dn_in, edn_in)
     dn, edn = arguments.counts(dn_in, edn_in)
     leading, channels = dn.shape[:-1], dn.shape[-1]
     given = binned.binned(channels, emd_int, *arguments.contents(tresp, tresp_logt, temps))
     arguments.within_response(given.logt, given.tresp_logt)
+    arguments.all_seen("temps", given.unseen)
     whole_number("nmu", nmu, 0, MOST_POINTS)
     if nmu <= NMU_DEFAULT:
         nmu = NMU_MAP if leading else NMU_ONE_PIXEL
@@ -185,7 +190,7 @@ def demmap(
     Parameters
     ----------
     dd, ed
-        Counts and their standard errors (P, F), DN s-1 px-1.
+        Counts and their standard errors (P, F), DN s-1 px-1; or containers of them, as in `dn2dem`.
     rmatrix
         Response times bin width times 1e15 (T, F), 1e-15 DN cm5 K s-1 px-1.
     logt, dlogt
@@ -232,10 +237,13 @@ def demmap(
     >>> dem.shape, chisq.shape
     ((7, 15), (7,))
     """
+    warn, rscl, progress, full = arguments.flags(warn=warn, rscl=rscl, progress=progress, full=full)
+    dd, ed = containers.opened(dd, ed, ("dd", "ed"))
     dn, edn = arguments.pixel_list(dd, ed)
     options = Options(reg_tweak, max_iter, rgt_fact, nmu, arguments.as_array(glc, "glc"), l_emd)
     constants = arguments.constants(rmatrix, logt, dlogt, options, dn.shape[1])
-    norm = arguments.weights(dem_norm0, dn.shape[:1], constants.sizes[2], l_emd)
+    arguments.all_seen("rmatrix", arguments.unseen(constants.rmatrix, constants.logt))
+    norm = arguments.weights(dem_norm0, dn.shape[:1], constants.sizes[2], constants.options.l_emd)
     taken = handling(systematic, saturated, fewest_channels, dn.shape[1])
     kind = arguments.floating("dtype", dtype)
     outputs = Inversion(constants, solver, taken, 1.0, 1.0, warn, rscl, full, kind).of(dn, edn, norm, progress)

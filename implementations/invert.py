@@ -12,6 +12,7 @@ import importlib
 import math
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -127,7 +128,8 @@ def _invert_images(given: argparse.Namespace) -> int:
     solver, threads = _dealt(given.solver, given.threads)
     response_file = given.response or files.response_file()
     edges = np.logspace(given.logt[0], given.logt[1], given.bins + 1)
-    table = _response(response_file, edges)
+    with _noted():
+        table = _response(response_file, edges)
     bands = products.bands_of(given.bands, *response.bins_of(edges))
     sets = frames.frames_of(track(given.inputs, "reading headers", transient=True, disable=not sys.stdout.isatty()))
     job = opening.Job.of(sets, given.register, given.degradation)
@@ -183,23 +185,47 @@ def _checked(given: argparse.Namespace) -> Path:
     if not 1 <= given.fewest_channels <= len(files.CHANNELS):
         raise ValueError(f"--fewest-channels must be from 1 to {len(files.CHANNELS)}, got {given.fewest_channels}")
     if given.pixel and given.out.suffix in PICTURES:
+        if given.plot:
+            raise ValueError(f"--plot draws maps, which -o {given.out} makes none of: -o ends in .fits, .zarr or .asdf")
         formats.check_folder(given.out)
     else:
         formats.writer_of(given.out)
     if given.plot:
         formats.check_folder(given.plot)
+    _check_not_read(given)
     return given.out
+
+
+def _check_not_read(given: argparse.Namespace) -> None:
+    """ValueError when an output would be written over a file that is read."""
+    inputs = [*given.inputs, *(path for path in (given.response, given.degradation) if path)]
+    for out in (path for path in (given.out, given.plot) if path and path.exists()):
+        if any(out.samefile(path) for path in inputs):
+            raise ValueError(f"{out} is an input: name another file to write to")
 
 
 def _response(path: Path, edges: Array) -> tuple[Array, Array]:
     """logt (N,) and response (N, 6) of a file. ValueError when it is none, or the bins are far outside of it."""
     logt, values = instrument.read_response(path)
+    bins = response.bins_of(edges)
     try:
         values, logt = arguments.response_table(values, logt, values.shape[1])
+        rmatrix = response.response_matrix(values, logt, *bins)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    arguments.within_response(response.bins_of(edges)[0], logt)
+    arguments.within_response(bins[0], logt)
+    arguments.all_seen("--logt", arguments.unseen(rmatrix, bins[0]))
     return logt, values
+
+
+@contextmanager
+def _noted() -> Iterator[None]:
+    """Print as notes, once each, what is warned of."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    for remark in dict.fromkeys(str(warning.message) for warning in said):
+        print(f"note: {remark}")
 
 
 def _dealt(spec: str, threads: int) -> tuple[Solver, int]:
@@ -265,10 +291,11 @@ def _draw_pixel(given: argparse.Namespace, job: opening.Job, table: tuple[Array,
         x, y, where = place.found(given.pixel, frame.header, frame.shape)
         with opened() as reading:
             counts = reading.rows(slice(y, y + 1)).counts()
-        figure = draw_pixel(
-            counts.dn[x], counts.edn[x], table[1], table[0], edges,
-            names=[str(channel) for channel in files.CHANNELS], title=f"SDO/AIA {frame.time} UTC, {where}", **settings,
-        )  # fmt: skip
+        with _noted():
+            figure = draw_pixel(
+                counts.dn[x], counts.edn[x], table[1], table[0], edges,
+                names=list(map(str, files.CHANNELS)), title=f"SDO/AIA {frame.time} UTC, {where}", **settings,
+            )  # fmt: skip
         name = out if len(job.sets) == 1 else out.with_stem(f"{out.stem}_{number:03d}")
         figure.savefig(name)
         print(f"pixel: {name}")

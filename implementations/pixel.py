@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from implementations.api import NMU_DEFAULT, NMU_MAP, NMU_ONE_PIXEL, dn2dem
-from implementations.calls import arguments
+from implementations.calls import arguments, containers
 from implementations.contract import Array, Status, whole_number
 from implementations.maths import response
 
@@ -34,7 +34,7 @@ class Spread(NamedTuple):
 
 def monte_carlo(
     dn_in: ArrayLike,
-    edn_in: ArrayLike,
+    edn_in: ArrayLike | None,
     tresp: ArrayLike,
     tresp_logt: ArrayLike,
     temps: ArrayLike,
@@ -52,7 +52,7 @@ def monte_carlo(
     Parameters
     ----------
     dn_in, edn_in, tresp, tresp_logt, temps, nmu
-        As `dn2dem` has them, plain arrays.
+        As `dn2dem` has them; no dask or CuPy arrays.
     draws
         How often counts are drawn from normal distributions about dn_in with edn_in, 2 to 100,000.
     seed
@@ -87,12 +87,15 @@ def monte_carlo(
     refused = sorted({"full", "warn", "progress", "dem_norm0", "rscl"} & set(settings))
     if refused:
         raise ValueError(f"monte_carlo takes no {refused[0]}")
+    dn_in, edn_in = containers.opened(dn_in, edn_in)
     dn, edn = arguments.counts(dn_in, edn_in)
+    if arguments.is_lazy(dn, edn):
+        raise ValueError("monte_carlo takes no dask arrays: compute the pixels' counts first")
     leading, channels = dn.shape[:-1], dn.shape[-1]
     if nmu <= NMU_DEFAULT:
         nmu = NMU_MAP if leading else NMU_ONE_PIXEL
     dn, edn = dn.reshape(-1, channels), edn.reshape(-1, channels)
-    systematic = np.asarray(settings.get("systematic", 0.0), dtype=np.float64)
+    systematic = arguments.as_array(settings.get("systematic", 0.0), "systematic")
     sigma = np.where(edn > 0, np.hypot(edn, systematic * dn), np.nan)
     random, tally = np.random.default_rng(seed), _Tally(len(dn))
     most = max(1, MOST_AT_ONCE // max(1, len(dn)))
@@ -103,7 +106,9 @@ def monte_carlo(
             errors = np.broadcast_to(edn, drawn.shape)
             found = dn2dem(drawn, errors, tresp, tresp_logt, temps, nmu=nmu, full=True, **settings)
         tally.add(found)
-    return tally.spread(leading)
+    mean, std, count = tally.spread(leading)
+    mean, std = arguments.with_units((mean, std), dn_in, "cm-5" if settings.get("emd_ret") else "cm-5 K-1")
+    return Spread(mean, std, count)
 
 
 class _Tally:
@@ -139,7 +144,7 @@ class _Tally:
 
 def draw_pixel(
     dn_in: ArrayLike,
-    edn_in: ArrayLike,
+    edn_in: ArrayLike | None,
     tresp: ArrayLike,
     tresp_logt: ArrayLike,
     temps: ArrayLike,
@@ -176,7 +181,7 @@ def draw_pixel(
     ValueError, RuntimeError
         As `dn2dem` does; ValueError, too, when the pixel is invalid.
     """
-    dn, edn = arguments.counts(dn_in, edn_in)
+    dn, edn = arguments.counts(*containers.opened(dn_in, edn_in))
     if dn.ndim != 1:
         raise ValueError(f"draw_pixel draws one pixel, got counts of shape {dn.shape}, expected ({dn.shape[-1]},)")
     from implementations.aia.figures import pixel as figures  # Matplotlib, which no inversion needs

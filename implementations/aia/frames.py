@@ -23,6 +23,8 @@ REFERENCE = CHANNELS.index(171)
 """The channel whose header places the set on the Sun."""
 LONGEST_S = 60.0
 """Most seconds from 171 to another channel of its set: five of AIA's cycles."""
+TIMES = ("DATE-OBS", "T_OBS", "DATE-BEG")
+"""Keywords that say when an image was exposed, the first of them that is there."""
 AT_ONCE_S = 1.0
 """Closer than this, two images of a channel are of one time."""
 
@@ -37,17 +39,24 @@ class Frame:
 
     @cached_property
     def channel(self) -> int:
-        """Wavelength, angstrom."""
-        return round(float(self.header["WAVELNTH"]))
+        """Wavelength, angstrom. ValueError when the header's is no number."""
+        try:
+            return round(float(self.header["WAVELNTH"]))
+        except (TypeError, ValueError):
+            raise ValueError(f"{self.path} has WAVELNTH {self.header['WAVELNTH']!r}, expected angstrom") from None
 
     @cached_property
     def time(self) -> str:
         """When it was exposed, UTC. ValueError when the header doesn't say."""
-        text = str(self.header.get("DATE-OBS") or self.header.get("T_OBS") or "").removesuffix("Z")
+        key = next((key for key in TIMES if self.header.get(key)), TIMES[0])
+        text = str(self.header.get(key) or "").removesuffix("Z")
         try:
-            np.datetime64(text or "no time", "ms")
+            if ":" not in text:  # a day alone would be midnight
+                raise ValueError
+            np.datetime64(text, "ms")
         except ValueError:
-            raise ValueError(f"{self.path} has DATE-OBS {text!r}, expected a time like 2014-01-01T00:00:00") from None
+            said = f"{key} {text!r}" if text else f"none of {', '.join(TIMES)}"
+            raise ValueError(f"{self.path} has {said}, expected a time like 2014-01-01T00:00:00") from None
         return text
 
     @property
@@ -85,8 +94,8 @@ class Frame:
     def remarks(self) -> Iterator[str]:
         """What a user should know of it before it is used."""
         name, header = self.path.name, self.header
-        if header.get("QUALITY"):
-            yield f"{name}: QUALITY is {int(header['QUALITY']):#x}, not 0: flagged as not nominal"
+        if quality := _bits(header.get("QUALITY")):
+            yield f"{name}: QUALITY is {quality}, not 0: flagged as not nominal"
         if str(header.get("IMG_TYPE") or "LIGHT").strip().upper() != "LIGHT":
             yield f"{name}: IMG_TYPE is {header['IMG_TYPE']}: not an image of the Sun"
         if "EXPTIME" in header and not np.isclose(header["EXPTIME"], self.exposure, rtol=0.01):
@@ -113,9 +122,12 @@ def frames_of(paths: Iterable[Path]) -> list[Set]:
         for one, other in pairwise(by_channel[channel]):
             if _seconds(one, other) < AT_ONCE_S:
                 raise ValueError(f"{one.path} and {other.path} are of one time: invert each region by itself")
-    if set(by_channel) != set(CHANNELS):
+    if lacking := [str(channel) for channel in CHANNELS if channel not in by_channel]:
         found = ", ".join(f"{len(frames)} of {channel}" for channel, frames in sorted(by_channel.items()))
-        raise ValueError(f"expected as many files of each of {', '.join(map(str, CHANNELS))}; got {found or 'none'}")
+        raise ValueError(
+            f"no file is of {', '.join(lacking)}: expected as many of each of {', '.join(map(str, CHANNELS))}; got "
+            f"{found or 'none'}"
+        )
     reference = by_channel[CHANNELS[REFERENCE]]
     for channel in CHANNELS:
         _check_times(by_channel[channel], reference)
@@ -141,6 +153,15 @@ def _check_times(frames: list[Frame], reference: list[Frame]) -> None:
             )
 
 
+def _bits(quality: Any) -> str:
+    """A header's QUALITY, a number or JSOC's text of one, in hexadecimal; "" where it is 0 or isn't there."""
+    try:
+        number = int(quality, 0) if isinstance(quality, str) else int(quality or 0)
+    except ValueError:
+        return repr(quality)
+    return f"{number:#x}" if number else ""
+
+
 def _seconds(one: Frame, other: Frame) -> float:
     """From one to the other."""
     return float((other.instant - one.instant) / np.timedelta64(1, "s"))
@@ -155,6 +176,9 @@ def frame_of(path: Path) -> Frame:
     file, hdu = opened(path)
     with file:
         frame = Frame(path, hdu.header.copy())
+    said = " ".join(str(frame.header.get(key) or "") for key in ("TELESCOP", "INSTRUME")).strip()
+    if said and not any(name in said.upper() for name in ("AIA", "SDO")):
+        raise ValueError(f"{path} is of {said}, expected an image of SDO/AIA")
     if frame.channel not in CHANNELS:
         raise ValueError(f"{path} is of {frame.channel} angstrom, expected one of {', '.join(map(str, CHANNELS))}")
     return frame
@@ -177,7 +201,7 @@ def opened(path: Path) -> tuple[Any, Any]:
         file.close()
         if cut:
             raise OSError(cut[0])
-        raise ValueError(f"{path} holds no image with WAVELNTH in its header, expected an AIA image")
+        raise ValueError(f"{path} holds no two-dimensional image with WAVELNTH in its header, expected an AIA image")
 
 
 @contextmanager

@@ -26,6 +26,8 @@ AFFINE = 0.1
 """Pixels by which an affine map may be off."""
 SCALES = (0.8, 1.25)
 """Ratios of pixel sizes that are interpolated; beyond, pixels would be left out, or made up."""
+PLACE = ["custom:pos.helioprojective.lon", "custom:pos.helioprojective.lat"]
+"""What astropy calls the two axes of an image of the Sun."""
 KEYS = "CTYPE1 CTYPE2 CRPIX1 CRPIX2 CRVAL1 CRVAL2 CDELT1 CDELT2 CROTA2 PC1_1 PC1_2 PC2_1 PC2_2".split()
 
 
@@ -51,6 +53,20 @@ class Placing:
         size = (last - first, self.shape[1])
         part = np.asarray(image[low:high], dtype=np.float64)
         return ndimage.affine_transform(part, self.matrix, start, size, order=1, cval=np.nan)
+
+
+def check_placed(frame: Frame) -> None:
+    """ValueError, naming the file, when its header doesn't say where on the Sun its pixels are."""
+    header = frame.header
+    try:
+        wcs = wcs_of(header)
+        known = np.isfinite(wcs.all_pix2world(_corners(frame.shape)[:, ::-1], 0)).all()
+        placed = known and wcs.world_axis_physical_types == PLACE and ("CDELT1" in header or "CD1_1" in header)
+    except ValueError:  # what wcslib's errors are
+        placed = False
+    if not placed:
+        said = ", ".join(f"{key} {header.get(key)}" for key in ("CTYPE1", "CTYPE2", "CUNIT1", "CRPIX1", "CDELT1"))
+        raise ValueError(f"{frame.path} doesn't say where its pixels are: {said}; expected CTYPE1 HPLN-TAN and so on")
 
 
 def check(frames: Set) -> None:

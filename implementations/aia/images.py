@@ -135,7 +135,7 @@ class Reading:
 
 
 def _read(frame: Frame, hdu: Any, placing: Any, rows: slice) -> NDArray[Any]:
-    first, last, _ = rows.indices(frame.shape[0])
+    first, last, _ = rows.indices(placing.shape[0] if placing else frame.shape[0])
     with frames.legible(frame.path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of BLANK, as when it was opened
         if placing is None:

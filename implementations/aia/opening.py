@@ -30,6 +30,7 @@ class Job:
         for one in sets:
             for frame in one:
                 frame.divisor, frame.exposure  # noqa: B018 -- they raise
+                grid.check_placed(frame)
             if not register:
                 grid.check(one)
         grid.check_series(sets)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from implementations.contract import Array, Options, Problem, as_problem
+from implementations.contract import Array, Options, Problem, as_problem, flag
 
 COLDEST, HOTTEST = 3.0, 10.0
 """What log10 K may be: nothing in a corona is colder or hotter, and kelvin are far above."""
@@ -26,8 +26,16 @@ SPAN = 1e12
 """The largest ratio of two weights of a pixel: beyond it rounding decides on the DEM."""
 
 
-COUNTS, RESPONSE = ("DN / (s pix)", "DN / s"), ("DN cm5 / (s pix)", "DN cm5 / s")
-MATRIX = tuple(f"10**-15 DN cm5 K / {per}" for per in ("(s pix)", "s"))
+UNSEEN = 1e-9
+"""Bins whose rmatrix is less than this share of the greatest are seen by no channel: their DEM is rounding."""
+
+
+CAMERA = ("DN", "ct", "adu")
+"""What a camera's counts are called; astropy takes them for different things."""
+COUNTS, RESPONSE, MATRIX = (
+    tuple(f"{scale}{count}{size} / {per}" for count in CAMERA for per in ("(s pix)", "s"))
+    for scale, size in (("", ""), ("", " cm5"), ("10**-15 ", " cm5 K"))
+)
 LOG_T, WIDTHS, KELVIN, NO_UNIT = ("", "dex", "dex(K)"), ("", "dex"), ("K",), ("",)
 """Units that an argument may have, the one that is meant first."""
 
@@ -62,6 +70,11 @@ def contents(tresp: Any, tresp_logt: Any, temps: Any) -> list[Content]:
     return [Content(array.shape, array.tobytes()) for array in arrays]
 
 
+def flags(**given: Any) -> tuple[bool, ...]:
+    """Settings that are yes or no, in their order. ValueError naming the one that is neither."""
+    return tuple(flag(name, value) for name, value in given.items())
+
+
 def is_lazy(*arrays: Any) -> bool:
     """Whether one is a dask array; Dask is not imported to find out."""
     return any(type(array).__module__.startswith("dask.array") for array in arrays)
@@ -87,7 +100,9 @@ def as_array(values: Any, name: str, units: tuple[str, ...] = NO_UNIT) -> Any:
     if is_lazy(values):
         return values
     values = at_home(values)
-    if isinstance(values, list | tuple) and any(hasattr(v, "unit") or hasattr(v, "mask") for v in values):
+    if isinstance(values, list | tuple) and any(has_unit(v) or hasattr(v, "mask") for v in values):
+        if len({has_unit(v) for v in values}) > 1:
+            raise ValueError(f"{name} is a {type(values).__name__}, some of it with units, expected all or none")
         return np.stack([as_array(v, name, units) for v in values])
     if has_unit(values):
         values = _converted(values, name, units)
@@ -115,8 +130,15 @@ def _numbers(values: Any, name: str, units: tuple[str, ...]) -> Any:
 
 
 def has_unit(values: Any) -> bool:
-    """Whether it is an astropy quantity, or of another package that gives arrays units."""
+    """Whether it is an astropy quantity or a list of them, or of another package that gives arrays units."""
+    if isinstance(values, list | tuple):
+        return bool(values) and has_unit(values[0])
     return getattr(values, "unit", None) is not None or hasattr(values, "units")
+
+
+def _unit(values: Any) -> Any:
+    """The unit of a quantity, or of the first in a list of them."""
+    return _unit(values[0]) if isinstance(values, list | tuple) else values.unit
 
 
 def _converted(values: Any, name: str, units: tuple[str, ...]) -> Any:
@@ -132,15 +154,20 @@ def _converted(values: Any, name: str, units: tuple[str, ...]) -> Any:
 
 
 def with_units(outputs: tuple[Any, ...], dn: Any, dem: str) -> tuple[Any, ...]:
-    """The outputs as quantities, dem and edem in the unit `dem`, dn_reg in that of dn, if dn is a quantity."""
+    """The outputs as quantities, dem and edem in the unit `dem`, dn_reg in that of dn, if dn is a quantity.
+
+    Two outputs are dem and edem alone.
+    """
     if not has_unit(dn):
         return outputs
     from astropy.units import Quantity
 
-    given = next(unit for unit in COUNTS if dn.unit.is_equivalent(unit))
-    units = (dem, dem, "dex")
-    named = [Quantity(values, unit, copy=False) for values, unit in zip(outputs, units, strict=False)]
-    return (*named, outputs[3], Quantity(outputs[4], given, copy=False).to(dn.unit), *outputs[5:])
+    named = tuple(Quantity(values, of, copy=False) for values, of in zip(outputs, (dem, dem, "dex"), strict=False))
+    if len(outputs) == len(named):
+        return named
+    unit = _unit(dn)
+    given = next(known for known in COUNTS if unit.is_equivalent(known))
+    return (*named, outputs[3], Quantity(outputs[4], given, copy=False).to(unit), *outputs[5:])
 
 
 def counts(dn_in: Any, edn_in: Any, names: tuple[str, str] = ("dn_in", "edn_in")) -> tuple[Any, Any]:
@@ -231,6 +258,23 @@ def within_response(logt: Array, tresp_logt: Array) -> None:
     if beyond.max() > MARGIN:
         raise ValueError(f"{what}: {bins}; expected at most {MARGIN:g} dex beyond it")
     warnings.warn(f"{what}: {bins}; its end values are taken there", stacklevel=3)
+
+
+def unseen(rmatrix: Array, logt: Array) -> Array:
+    """log T of the bins that no channel sees."""
+    strength = np.abs(rmatrix).max(axis=1)
+    return logt[strength < UNSEEN * strength.max()]
+
+
+def all_seen(name: str, unseen_logt: Array) -> None:
+    """Warn of bins that no channel sees, of the argument of that name."""
+    if len(unseen_logt):
+        bins = ", ".join(f"{t:.3g}" for t in unseen_logt)
+        warnings.warn(
+            f"{name} has bins that no channel sees, at log T {bins}: their DEM is rounding, whose sign decides how "
+            "often a pixel is solved, so that solvers need not agree; leave these bins out",
+            stacklevel=3,
+        )
 
 
 def temperature_edges(temps: ArrayLike) -> Array:

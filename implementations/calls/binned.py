@@ -25,6 +25,11 @@ class Binned:
     width: Array
     """Of the bins, K."""
 
+    @functools.cached_property
+    def unseen(self) -> Array:
+        """log T of the bins that no channel sees."""
+        return arguments.unseen(self.rmatrix, self.logt)
+
     def unit(self, emd_int: bool, emd_ret: bool) -> float | Array:
         """What takes the inversion's unknown to the unit asked for: the scale of 1e15, and the bins' widths in K."""
         to_ret: Any = 1.0 if emd_int == emd_ret else (self.width if emd_ret else 1 / self.width)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from implementations.calls.arguments import COUNTS, is_lazy
+from implementations.calls.arguments import CAMERA, COUNTS, as_array, has_unit, is_lazy
 
 TOGETHER = 60.0
 """Seconds that the channels of one set may be apart without a word."""
@@ -17,18 +17,21 @@ OFFSET = 0.5
 """Pixels that the same place may be apart in the images of one set."""
 
 
-def opened(dn: Any, edn: Any) -> tuple[Any, Any]:
+def opened(dn: Any, edn: Any, names: tuple[str, str] = ("dn_in", "edn_in")) -> tuple[Any, Any]:
     """Counts and errors with what is in containers as arrays or quantities, channels last, NaN where masked.
 
     A list or sequence of containers is one for each channel. Errors of None are the counts' own uncertainty. ValueError
     where images of a sequence are of different grids, a unit is none of counts, or no errors are there.
     """
     if edn is not None:
-        return _opened(dn, "dn_in"), _opened(edn, "edn_in")
+        counts, errors = _opened(dn, names[0]), _opened(edn, names[1])
+        if counts is not dn and is_lazy(counts) and has_unit(errors):  # these counts lost their unit on the way
+            errors = as_array(errors, names[1], COUNTS)
+        return counts, errors
     parts = _parts(dn)
     if not parts or any(part.uncertainty is None for part in parts):
-        raise ValueError("edn_in is None, expected errors, or counts in NDCubes or maps that have an uncertainty")
-    return _opened(dn, "dn_in"), _opened(dn, "edn_in", uncertainty=True)
+        raise ValueError(f"{names[1]} is None, expected errors, or counts in NDCubes or maps that have an uncertainty")
+    return _opened(dn, names[0]), _opened(dn, names[1], uncertainty=True)
 
 
 def _is_container(values: Any) -> bool:
@@ -50,9 +53,10 @@ def _opened(values: Any, name: str, uncertainty: bool = False) -> Any:
     parts = _parts(values)
     if not parts:
         return values
-    if parts[0] is values and parts[0].data.ndim != 2:
+    if parts[0] is values and not _is_image(values):
         return _channels_last(values, _values(values, name, uncertainty), name)
     _check_one_grid(parts, name)
+    _check_channels(values, parts, name)
     channels = [_values(part, name, uncertainty) for part in parts]
     if len({getattr(channel, "unit", None) is None for channel in channels}) > 1:
         raise ValueError(f"{name} has images with a unit and images without, expected one or the other")
@@ -88,12 +92,16 @@ def _rate(data: Any, unit: Any, part: Any, name: str) -> Any:
 
     if unit.is_equivalent("1 / s"):  # a map over its exposure time, whose file didn't say DN
         unit = unit * units.DN
-    seconds = getattr(part, "exposure_time", None)
-    if seconds is not None and any(unit.is_equivalent(one) for one in ("DN", "DN / pix")):
-        data, unit = data / seconds.to_value("s"), unit / units.s
+    exposure = getattr(part, "exposure_time", None)
+    if exposure is not None and any(unit.is_equivalent(one + size) for one in CAMERA for size in ("", " / pix")):
+        seconds = exposure.to_value("s")
+        if not 0 < seconds < np.inf:
+            raise ValueError(f"{name} has a map in {unit} with an exposure time of {exposure}, expected more than 0 s")
+        data, unit = data / seconds, unit / units.s
     target = next((one for one in COUNTS if unit.is_equivalent(one)), None)
     if target is None:
-        raise ValueError(f"{name} has a {type(part).__name__} in {unit}, expected {COUNTS[0]}")
+        given = unit.to_string() or "no unit"
+        raise ValueError(f"{name} has a {type(part).__name__} in {given}, expected {COUNTS[0]}")
     if is_lazy(data):  # a quantity would load it
         return data * unit.to(target)
     return units.Quantity(data, unit, dtype=np.float64)
@@ -104,13 +112,54 @@ def _channels_last(cube: Any, values: Any, name: str) -> Any:
     kinds = getattr(cube, "array_axis_physical_types", None)
     if kinds is None:  # no WCS: as arrays are
         return values
-    free = [axis for axis, types in enumerate(kinds) if not any("pos." in str(t) or "time" in str(t) for t in types)]
+    free = _free_axes(kinds)
     if len(free) != 1:
         axes = ", ".join("/".join(map(str, types)) for types in kinds)
         raise ValueError(
             f"{name} is an NDCube of axes {axes}; expected one for the channels and others of place or time"
         )
     return np.moveaxis(values, free[0], -1)
+
+
+def _free_axes(kinds: Any) -> list[int]:
+    """The axes that are neither of place nor of time."""
+    return [axis for axis, types in enumerate(kinds) if not any("pos." in str(t) or "time" in str(t) for t in types)]
+
+
+def _is_image(part: Any) -> bool:
+    """Whether it is one channel's image, not a slit's or a list's channels."""
+    return part.data.ndim == 2 and len(_free_axes(getattr(part, "array_axis_physical_types", None) or ())) != 1
+
+
+def _check_channels(values: Any, parts: Sequence[Any], name: str) -> None:
+    """Refuse maps of a channel twice, or in the order of a sequence that sorted them; warn of an order of one's own.
+
+    A response's columns have no names, so that nothing but the order says which channel is whose.
+    """
+    channels = [_channel(part) for part in parts]
+    if len(parts) < 2 or None in channels:
+        return
+    lengths = [channel[1] for channel in channels if channel]
+    said = ", ".join(f"{length:g}" for length in lengths)
+    if len(set(channels)) < len(channels):
+        raise ValueError(f"{name} has images of {said} angstrom, expected each channel once")
+    if lengths == sorted(lengths):
+        return
+    if hasattr(values, "maps"):
+        raise ValueError(
+            f"{name} is a sequence, which sunpy sorts by time: its images are of {said} angstrom; give a list of maps "
+            "in the order of tresp's columns"
+        )
+    warnings.warn(f"{name} has images of {said} angstrom: tresp must have its columns in this order", stacklevel=4)
+
+
+def _channel(part: Any) -> tuple[Any, float] | None:
+    """A map's instrument and wavelength in angstrom, where it has both."""
+    wavelength: Any = getattr(part, "wavelength", None)
+    instrument = getattr(part, "detector", None)
+    if not hasattr(wavelength, "to_value") or not wavelength.unit.is_equivalent("angstrom"):
+        return None
+    return instrument, round(float(wavelength.to_value("angstrom")), 3)
 
 
 def _check_one_grid(parts: Sequence[Any], name: str) -> None:

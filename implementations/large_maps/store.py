@@ -98,6 +98,7 @@ class MapRequest:
         tresp, tresp_logt = arguments.response_table(group["tresp"][:], group["tresp_logt"][:], channels)
         arguments.within_response(logt, tresp_logt)
         rmatrix = response.response_matrix(tresp, tresp_logt, logt, dlogt)
+        arguments.all_seen("--logt", arguments.unseen(rmatrix, logt))
         return arguments.constants(rmatrix, logt, dlogt, self.options, channels)
 
     def identity(self, group: zarr.Group, constants: Problem) -> dict[str, Any]:

@@ -49,6 +49,12 @@ def test_a_systematic_error_is_drawn():
     assert np.median(np.linalg.norm(more.std, axis=1) / np.linalg.norm(plain.std, axis=1)) > 2
 
 
+def test_a_systematic_error_may_have_a_unit():
+    percent = pytest.importorskip("astropy.units").Quantity(30.0, "percent")
+    one, other = (monte_carlo(DN, EDN, *RESPONSE, draws=5, systematic=s) for s in (0.3, percent))
+    np.testing.assert_array_equal(one.std, other.std)
+
+
 def test_draws_that_cannot_be_inverted_are_not_counted():
     dn, edn = DN.copy(), EDN.copy()
     dn[0, 2] = 0.5 * edn[0, 2]

@@ -97,9 +97,7 @@ def test_a_bad_header_is_one_line_that_names_the_file(tmp_path, key, value, mess
 
 def test_a_file_that_is_no_image_or_a_channel_that_lacks_is_one_line(tmp_path):
     paths = write_set(tmp_path)
-    with pytest.raises(
-        ValueError, match=r"expected as many files of each of 94.*got 1 of 94, 1 of 131, 1 of 171, 1 of 193"
-    ):
+    with pytest.raises(ValueError, match=r"expected as many of each of 94.*got 1 of 94, 1 of 131, 1 of 171, 1 of 193"):
         images.sets_of(paths[:4])
     (tmp_path / "text.fits").write_text("not FITS")
     with pytest.raises(ValueError, match=r"text.fits can't be read as FITS"):
@@ -179,7 +177,7 @@ def test_a_sweep_over_ones_own_map(made_up, tmp_path, capsys):
     assert "map: 960 pixels x 6 bins" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         sweep.main(["--map", *paths[:5], "--dry-run"])
-    assert "expected as many files of each" in capsys.readouterr().err
+    assert "expected as many of each of" in capsys.readouterr().err
 
 
 @needs_data

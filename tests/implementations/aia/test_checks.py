@@ -42,6 +42,44 @@ def test_a_channel_on_another_grid_is_refused(tmp_path, kind):
         job(write_set(tmp_path, change=only(193, **keys)))
 
 
+NOWHERE = {
+    "no WCS": (dict.fromkeys(("CTYPE1", "CTYPE2", "CRPIX1", "CRPIX2", "CDELT1", "CDELT2")), "CTYPE1 None"),
+    "SOLARX": ({"CTYPE1": "SOLARX", "CTYPE2": "SOLARY"}, "CTYPE1 SOLARX"),
+    "another sky": ({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN"}, "CTYPE1 RA---TAN"),
+    "no CDELT": ({"CDELT1": None}, "CDELT1 None"),
+    "CDELT of 0": ({"CDELT1": 0.0}, "CDELT1 0.0"),
+    "a unit that is none": ({"CUNIT1": "arcsecs"}, "CUNIT1 arcsecs"),
+}
+
+
+@pytest.mark.parametrize("kind", NOWHERE)
+@pytest.mark.parametrize("register", [False, True])
+def test_an_image_of_no_place_is_refused(tmp_path, kind, register):
+    keys, message = NOWHERE[kind]
+
+    def change(channel, values, header):
+        for key, value in keys.items() if channel == 193 else ():
+            if value is None:
+                del header[key]
+            else:
+                header[key] = value
+
+    with pytest.raises(ValueError, match=rf"aia_00_193.fits doesn't say where its pixels are: .*{message}.*HPLN-TAN"):
+        job(write_set(tmp_path, change=change), register)
+
+
+def test_rotations_are_the_same_however_they_are_written(tmp_path):
+    c, s = np.cos(np.radians(10)), np.sin(np.radians(10))
+    pc = {"PC1_1": c, "PC1_2": -s, "PC2_1": s, "PC2_2": c}
+
+    def change(channel, values, header):
+        header.update({211: {f"CD{key[2:]}": 2.4 * pc[key] for key in pc}, 193: pc}.get(channel, {"CROTA2": 10.0}))
+        if channel == 211:
+            del header["CDELT1"], header["CDELT2"]
+
+    job(write_set(tmp_path, change=change))
+
+
 def test_the_same_grid_said_otherwise_is_the_same_grid(tmp_path):
     same = {"CRPIX1": 19.0, "CRVAL1": 324.0, "PC1_1": 1.0, "CROTA2": 0.0}
     job(write_set(tmp_path, change=only(193, **same)))

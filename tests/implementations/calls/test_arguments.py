@@ -123,10 +123,27 @@ def test_bins_of_unequal_width_have_their_true_centres(edges):
         ({"dem_norm0": np.array(1.0)}, "dem_norm0 has shape ()"),
         ({"gloci": "loci"}, "gloci is a str, expected an array of real numbers"),
         ({"solver": None}, "solver must be a name, as 'numba', got None"),
+        ({"max_iter": np.inf}, "max_iter must be a whole number from 1 to 1000, got inf"),
+        ({"nmu": "50"}, "nmu must be a whole number from 0 to 100000, got '50'"),
+        ({"non_pos": "no"}, "non_pos must be True or False, got 'no'"),
+        ({"l_emd": 0.5}, "l_emd must be True or False, got 0.5"),
+        ({"full": None}, "full must be True or False, got None"),
     ],
 )
 def test_settings_that_mean_nothing(changes, message):
     refused(message, **changes)
+
+
+@pytest.mark.parametrize(
+    ("numpys", "plain"),
+    [
+        ({"nmu": np.int64(50)}, {"nmu": 50}),
+        ({"max_iter": np.uint8(3), "rgt_fact": np.float32(2)}, {"max_iter": 3, "rgt_fact": 2}),
+        ({"emd_int": np.True_, "emd_ret": 1}, {"emd_int": True, "emd_ret": True}),
+    ],
+)
+def test_numbers_and_flags_of_numpy_are_as_pythons(numpys, plain):
+    same(dn2dem(**GIVEN, **numpys), dn2dem(**GIVEN, **plain))
 
 
 @pytest.mark.parametrize(
@@ -181,6 +198,21 @@ def test_bins_that_no_channel_sees_have_the_baselines_outputs(solver):
         assert np.abs(getattr(got, name) - reference).max() <= golden_cases.AGREES * np.abs(reference).max(), name
 
 
+def test_bins_that_no_channel_sees_are_warned_of():
+    p = golden_cases.problem("self")
+    rmatrix = p.rmatrix.copy()
+    rmatrix[2], rmatrix[5] = 0, 1e-10 * rmatrix.max(axis=0)
+    bins = re.escape(f"{p.logt[2]:.3g}, {p.logt[5]:.3g}")
+    for solver in ("numba", "baseline"):
+        with pytest.warns(
+            UserWarning, match=f"rmatrix has bins that no channel sees, at log T {bins}: their DEM is ro"
+        ):
+            demmap(p.dn, p.edn, rmatrix, p.logt, p.dlogt, np.zeros(6), solver=solver, max_iter=1)
+    tresp = np.where(FILE["tresp_logt"][:, None] < 6, 1e-60, FILE["tresp"])
+    with pytest.warns(UserWarning, match="temps has bins that no channel sees, at log T 5.7"):
+        dn2dem(**{**GIVEN, "tresp": tresp}, max_iter=1)
+
+
 def masked_by(kind, values, mask):
     if kind == "astropy":
         return pytest.importorskip("astropy.utils.masked").Masked(values, mask=mask)
@@ -230,10 +262,11 @@ def test_quantities_are_converted_and_give_quantities():
     ("name", "unit", "message"),
     [
         ("dn_in", "DN", "dn_in is a Quantity in DN, expected DN / (s pix)"),
-        ("edn_in", "ct / s", "edn_in is a Quantity in ct / s, expected DN / (s pix)"),
+        ("edn_in", "electron / s", "edn_in is a Quantity in electron / s, expected DN / (s pix)"),
         ("tresp", "DN cm3 / (s pix)", "expected DN cm5 / (s pix)"),
         ("tresp_logt", "s", "tresp_logt is a Quantity in s, expected no unit"),
         ("temps", "erg", "temps is a Quantity in erg, expected K"),
+        ("temps", "keV", "temps is a Quantity in keV, expected K"),
         ("dem_norm0", "K", "dem_norm0 is a Quantity in K, expected no unit"),
         ("gloci", "s", "gloci is a Quantity in s, expected no unit"),
         ("reg_tweak", "s", "reg_tweak must be a finite number > 0"),
@@ -244,6 +277,35 @@ def test_quantities_of_another_kind_are_refused(name, unit, message):
     given = quantities()
     value = given.get(name, 1)
     refused(message, **{**given, name: type(given["temps"])(getattr(value, "value", value), unit)})
+
+
+@pytest.mark.parametrize("count", ["ct", "adu"])
+def test_a_cameras_counts_may_have_another_name(count):
+    given = quantities()
+    for name in ("dn_in", "edn_in", "tresp"):
+        old = given[name]
+        given[name] = type(old)(old.value, str(old.unit).replace("DN", count))
+    for value, expected in zip(dn2dem(**given), dn2dem(**quantities()), strict=True):
+        np.testing.assert_array_equal(getattr(value, "value", value), getattr(expected, "value", expected))
+
+
+def test_lists_of_quantities_are_quantities():
+    given = quantities()
+    lists = {**given, "dn_in": list(given["dn_in"]), "edn_in": [list(row) for row in given["edn_in"]]}
+    for value, expected in zip(dn2dem(**lists), dn2dem(**given), strict=True):
+        assert getattr(value, "unit", None) == getattr(expected, "unit", None)
+        np.testing.assert_array_equal(getattr(value, "value", value), getattr(expected, "value", expected))
+    some = [*given["dn_in"][:4], GIVEN["dn_in"][4]]
+    refused("dn_in is a list, some of it with units, expected all or none", **{**given, "dn_in": some})
+    refused("edn_in has a unit and dn_in has none", **{**given, "dn_in": list(GIVEN["dn_in"])})
+
+
+def test_masked_quantities_are_no_measurements():
+    masked = pytest.importorskip("astropy.utils.masked").Masked
+    given, mask = quantities(), np.zeros((5, 6), bool)
+    mask[3, 2] = True
+    got = dn2dem(**{**given, "dn_in": masked(given["dn_in"], mask=mask)})
+    same(got, dn2dem(**{**given, "dn_in": np.where(mask, np.nan, given["dn_in"])}))
 
 
 def test_one_unit_of_two_is_refused():

@@ -8,12 +8,11 @@ import golden_cases
 import numpy as np
 import pytest
 from astropy import units
-from astropy.io import fits
 from astropy.nddata import InverseVariance, NDData, StdDevUncertainty, UnknownUncertainty, VarianceUncertainty
 from astropy.time import Time
 from astropy.wcs import WCS
 
-from implementations import dn2dem
+from implementations import demmap, dn2dem, monte_carlo
 
 FILE = golden_cases.FILE
 RESPONSE = {"tresp": FILE["tresp"], "tresp_logt": FILE["tresp_logt"], "temps": FILE["temps even"]}
@@ -24,8 +23,9 @@ RATE = units.DN / units.s
 class Map(NDData):
     """As much of a sunpy map as is asked for."""
 
-    def __init__(self, *args, seconds=None, date="2014-01-01T00:00:00", **more):
+    def __init__(self, *args, seconds=None, date="2014-01-01T00:00:00", angstrom=None, **more):
         super().__init__(*args, **more)
+        self.wavelength = None if angstrom is None else angstrom * units.angstrom
         self.exposure_time = None if seconds is None else seconds * units.s
         self.date = Time(date)
 
@@ -57,7 +57,7 @@ def same(one, other):
 
 
 def call(dn, edn=None, **more):
-    return dn2dem(dn, edn, **RESPONSE, **more)
+    return dn2dem(dn, edn, **{**RESPONSE, **more})
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_a_map_for_each_channel(plain, kind):
     same(call(kind(maps()), EDN * RATE), plain)
 
 
-@pytest.mark.parametrize("unit", [units.DN, units.DN / units.pix])
+@pytest.mark.parametrize("unit", [units.DN, units.DN / units.pix, units.ct, units.adu / units.pix])
 def test_counts_are_divided_by_the_exposure(plain, unit):
     given = maps(DN * 2.9, unit, seconds=2.9), maps(EDN * 2.9, unit, seconds=2.9)
     same(call(*given), plain)
@@ -127,12 +127,51 @@ def test_a_cubes_channels_may_be_on_any_axis(plain, axis, free):
     same(call(Cube(values, uncertainty=StdDevUncertainty(errors), kinds=kinds)), plain)
 
 
+def test_a_slits_channels_are_on_one_of_two_axes():
+    slit = Cube(DN[:, 0].T, uncertainty=StdDevUncertainty(EDN[:, 0].T), kinds=[("em.wl",), PLACE])
+    same(call(slit), call(DN[:, 0], EDN[:, 0]))
+    p = golden_cases.problem("self")
+    constants = (p.rmatrix, p.logt, p.dlogt, np.zeros(6))
+    pixels = Cube(p.dn.T, uncertainty=StdDevUncertainty(p.edn.T), kinds=[("em.wl",), PLACE])
+    same(demmap(pixels, None, *constants), demmap(p.dn, p.edn, *constants))
+
+
+CHANNELS = (94, 131, 171, 193, 211, 335)
+
+
+def of_channels(numbers, values=DN):
+    return [Map(values[..., i], unit=RATE, wcs=wcs_of(), angstrom=CHANNELS[i]) for i in numbers]
+
+
+def test_the_order_of_channels_is_watched(plain):
+    same(call(MapSequence(of_channels(range(6))), EDN * RATE), plain)
+    lexical = [1, 2, 3, 4, 5, 0]  # as names of files are sorted
+    order = "131, 171, 193, 211, 335, 94 angstrom"
+    with pytest.warns(UserWarning, match=f"dn_in has images of {order}: tresp must have its columns in this order"):
+        got = call(of_channels(lexical), EDN[..., lexical] * RATE, tresp=FILE["tresp"][:, lexical])
+    same(got[:4], plain[:4])
+    with pytest.raises(ValueError, match=rf"dn_in is a sequence, which sunpy sorts by time: its images are of {order}"):
+        call(MapSequence(of_channels(lexical)), EDN[..., lexical] * RATE)
+    with pytest.raises(ValueError, match=r"edn_in has images of 94, 94, 131, .*expected each channel once"):
+        call(of_channels(range(6)), of_channels([0, 0, 1, 2, 3, 4], EDN))
+
+
 def test_dask_arrays_in_containers_stay_lazy(plain):
     da = pytest.importorskip("dask.array")
     lazy = [Map(da.from_array(DN[..., i]), unit=1000 * RATE, wcs=wcs_of()) for i in range(6)]
     got = call(lazy, EDN * 1e3)
     assert isinstance(got[0], da.Array)
     same([a.compute() for a in got], call(DN * 1e3, EDN * 1e3))
+    same([a.compute() for a in call(lazy, EDN * 1000 * RATE)], call(DN * 1e3, EDN * 1e3))
+
+
+def test_draws_of_what_is_in_containers():
+    got = monte_carlo(maps(), EDN * RATE, **RESPONSE, draws=5)
+    expected = monte_carlo(DN, EDN, **RESPONSE, draws=5)
+    assert (got.mean.unit, got.std.unit) == ("1 / (K cm5)", "1 / (K cm5)")
+    np.testing.assert_array_equal(got.std.value, expected.std)
+    with pytest.raises(ValueError, match="monte_carlo takes no dask arrays"):
+        monte_carlo(pytest.importorskip("dask.array").from_array(DN), EDN, **RESPONSE)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +181,9 @@ def test_dask_arrays_in_containers_stay_lazy(plain):
         (maps(), None, "edn_in is None, expected errors"),
         (maps(), EDN, "dn_in has a unit and edn_in has none"),
         (maps(unit=None), EDN, "dn_in has a map without a unit, expected DN or DN / s; set its meta['bunit']"),
-        (maps(unit=units.ct / units.s), EDN, "dn_in has a Map in ct / s, expected DN / (s pix)"),
+        (maps(unit=units.electron / units.s), EDN, "dn_in has a Map in electron / s, expected DN / (s pix)"),
+        (maps(unit=units.dimensionless_unscaled), EDN, "dn_in has a Map in no unit, expected DN / (s pix)"),
+        (maps(unit=units.DN, seconds=0.0), EDN, "dn_in has a map in DN with an exposure time of 0.0 s, expected more"),
         (maps(unit=units.DN), EDN, "dn_in has a Map in DN, expected DN / (s pix)"),
         (
             [*maps()[:5], Map(DN[:2, :, 5], unit=RATE)],
@@ -178,7 +219,7 @@ def test_another_time_is_warned_of():
 HEADER = """CTYPE1 HPLN-TAN CTYPE2 HPLT-TAN CUNIT1 arcsec CUNIT2 arcsec TELESCOP SDO/AIA INSTRUME AIA_4
 DATE-OBS 2014-01-01T00:00:00 BUNIT DN""".split()
 NUMBERS = {"CDELT1": 2.4, "CDELT2": 2.4, "CRPIX1": 1.5, "CRPIX2": 2.0, "CRVAL1": 0, "CRVAL2": 0, "EXPTIME": 2.0,
-           "DSUN_OBS": 1.47e11, "WAVELNTH": 171, "WAVEUNIT": "angstrom", "HGLN_OBS": 0.0, "HGLT_OBS": 0.0}  # fmt: skip
+           "DSUN_OBS": 1.47e11, "WAVEUNIT": "angstrom", "HGLN_OBS": 0.0, "HGLT_OBS": 0.0}  # fmt: skip
 
 
 @pytest.mark.skipif(
@@ -189,8 +230,8 @@ def test_sunpys_and_ndcubes_own(plain):
     import sunpy.map
     from ndcube import NDCube, NDCubeSequence
 
-    header = fits.Header({**dict(zip(HEADER[::2], HEADER[1::2], strict=True)), **NUMBERS})
-    made = [[sunpy.map.Map(a[..., i] * 2.0, header) for i in range(6)] for a in (DN, EDN)]
+    header = {**dict(zip(HEADER[::2], HEADER[1::2], strict=True)), **NUMBERS}
+    made = [[sunpy.map.Map(a[..., i] * 2.0, {**header, "WAVELNTH": CHANNELS[i]}) for i in range(6)] for a in (DN, EDN)]
     for kind in (list, lambda held: sunpy.map.Map(held, sequence=True)):
         got = call(kind(made[0]), kind(made[1]))
         same(got, plain)
