@@ -13,7 +13,7 @@ from implementations.calls import arguments, binned, containers
 from implementations.calls.channels import handling
 from implementations.calls.inversion import Inversion, named
 from implementations.calls.result import Result
-from implementations.contract import MOST_POINTS, Array, Options, whole_number
+from implementations.contract import MOST_POINTS, Array, whole_number
 from implementations.maths.uncertainty import HALF_WIDTH_TO_SIGMA
 
 NMU_DEFAULT, NMU_ONE_PIXEL, NMU_MAP = 40, 500, 42
@@ -151,7 +151,7 @@ def dn2dem(
     if nmu <= NMU_DEFAULT:
         nmu = NMU_MAP if leading else NMU_ONE_PIXEL
     steps = 1 if non_pos else max_iter
-    options = Options(reg_tweak, steps, rgt_fact, nmu, arguments.as_array(gloci, "gloci"), l_emd or emd_int)
+    options = arguments.options(reg_tweak, steps, rgt_fact, nmu, arguments.as_array(gloci, "gloci"), l_emd or emd_int)
     constants = binned.constants(given, options, channels)
     norm = arguments.weights(dem_norm0, leading, len(given.logt), options.l_emd)
     unit, kind = given.unit(emd_int, emd_ret), arguments.floating("dtype", dtype)
@@ -238,12 +238,13 @@ def demmap(
     ((7, 15), (7,))
     """
     warn, rscl, progress, full = arguments.flags(warn=warn, rscl=rscl, progress=progress, full=full)
+    (l_emd,) = arguments.flags(l_emd=l_emd)
     dd, ed = containers.opened(dd, ed, ("dd", "ed"))
     dn, edn = arguments.pixel_list(dd, ed)
-    options = Options(reg_tweak, max_iter, rgt_fact, nmu, arguments.as_array(glc, "glc"), l_emd)
+    options = arguments.options(reg_tweak, max_iter, rgt_fact, nmu, arguments.as_array(glc, "glc"), l_emd)
     constants = arguments.constants(rmatrix, logt, dlogt, options, dn.shape[1])
     arguments.all_seen("rmatrix", arguments.unseen(constants.rmatrix, constants.logt))
-    norm = arguments.weights(dem_norm0, dn.shape[:1], constants.sizes[2], constants.options.l_emd)
+    norm = arguments.weights(dem_norm0, dn.shape[:1], constants.sizes[2], l_emd)
     taken = handling(systematic, saturated, fewest_channels, dn.shape[1])
     kind = arguments.floating("dtype", dtype)
     outputs = Inversion(constants, solver, taken, 1.0, 1.0, warn, rscl, full, kind).of(dn, edn, norm, progress)

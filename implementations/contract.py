@@ -56,33 +56,6 @@ def whole_number(name: str, value: Any, lowest: int, highest: int) -> None:
         raise ValueError(f"{name} must be a whole number from {lowest} to {highest}, got {value!r}")
 
 
-def flag(name: str, value: Any) -> bool:
-    """A setting that is yes or no.
-
-    Parameters
-    ----------
-    name
-        What the message calls it.
-    value
-        What was given: True or False, NumPy's among them, or 1 or 0.
-
-    Returns
-    -------
-    bool
-        It.
-
-    Raises
-    ------
-    ValueError
-        Naming the setting, when it is anything else: a word, "no" for one, would be true.
-    """
-    if value is True or value is False:
-        return value
-    if not (isinstance(value, bool | int | np.bool_ | np.integer) and value in (0, 1)):
-        raise ValueError(f"{name} must be True or False, got {value!r}")
-    return bool(value)
-
-
 @dataclass(frozen=True)
 class Options:
     """The algorithm's settings, in the names of the published code.
@@ -122,10 +95,6 @@ class Options:
                 raise ValueError(f"{name} must be a finite number > {lowest}, got {value!r}")
         whole_number("max_iter", self.max_iter, 1, MOST_PASSES)
         whole_number("nmu", self.nmu, 2, MOST_POINTS)
-        plain = {"reg_tweak": float, "rgt_fact": float, "max_iter": int, "nmu": int}
-        for name, kind in plain.items():  # not NumPy's, for which kernels would be compiled anew
-            object.__setattr__(self, name, kind(getattr(self, name)))
-        object.__setattr__(self, "l_emd", flag("l_emd", self.l_emd))
         mask = np.asarray(self.gloci)
         if mask.ndim > 1 or any(g not in (0, 1) for g in mask.ravel().tolist()):
             raise ValueError(f"gloci must be 0, 1 or a mask of zeros and ones, got {self.gloci}")

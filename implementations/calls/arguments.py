@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from implementations.contract import Array, Options, Problem, as_problem, flag
+from implementations.contract import Array, Options, Problem, as_problem
 
 COLDEST, HOTTEST = 3.0, 10.0
 """What log10 K may be: nothing in a corona is colder or hotter, and kelvin are far above."""
@@ -71,8 +71,21 @@ def contents(tresp: Any, tresp_logt: Any, temps: Any) -> list[Content]:
 
 
 def flags(**given: Any) -> tuple[bool, ...]:
-    """Settings that are yes or no, in their order. ValueError naming the one that is neither."""
-    return tuple(flag(name, value) for name, value in given.items())
+    """Settings that are yes or no, in their order. ValueError naming the one that is neither: "no" would be true."""
+    for name, value in given.items():
+        if value is not True and value is not False:
+            if not (isinstance(value, int | np.bool_ | np.integer) and value in (0, 1)):
+                raise ValueError(f"{name} must be True or False, got {value!r}")
+            given[name] = bool(value)
+    return tuple(given.values())
+
+
+def options(reg_tweak: Any, max_iter: Any, rgt_fact: Any, nmu: Any, gloci: Any, l_emd: bool) -> Options:
+    """Checked settings, as Python's numbers: for NumPy's, kernels would be compiled anew."""
+    made = Options(reg_tweak, max_iter, rgt_fact, nmu, gloci, l_emd)
+    if any(type(value) not in (int, float) for value in (reg_tweak, max_iter, rgt_fact, nmu)):
+        made = Options(float(reg_tweak), int(max_iter), float(rgt_fact), int(nmu), gloci, l_emd)
+    return made
 
 
 def is_lazy(*arrays: Any) -> bool:
