@@ -56,8 +56,9 @@ def plugin(tmp_path):
     return file
 
 
-SLOW = ("dask", "numba", "numba-float32")
-"""Whose likes are profiled in the normal run (dask-delayed), or whose stages are (tests/harness/profiling)."""
+SLOW = ("dask", "numba", "numba-float32", "numba-regmap-parallel", "numpy-regmap")
+"""Whose likes are profiled in the normal run (dask-delayed, numba-regmap), or whose stages are
+(tests/harness/profiling)."""
 
 
 def marked(row):

@@ -60,7 +60,7 @@ def test_a_tie_of_two_grid_points_is_known_as_one(name):
 
 
 @pytest.mark.parametrize("name", EXACT)
-@pytest.mark.parametrize("gloci", [0, 1])
+@pytest.mark.parametrize("gloci", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_parity_at_500_bins(name, gloci):
     tally = Tally()
     check(name, replace(DRAW, bins=500, pixels=2, options=Options(gloci=gloci)), tally)
