@@ -13,6 +13,7 @@ folder that all workers see. Imports Zarr.
 import hashlib
 import itertools
 import math
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import zarr
+from numcodecs import Blosc
 from numpy.typing import NDArray
 
 from implementations.calls import arguments
@@ -34,8 +36,15 @@ from implementations.solver_spec import parse
 GIVEN = ("dn", "edn", "tresp", "tresp_logt")
 MOST_PIXELS = 65_536
 """In a block, unless asked for: docs/scale.md has what others cost."""
+PIECE = 1 << 18
+"""Doubles that a solver fills at a time, in cache and in memory that is used again, where calling it costs little."""
 CODECS = ("none", "lz4", "zstd")
 """What chunks may be compressed by: Blosc, which sorts bytes by significance first, with one of the latter."""
+LEVEL = 1
+"""Of Blosc, its fastest."""
+OUTPUTS = ("dem", "edem", "elogt", "chisq", "dn_reg", "status")
+SCALES = {"dem": response.SCALE, "edem": response.SCALE, "elogt": HALF_WIDTH_TO_SIGMA}
+"""What takes a solver's outputs to the stores' units."""
 UNITS = {"dem": "cm-5 K-1", "edem": "cm-5 K-1", "elogt": "dex", "dn_reg": "DN s-1 px-1"}
 
 
@@ -60,7 +69,7 @@ class Layout:
 
 def compressors(codec: str) -> Any:
     """Of an array, as Zarr has them."""
-    return None if codec == "none" else zarr.codecs.BloscCodec(cname=codec, clevel=1, shuffle="shuffle")
+    return None if codec == "none" else zarr.codecs.BloscCodec(cname=codec, clevel=LEVEL, shuffle="shuffle")
 
 
 @dataclass(frozen=True)
@@ -116,19 +125,38 @@ class MapRequest:
         }
 
 
+Memory = dict[str, NDArray[Any]]
+"""A block's outputs, (pixels, ...) each, as they are written."""
+
+
 @dataclass(frozen=True)
 class StoreTask:
     """A block of the stores: called with a solver, it loads the pixels, inverts them and writes the solution."""
 
-    source: str
-    target: str
+    counts: tuple[zarr.Array, zarr.Array]
+    """dn and edn."""
+    outputs: dict[str, zarr.Array]
+    done: zarr.Array
     constants: Problem
     index: tuple[int, ...]
     part: tuple[tuple[int, int], ...]
+    idle: deque[Memory]
+    """Of blocks that are written: memory's first use costs as much as computing a third of what it holds."""
 
     def __call__(self, solver: Solver) -> None:
         """Read, invert and write the block, in the process that computes it."""
-        self.write(solver.run(self.read()))
+        problem = self.read()
+        pixels, channels, bins = problem.sizes
+        try:
+            memory = self.idle.pop()
+        except IndexError:
+            memory = self.memory()
+        most = PIECE // (3 * bins + channels) if solver.releases_lock else pixels
+        for first in range(0, pixels, max(1, most)):
+            rows = slice(first, min(first + max(1, most), pixels))
+            fill(memory, rows, solver.run(problem.take(rows)))
+        self.write(memory, pixels)
+        self.idle.append(memory)
 
     @property
     def slices(self) -> tuple[slice, ...]:
@@ -137,22 +165,47 @@ class StoreTask:
 
     def read(self) -> Problem:
         """The block's pixels."""
-        group, c = zarr.open_group(self.source, mode="r"), self.constants
-        dn, edn = (np.asarray(group[n][self.slices], np.float64).reshape(-1, c.sizes[1]) for n in ("dn", "edn"))
+        c = self.constants
+        dn, edn = (np.asarray(array[self.slices], np.float64).reshape(-1, c.sizes[1]) for array in self.counts)
         return as_problem(dn, edn, c.rmatrix, c.logt, c.dlogt, c.options, None)
 
-    def write(self, solution: Solution) -> None:
+    def memory(self) -> Memory:
+        """For the outputs of any block of the stores."""
+        axes = len(self.part)
+        return {n: np.empty((math.prod(a.chunks[:axes]), *a.shape[axes:]), a.dtype) for n, a in self.outputs.items()}
+
+    def write(self, memory: Memory, pixels: int) -> None:
         """Write the block's chunk of every output; then, and only then, its mark."""
-        group = zarr.open_group(self.target, mode="r+")
         leading = tuple(last - first for first, last in self.part)
-        values: dict[str, NDArray[Any]] = {"dem": solution.dem, "edem": solution.edem, "elogt": solution.elogt}
-        np.multiply(values["dem"], response.SCALE, out=values["dem"])
-        np.multiply(values["edem"], response.SCALE, out=values["edem"])
-        np.multiply(values["elogt"], HALF_WIDTH_TO_SIGMA, out=values["elogt"])
-        values |= {"chisq": solution.chisq, "dn_reg": solution.dn_reg, "status": solution.status}
-        for name, value in values.items():
-            group[name][self.slices] = value.reshape(*leading, *value.shape[1:])
-        group["done"][self.index] = 1
+        for name, array in self.outputs.items():
+            value = memory[name][:pixels]
+            write_chunk(array, self.index, value.reshape(*leading, *value.shape[1:]))
+        write_chunk(self.done, self.index, np.ones((1,) * len(self.index), np.uint8))
+
+
+def write_chunk(array: zarr.Array, index: tuple[int, ...], values: NDArray[Any]) -> None:
+    """Write a chunk, whose place on the first axes is given, in this thread.
+
+    Zarr itself compares it with zeros first, then hands it to two threads, one after the other, whose wakening and
+    waiting is a fifth of the inversion.
+    """
+    lacking = [(0, whole - there) for whole, there in zip(array.chunks, values.shape, strict=True)]
+    if any(after for _, after in lacking):  # chunks at the end are as large as the others
+        values = np.pad(values, lacking)
+    key = array.metadata.encode_chunk_key((*index, *(0 for _ in array.shape[len(index) :])))
+    place = array.store_path.store.root / array.path / key
+    place.parent.mkdir(parents=True, exist_ok=True)
+    names = [codec.cname.value for codec in array.metadata.codecs if isinstance(codec, zarr.codecs.BloscCodec)]
+    place.write_bytes(Blosc(names[0], LEVEL).encode(values.ravel()) if names else values.data)
+
+
+def fill(memory: Memory, rows: slice, solution: Solution) -> None:
+    """Put a solution where it belongs, in the stores' units and types."""
+    for name, values in memory.items():
+        if name in SCALES:
+            np.multiply(getattr(solution, name), SCALES[name], out=values[rows], casting="same_kind")
+        else:
+            values[rows] = getattr(solution, name)
 
 
 class Stores:
@@ -165,12 +218,15 @@ class Stores:
 
     def blocks(self, numbers: list[int], receive: Callable[[Any], None]) -> Iterator[Block]:
         """The blocks of these numbers; `receive` is called when one is written."""
-        source, target = str(self.request.source.resolve()), str(self.request.target.resolve())
+        given = zarr.open_group(self.request.source.resolve(), mode="r")
+        target = zarr.open_group(self.request.target.resolve(), mode="r+")
+        counts, outputs = (given["dn"], given["edn"]), {name: target[name] for name in OUTPUTS}
+        idle = deque[Memory]()
         for number in numbers:
             index = self.indices[number]
             ends = tuple((i * b, min((i + 1) * b, s)) for i, b, s in zip(index, self.block, self.shape, strict=True))
             part = ", ".join(f"{first}:{last}" for first, last in ends)
-            task = StoreTask(source, target, self.constants, index, ends)
+            task = StoreTask(counts, outputs, target["done"], self.constants, index, ends, idle)
             yield Block(f"block {number} (pixels [{part}])", task, receive)
 
 
@@ -214,7 +270,7 @@ def _identity_of(target: Path) -> dict[str, Any]:
 def _make_arrays(out: zarr.Group, group: zarr.Group, constants: Problem, stores: Stores) -> None:
     _, channels, bins = constants.sizes
     names = group["dn"].metadata.dimension_names or (None,) * group["dn"].ndim
-    for name in ("dem", "edem", "elogt", "chisq", "dn_reg", "status"):
+    for name in OUTPUTS:
         last = {"chisq": (), "status": (), "dn_reg": (channels,)}.get(name, (bins,))
         axis = {"dn_reg": names[-1:], "chisq": (), "status": ()}.get(name, ("temperature",))
         out.create_array(
