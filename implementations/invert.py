@@ -71,7 +71,7 @@ def _parser() -> cli.Parser:
         "project's own",
     )
     add("--chunk", type=int, metavar="PIXELS", help="of Zarr to Zarr: pixels in a chunk (at most 65536)")
-    add("--codec", help="of Zarr to Zarr: none, lz4 or zstd (none)")
+    add("--codec", help="of Zarr to Zarr: none, lz4 or zstd (lz4)")
     add("--dtype", help="of Zarr to Zarr: float64 or float32 (float64)")
     add("--plot", type=Path, metavar="PNG", help="draw the maps too")
     add(

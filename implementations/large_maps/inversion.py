@@ -1,7 +1,8 @@
 """Maps larger than memory: counts in one Zarr store, DEMs into another, block by block.
 
 What the stores hold: `large_maps.store`. Where the solver is `dask`, blocks are computed as it says, in threads or by
-workers, which read the one store and write the other themselves. Any other solver has one block at a time.
+workers, which read the one store and write the other themselves. Any other solver has as many blocks at a time as
+threads, where these can run it side by side, else one.
 """
 
 import math
@@ -16,7 +17,7 @@ from implementations import command_line as cli
 from implementations.cluster.session import BLOCKS_PER_SLOT, BlockError, Threads, memory_for_each
 from implementations.cluster.tiled import DaskTiled
 from implementations.cluster.workers import Workers
-from implementations.contract import Options, Problem, Solver
+from implementations.contract import Options, Problem
 from implementations.large_maps.store import MOST_PIXELS, Layout, MapRequest, Stores, target_of, unmarked
 from implementations.registry import Registry
 
@@ -42,10 +43,10 @@ def invert_store(
     layout = layout or Layout()
     request = MapRequest(source, target, solver, np.logspace(*logt, bins + 1), options or Options(), layout)
     group = request.opened()
-    constants, made = request.constants(group), Registry().create(solver, threads)
+    constants = request.constants(group)
     pixels, stores = math.prod(group["dn"].shape[:-1]), None
     try:
-        with closing(_session(made, constants)) as session, Progress(transient=True) as progress:
+        with closing(_session(solver, threads, constants)) as session, Progress(transient=True) as progress:
             stores = target_of(request, group, constants, _block(session, constants, pixels, layout))
             todo = unmarked(stores)
             bar = progress.add_task("DEM", total=len(stores.indices), completed=len(stores.indices) - len(todo))
@@ -63,10 +64,13 @@ def _block(session: Threads | Workers, constants: Problem, pixels: int, layout: 
     return session.pixels_per_block(constants, layout.chunk * session.slots * BLOCKS_PER_SLOT, layout.chunk)
 
 
-def _session(solver: Solver, constants: Problem) -> Threads | Workers:
+def _session(spec: str, threads: int, constants: Problem) -> Threads | Workers:
+    solver, slots = Registry().create(spec, threads), 1
     if isinstance(solver, DaskTiled):
         return solver.session(constants)
-    return Threads(slots=1, memory=memory_for_each(1), solver=solver)
+    if solver.releases_lock:
+        solver, slots = Registry().create(spec, 1), threads
+    return Threads(slots=slots, memory=memory_for_each(slots), solver=solver)
 
 
 def _ended(end: BaseException, request: MapRequest, stores: Stores | None) -> int:

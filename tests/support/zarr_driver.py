@@ -16,4 +16,6 @@ if __name__ == "__main__":
     source, target, solver, limit, bins, low, high = sys.argv[1:]
     if int(limit):
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), resource.RLIM_INFINITY))
-    sys.exit(inversion.invert_store(Path(source), Path(target), solver, 2, int(bins), (float(low), float(high))))
+    layout = inversion.Layout(codec="none") if int(limit) else None  # a chunk of pixels nobody sees shrinks to nothing
+    logt = float(low), float(high)
+    sys.exit(inversion.invert_store(Path(source), Path(target), solver, 2, int(bins), logt, None, layout))

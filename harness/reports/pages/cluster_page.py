@@ -54,6 +54,8 @@ def full_frame() -> str:
     got: dict[str, Any] = json.loads(FULL_FRAME.read_text())
     rows, columns = got["shape"]
     same = "every output bit for bit that of `numba`" if not got["differing"] else f"{got['differing']} differ"
+    if got.get("dtype") == "float32":
+        same += " in single precision"
     on = f"{got['cores']} cores"
     if got["load_before"] > got["cores"]:
         on += f" (load of other work: {got['load_before']:.0f})"

@@ -18,7 +18,7 @@ def test_the_full_frame_fits_and_is_equal():
     assert (got["shape"], got["bins"], got["cores"]) == ([4096, 4096], 34, 2)
     assert got["compared"] == list(OUTPUTS)
     assert got["differing"] == []
-    assert got["peak_mb"] < LIMIT_MB == 4096
+    assert got["peak_mb"] < LIMIT_MB == 2048
     assert f"in {got['seconds']:.0f} s on 2 cores" in cluster_page.full_frame()
 
 
