@@ -39,9 +39,10 @@ MOST_PIXELS = 65_536
 PIECE = 1 << 18
 """Doubles that a solver fills at a time, in cache and in memory that is used again, where calling it costs little."""
 CODECS = ("none", "lz4", "zstd")
-"""What chunks may be compressed by: Blosc, which sorts bytes by significance first, with one of the latter."""
-LEVEL = 1
-"""Of Blosc, its fastest."""
+"""What chunks may be compressed by: Blosc with one of the latter."""
+LEVEL, BYTES = 1, 1 << 18
+"""Of Blosc: its fastest level, and how much it compresses at a time. Bytes are not sorted by significance: a resolution
+is a whole number of samples, which LZ4 finds as it stands; sorting takes as long again, and the maps are larger."""
 OUTPUTS = ("dem", "edem", "elogt", "chisq", "dn_reg", "status")
 SCALES = {"dem": response.SCALE, "edem": response.SCALE, "elogt": HALF_WIDTH_TO_SIGMA}
 """What takes a solver's outputs to the stores' units."""
@@ -70,7 +71,11 @@ class Layout:
 
 def compressors(codec: str) -> Any:
     """Of an array, as Zarr has them."""
-    return None if codec == "none" else zarr.codecs.BloscCodec(cname=codec, clevel=LEVEL, shuffle="shuffle")
+    return (
+        None
+        if codec == "none"
+        else zarr.codecs.BloscCodec(cname=codec, clevel=LEVEL, shuffle="noshuffle", blocksize=BYTES)
+    )
 
 
 @dataclass(frozen=True)
@@ -197,7 +202,8 @@ def write_chunk(array: zarr.Array, index: tuple[int, ...], values: NDArray[Any])
     place = array.store_path.store.root / array.path / key
     place.parent.mkdir(parents=True, exist_ok=True)
     names = [codec.cname.value for codec in array.metadata.codecs if isinstance(codec, zarr.codecs.BloscCodec)]
-    place.write_bytes(Blosc(names[0], LEVEL).encode(values.ravel()) if names else values.data)
+    blosc = Blosc(names[0], LEVEL, Blosc.NOSHUFFLE, BYTES) if names else None
+    place.write_bytes(blosc.encode(values.ravel()) if blosc else values.data)
 
 
 def fill(memory: Memory, rows: slice, solution: Solution) -> None:
