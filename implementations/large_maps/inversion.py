@@ -9,6 +9,7 @@ import math
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.progress import Progress
@@ -16,10 +17,12 @@ from rich.progress import Progress
 from implementations import command_line as cli
 from implementations.cluster.session import BLOCKS_PER_SLOT, BlockError, Threads, memory_for_each
 from implementations.cluster.tiled import DaskTiled
-from implementations.cluster.workers import Workers
 from implementations.contract import Options, Problem
 from implementations.large_maps.store import MOST_PIXELS, Layout, MapRequest, Stores, target_of, unmarked
 from implementations.registry import Registry
+
+if TYPE_CHECKING:
+    from implementations.cluster.workers import Workers
 
 
 def invert_store(
@@ -57,14 +60,14 @@ def invert_store(
     return 0
 
 
-def _block(session: Threads | Workers, constants: Problem, pixels: int, layout: Layout) -> int:
+def _block(session: "Threads | Workers", constants: Problem, pixels: int, layout: Layout) -> int:
     """Pixels in a block: as asked for, as far as memory goes, whether or not each thread then has several."""
     if layout.chunk is None:
         return session.pixels_per_block(constants, pixels, MOST_PIXELS)
     return session.pixels_per_block(constants, layout.chunk * session.slots * BLOCKS_PER_SLOT, layout.chunk)
 
 
-def _session(spec: str, threads: int, constants: Problem) -> Threads | Workers:
+def _session(spec: str, threads: int, constants: Problem) -> "Threads | Workers":
     solver, slots = Registry().create(spec, threads), 1
     if isinstance(solver, DaskTiled):
         return solver.session(constants)
