@@ -234,7 +234,7 @@ $(VENV)/.installed-%: $(VENV)/.installed
 # The oldest libraries that pyproject.toml allows.
 $(LOWEST)/.installed: pyproject.toml
 	@$(PYTHON) -m venv $(LOWEST)
-	@sed -nE 's/^ +"([A-Za-z0-9_.-]+)(\[[a-z,]+\])?>=([0-9.]+).*/\1==\3/p' pyproject.toml > $(LOWEST)/lowest.txt
+	@grep -oE '"[A-Za-z0-9_.-]+(\[[a-z,]+\])?>=[0-9.]+' pyproject.toml | sed -E 's/"([A-Za-z0-9_.-]+).*>=/\1==/' > $(LOWEST)/lowest.txt
 	@$(LOWEST)/bin/python $(INSTALL) -c $(LOWEST)/lowest.txt -e '.[dev]' || { echo "the lower bounds in pyproject.toml don't go together, or: $(NO_INDEX)"; exit 1; }
 	@touch $@
 
