@@ -1,9 +1,11 @@
 """Planes of written DEM maps as NDCubes: world values on every axis, unit, errors, a mask of what wasn't inverted.
 
-Needs ndcube. The files' own headers are plain FITS, which has no name for what a temperature axis is; ndcube wants one
-of every axis, so that the cubes here have a WCS that says so.
+Needs ndcube. The files' own headers are plain FITS, which has no name for what a temperature axis is, and one step
+for all times of a series; ndcube wants a name of every axis. `register` gives astropy the names, and the cubes here
+have the exact times.
 """
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +26,15 @@ def cube(path: str | Path, name: str = "dem") -> Any:
     """One output of a file that `implementations.invert` wrote (.fits, .zarr or .asdf), as an NDCube.
 
     Axes (T, ny, nx), with the time before them for a series; `extra_coords` has the temperature in K; `meta`
-    what else the header says, the exact "times", and as "pointing" the WCS keywords of each. ValueError when there is
-    no such output.
+    what else the header says, and for each time, sliced with the cube, "times" and as "pointing" the WCS keywords.
+    ValueError when there is no such output.
     """
     from astropy import units
     from astropy.nddata import StdDevUncertainty
     from ndcube import NDCube
+    from ndcube.meta import NDMeta
 
+    register()
     planes, (times, pointing) = _planes(Path(path))
     if name not in planes:
         raise ValueError(f"{path} has no {name}, expected one of {', '.join(sorted(planes))}")
@@ -39,13 +43,16 @@ def cube(path: str | Path, name: str = "dem") -> Any:
     depth, series = len(_axes(header)), "TIME" in header["CTYPE*"].values()
     invalid = np.expand_dims(status == Status.INVALID, tuple(range(series, series + depth)))
     error = StdDevUncertainty(planes[ERRORS[name]]()[0]) if name in ERRORS else None
+    columns: list[Any] = [np.array(values) for values in pointing.values()]
+    where = np.rec.fromarrays(columns, names=",".join(pointing))
+    meta = {**header, "times": np.array(times), "pointing": where}
     made = NDCube(
         values,
-        wcs=_wcs_class()(header),
+        wcs=_wcs(header, times, series),
         unit=units.Unit(header["BUNIT"]),
         uncertainty=error,
         mask=np.broadcast_to(invalid, values.shape),
-        meta={**header, "times": list(times), "pointing": pointing},
+        meta=NDMeta(meta, axes={"times": 0, "pointing": 0}) if series else meta,
     )
     if "LOGT" in _axes(header):
         first, step = header["CRVAL3"], header["CDELT3"]
@@ -54,23 +61,32 @@ def cube(path: str | Path, name: str = "dem") -> Any:
     return made
 
 
+@functools.cache
+def register() -> None:
+    """Tell astropy what the axes of DEM maps are: from here on an NDCube with the WCS of a file's header knows, too."""
+    from astropy.wcs.wcsapi.fitswcs import custom_ctype_to_ucd_mapping
+
+    custom_ctype_to_ucd_mapping(KINDS)
+
+
 def _axes(header: Any) -> list[str]:
     """The axes that are neither of place nor of time."""
     return [kind for kind in header["CTYPE*"].values() if kind in KINDS]
 
 
-def _wcs_class() -> Any:
+def _wcs(header: Any, times: Any, series: bool) -> Any:
+    """The header's WCS; of a series with its times as they were, where the header has one step for all."""
+    from astropy.time import Time
     from astropy.wcs import WCS
 
-    class MapWCS(WCS):
-        """A WCS that knows what the axes of DEM maps are."""
+    wcs = WCS(header)
+    if not series:
+        return wcs
+    from ndcube.extra_coords.table_coord import TimeTableCoordinate
+    from ndcube.wcs.wrappers import CompoundLowLevelWCS
 
-        @property
-        def world_axis_physical_types(self) -> list[str | None]:
-            kinds = zip(super().world_axis_physical_types, self.wcs.ctype, strict=True)
-            return [KINDS.get(axis, known) for known, axis in kinds]
-
-    return MapWCS
+    moments = TimeTableCoordinate(Time(list(times), scale="utc"), names="time", physical_types="time")
+    return CompoundLowLevelWCS(wcs.sub(wcs.naxis - 1), moments.wcs)
 
 
 Found = tuple[dict[str, Any], tuple[Any, dict[str, list[Any]]]]

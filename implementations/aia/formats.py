@@ -53,7 +53,7 @@ def header_of(maps: Description, name: str) -> Any:
         flat = WCS(maps.header).celestial
         depth = len(maps.depth(name))
         wcs = _stacked(flat.wcs, maps, name, depth, len(maps.times) > 1)
-        wcs.wcs.dateobs = maps.times[0]
+        wcs.wcs.dateobs, wcs.wcs.mjdobs = maps.times[0], _mjd(maps.times[0])
         header = wcs.to_header()
     for key in OBSERVER:
         if key in maps.header and key not in header:
@@ -82,9 +82,16 @@ def _stacked(flat: Any, maps: Description, name: str, depth: int, series: bool) 
         seconds = _seconds(maps)
         kind, start, at, unit = [*kind, "TIME"], [*start, 0.0], [*at, 1.0], [*unit, "s"]
         step = [*step, float(np.diff(seconds).mean())]  # the exact times are in the table TIMES
-        wcs.wcs.dateref, wcs.wcs.timesys = maps.times[0], "UTC"
+        apart = np.abs(seconds - step[-1] * np.arange(len(seconds))).max()
+        wcs.wcs.crder = [*[np.nan] * (wcs.naxis - 1), float(apart)]  # how far they are from these
+        wcs.wcs.dateref, wcs.wcs.mjdref, wcs.wcs.timesys = maps.times[0], divmod(_mjd(maps.times[0]), 1), "UTC"
     wcs.wcs.ctype, wcs.wcs.crval, wcs.wcs.cdelt, wcs.wcs.crpix, wcs.wcs.cunit = kind, start, step, at, unit
     return wcs
+
+
+def _mjd(time: str) -> float:
+    """A time as days since FITS's own first one, in which astropy counts."""
+    return float((np.datetime64(time, "ms") - np.datetime64("1858-11-17", "ms")) / np.timedelta64(1, "D"))
 
 
 def _seconds(maps: Description) -> Any:

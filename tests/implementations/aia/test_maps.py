@@ -184,6 +184,7 @@ def test_a_time_series_has_a_time_axis(table, tmp_path):
         np.testing.assert_array_equal(file["DEM"].data[1], second["DEM"].data)
         assert list(file["TIMES"].data["time"])[2] == "2014-01-01T00:04:02.12"
         assert WCS(file["DEM"].header).pixel_to_world_values(0, 0, 0, 2)[3] == pytest.approx(240.0)
+        assert file["DEM"].header["CRDER4"] == 0
     assert [p.name for p in sorted(tmp_path.glob("series_*.png"))] == [f"series_00{i}.png" for i in range(3)]
 
 
@@ -442,6 +443,14 @@ def test_sunpy_and_ndcube_open_the_cube(one):
     assert "(12, 17)" in done.stdout
 
 
+def test_the_time_axis_of_a_series_is_as_exact_as_its_header_says(table, tmp_path):
+    paths = [path for minute in (0, 2, 5) for path in write_set(tmp_path, minute=minute)]
+    header = fits.getheader(run(paths, tmp_path / "series.fits"), "DEM")
+    moments = [WCS(header).pixel_to_world(0, 0, 0, number)[-1].isot for number in range(3)]
+    assert moments == [f"2014-01-01T00:{time}.120" for time in ("00:02", "02:32", "05:02")]
+    assert header["CRDER4"] == pytest.approx(30.0), "the second is half a minute from where even steps have it"
+
+
 @pytest.mark.parametrize("suffix", [".fits", ".zarr", ".asdf"])
 @pytest.mark.skipif(not find_spec("ndcube"), reason="needs ndcube: pip install 'demreg-bench[peers]'")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -449,7 +458,7 @@ def test_cubes_have_world_values_on_every_axis(table, tmp_path, suffix):
     pytest.importorskip(suffix[1:] if suffix != ".fits" else "astropy")
     paths = [
         path
-        for minute in (0, 2, 4)
+        for minute in (0, 2, 5)
         for path in write_set(
             tmp_path, minute=minute, change=lambda c, v, h, m=minute: h.update(CRVAL1=300.0 + 1.5 * m)
         )
@@ -463,13 +472,29 @@ def test_cubes_have_world_values_on_every_axis(table, tmp_path, suffix):
     assert (str(cube.unit), cube.uncertainty.array.shape) == ("1 / (K cm5)", cube.shape)
     many = cubes.cube(series)
     assert many.array_axis_physical_types[0] == ("time",)
-    np.testing.assert_allclose(many.axis_world_coords_values(0)[0].to_value("s"), [0, 120, 240])
+    np.testing.assert_allclose(many.axis_world_coords_values(0)[0].to_value("s"), [0, 120, 300])
+    times = [f"2014-01-01T00:0{minute}:02.120" for minute in (0, 2, 5)]
+    assert many.axis_world_coords(0)[0].isot.tolist() == times
     np.testing.assert_allclose(many.axis_world_coords_values(1)[0].value, logt.value)
-    assert [time[:19] for time in many.meta["times"]] == [f"2014-01-01T00:0{minute}:02" for minute in (0, 2, 4)]
-    assert many.meta["pointing"]["CRVAL1"] == [300.0, 303.0, 306.0]
+    later = many[1:, 2]
+    assert later.meta["pointing"]["CRVAL1"].tolist() == [303.0, 307.5]
+    assert later.meta["times"].tolist() == [time[:-1] for time in times[1:]]
     assert [c.value.tolist() for c in cubes.cube(alone, "em_bands").axis_world_coords_values(0)] == [[1, 2, 3]]
     with pytest.raises(ValueError, match="has no temprature, expected one of chisq, constrained, dem, "):
         cubes.cube(alone, "temprature")
+
+
+@pytest.mark.skipif(not find_spec("ndcube"), reason="needs ndcube: pip install 'demreg-bench[peers]'")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_plain_ndcube_has_them_too_once_astropy_knows_the_axes(one):
+    from ndcube import NDCube
+
+    with fits.open(one[1]) as file:
+        dem, header = file["DEM"].data, file["DEM"].header
+    cubes.register()
+    cubes.register()
+    (logt,) = NDCube(dem, wcs=WCS(header)).axis_world_coords_values(0)
+    np.testing.assert_allclose(logt.value, np.linspace(5.7, 7.4, 2 * BINS + 1)[1::2])
 
 
 def test_a_file_that_is_no_cube_is_one_line(tmp_path):
