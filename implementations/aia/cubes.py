@@ -43,8 +43,8 @@ def cube(path: str | Path, name: str = "dem") -> Any:
     depth, series = len(_axes(header)), "TIME" in header["CTYPE*"].values()
     invalid = np.expand_dims(status == Status.INVALID, tuple(range(series, series + depth)))
     error = StdDevUncertainty(planes[ERRORS[name]]()[0]) if name in ERRORS else None
-    columns: list[Any] = [np.array(values) for values in pointing.values()]
-    where = np.rec.fromarrays(columns, names=",".join(pointing))
+    columns = {name: np.array(values) for name, values in pointing.items()}
+    where = np.rec.fromarrays([*columns.values()], dtype=[(name, column.dtype) for name, column in columns.items()])
     meta = {**header, "times": np.array(times), "pointing": where}
     made = NDCube(
         values,

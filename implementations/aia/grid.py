@@ -9,6 +9,7 @@ projection's own curvature is checked for), and wants the images whole. Linear i
 counts and no ringing about a flare, as splines do. Noise is smoothed a little, errors are left as they are.
 """
 
+import functools
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from implementations.aia.files import CHANNELS
 from implementations.aia.frames import REFERENCE, Frame, Set
 from implementations.contract import Array
 
@@ -59,7 +61,7 @@ def check_placed(frame: Frame) -> None:
     """ValueError, naming the file, when its header doesn't say where on the Sun its pixels are."""
     header = frame.header
     try:
-        wcs = wcs_of(header)
+        wcs = _wcs(frame)
         known = np.isfinite(wcs.all_pix2world(_corners(frame.shape)[:, ::-1], 0)).all()
         placed = known and wcs.world_axis_physical_types == PLACE and ("CDELT1" in header or "CD1_1" in header)
     except ValueError:  # what wcslib's errors are
@@ -135,9 +137,15 @@ def _corners(shape: tuple[int, int]) -> Array:
 
 def _there(frame: Frame, reference: Frame) -> Array:
     """Where in the frame the corners of the reference's grid are (9, 2), pixels (y, x) from 0."""
-    own, other = wcs_of(frame.header), wcs_of(reference.header)
+    own, other = _wcs(frame), _wcs(reference)
     places = other.all_pix2world(_corners(reference.shape)[:, ::-1], 0)
     return own.all_world2pix(places, 0)[:, ::-1]
+
+
+@functools.lru_cache(maxsize=len(CHANNELS))
+def _wcs(frame: Frame) -> Any:
+    """Its WCS, made once for all that is checked of it."""
+    return wcs_of(frame.header)
 
 
 def wcs_of(header: Any) -> Any:
