@@ -159,7 +159,8 @@ full-frame: $(VENV)/.installed-dev
 	$(BIN)/python -m harness.upkeep.full_frame $(ARGS)
 
 # AIA's full disc from FITS to FITS and to Zarr, beside the kernel alone and writing alone: minutes, and 16 GB of disk
-# meanwhile; the machine otherwise idle.
+# meanwhile; the machine otherwise idle. make readme puts it into docs/solar.md and docs/scale.md. A quick try that keeps
+# the record: ARGS="--side 1024 --rounds 1 --out /tmp/full-disc"
 full-disc: $(VENV)/.installed-dev data
 	$(BIN)/python -m harness.upkeep.full_disc $(ARGS)
 

@@ -1,7 +1,8 @@
 """Makes the README's tables from the committed reference runs.
 
 `python -m harness.reports.readme` rewrites what stands between the markers in README.md, docs/results.md,
-docs/profiling.md, docs/cluster.md, docs/gpu.md, docs/methods.md, docs/prior-work.md, docs/steps.md and docs/scale.md;
+docs/profiling.md, docs/cluster.md, docs/gpu.md, docs/methods.md, docs/prior-work.md, docs/steps.md, docs/scale.md and
+docs/solar.md;
 `--check` changes nothing and exits with 1 when they are not what the records say. `make readme` makes the page and the
 figures in plots/ too.
 """
@@ -20,6 +21,7 @@ from harness.reports.pages import (
     prior_work_page,
     profiling_page,
     scale_page,
+    solar_page,
     steps_page,
 )
 from harness.show.markdown import rewritten, table
@@ -88,7 +90,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     pages |= {
         page.PAGE: page.rewritten()
-        for page in (profiling_page, cluster_page, gpu_page, methods_page, prior_work_page, steps_page, scale_page)
+        for page in (
+            profiling_page,
+            cluster_page,
+            gpu_page,
+            methods_page,
+            prior_work_page,
+            steps_page,
+            scale_page,
+            solar_page,
+        )
     }
     if given.check:
         return cli.OK if all(text == page.read_text() for page, text in pages.items()) else cli.GATE_FAILED

@@ -100,6 +100,13 @@ def _seconds(maps: Description) -> Any:
     return (times - times[0]) / np.timedelta64(1, "s")
 
 
+def pointed(header: Any) -> Any:
+    """What `pointing` takes of a header, as one that is small."""
+    from astropy.io import fits
+
+    return fits.Header([(key, header[key]) for key in POINTING if key in header])
+
+
 def pointing(maps: Description) -> dict[str, list[Any]]:
     """Where the images of each time were, and from where they were seen: FITS keywords, each with N values."""
     keys = [key for key in POINTING if all(key in header for header in maps.headers)]

@@ -4,11 +4,11 @@ All that can be wrong with files is found here and in `grid`, before a pixel is 
 """
 
 import warnings
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,17 @@ AT_ONCE_S = 1.0
 """Closer than this, two images of a channel are of one time."""
 
 
-@dataclass(frozen=True, eq=False)
 class Frame:
-    """One file's image, of which the header is read."""
+    """One file's image, of which the header is read: kept compressed, since a day has 43,200 of them."""
 
-    path: Path
-    header: Any
-    """astropy Header."""
+    def __init__(self, path: Path, header: Any):
+        self.path = path
+        self.cards = zlib.compress(header.tostring().encode("ascii"), 1)
+
+    @property
+    def header(self) -> Any:
+        """astropy Header."""
+        return _header(self)
 
     @cached_property
     def channel(self) -> int:
@@ -102,6 +106,14 @@ class Frame:
             yield f"{name}: EXPTIME is {header['EXPTIME']}, XPOSURE {self.exposure:g} s, which is used"
         if self.exposure == 1.0 and self.divisor == 1.0:
             yield f"{name}: DN/s with an exposure of exactly 1 s: if that isn't the camera's, neither are the errors"
+
+
+@lru_cache(maxsize=4 * len(CHANNELS))
+def _header(frame: Frame) -> Any:
+    """Its header, of the frames that were looked at last."""
+    from astropy.io import fits
+
+    return fits.Header.fromstring(zlib.decompress(frame.cards).decode("ascii"))
 
 
 Set = tuple[Frame, ...]
@@ -175,7 +187,7 @@ def frame_of(path: Path) -> Frame:
     """The image of a FITS file. ValueError, naming the file, when it holds none of AIA's."""
     file, hdu = opened(path)
     with file:
-        frame = Frame(path, hdu.header.copy())
+        frame = Frame(path, hdu.header)
     said = " ".join(str(frame.header.get(key) or "") for key in ("TELESCOP", "INSTRUME")).strip()
     if said and not any(name in said.upper() for name in ("AIA", "SDO")):
         raise ValueError(f"{path} is of {said}, expected an image of SDO/AIA")

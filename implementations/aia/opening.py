@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from implementations.aia import frames, grid, images
+from implementations.aia import formats, frames, grid, images
 from implementations.aia.degradation import Degradation
 from implementations.aia.frames import REFERENCE, Set
 from implementations.aia.maps import Description, Inversion
@@ -57,7 +57,7 @@ class Job:
             dlogt=inversion.dlogt,
             response=inversion.response,
             bands=inversion.bands,
-            headers=tuple(frame.header for frame in references),
+            headers=(references[0].header, *(formats.pointed(frame.header) for frame in references[1:])),
             times=tuple(frame.time for frame in references),
             history=tuple(history),
         )

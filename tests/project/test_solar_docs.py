@@ -21,5 +21,6 @@ def test_every_test_that_is_named_is_there():
 
 
 def test_every_row_of_a_table_names_one():
-    rows = [line for line in PAGE.splitlines() if line.startswith("|") and not line.startswith("|---")]
+    said = PAGE.partition("<!-- full-disc: begin -->")[0]  # what follows is measured
+    rows = [line for line in said.splitlines() if line.startswith("|") and not line.startswith("|---")]
     assert [row for row in rows if "test_" not in row and not row.endswith("| test |")] == []

@@ -1,11 +1,20 @@
 """The pipeline: order, how much is held at a time, and what becomes of it when a stage fails."""
 
+import gc
+import shutil
+import subprocess
+import sys
 import threading
 import time
 
+import numpy as np
 import pytest
+from aia_files import TABLE, write_set
+from astropy.io import fits
 
-from implementations.aia import stream
+from implementations.aia import formats, frames, stream
+from implementations.aia.files import CHANNELS
+from implementations.aia.opening import Job
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -75,3 +84,68 @@ def test_what_fails_first_is_raised_and_the_rest_is_stopped(stage):
         stream.run(items(), compute, lambda item, made: fail("write", item), 2)
     assert max(begun) <= 2 + 2 + stream.AHEAD + 1
     assert time.monotonic() - start < 30
+
+
+SAMPLED = """
+import sys, threading
+from implementations import invert
+
+most, ended = 0, threading.Event()
+
+def watch():
+    global most
+    while not ended.wait(0.005):
+        with open("/proc/self/status") as file:
+            most = max(most, int(file.read().split("RssAnon:")[1].split()[0]))
+
+watching = threading.Thread(target=watch)
+watching.start()
+invert.main(sys.argv[1:])
+ended.set()
+watching.join()
+print("held", most)
+"""
+
+
+def held_mb(paths, out, response):
+    """The most memory of its own that a process has which inverts these images, MiB; pages of files left out."""
+    asked = [*map(str, paths), "-o", str(out), "--bins", "6", "--threads", "2", "--response", str(response)]
+    done = subprocess.run([sys.executable, "-c", SAMPLED, *asked], capture_output=True, text=True, check=True)
+    return int(done.stdout.rsplit("held ", 1)[1]) / 1024
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(("few", "many"), [((1, 2048), (1, 3840)), ((8, 256), (15, 256))], ids=["pixels", "sets"])
+def test_memory_grows_neither_with_the_image_nor_with_the_number_of_sets(tmp_path, few, many):
+    np.savez(tmp_path / "response.npz", logt=TABLE[0], tresp=TABLE[1], channels=CHANNELS)
+    held = []
+    for sets, rows in (few, many):
+        folder = tmp_path / f"{sets}-{rows}"
+        folder.mkdir()
+        paths = [path for minute in range(sets) for path in write_set(folder, (rows, 256), minute)]
+        held.append(held_mb(paths, folder / "dem.fits", tmp_path / "response.npz"))
+        shutil.rmtree(folder)
+    more_mb = 7 * 65536 * 4 * (3 * 6 + 6 + 1 + 5) / 2**20
+    assert min(held) > 50, "Python alone has as much"
+    assert held[1] - held[0] < more_mb / 5, "a fifth of the maps of seven more strips"
+
+
+def test_of_most_images_no_header_is_held(tmp_path):
+    """One of a real image takes 100 kB, and a day has 43,200."""
+    paths = [path for minute in range(14) for path in write_set(tmp_path, minute=minute)]
+    alive = []
+    for sets in (6, 14):
+        job = Job.of(frames.frames_of(paths[: 6 * sets]), False, None)
+        described = job.description(Bins(), [])
+        gc.collect()
+        alive.append(sum(isinstance(one, fits.Header) for one in gc.get_objects()))
+        assert len(formats.pointing(described)["CRVAL1"]) == sets
+        assert {len(header) for header in described.headers[1:]} == {15}, "what says where it was"
+    assert alive[1] - alive[0] <= 8, "one for each time, of a few keywords"
+
+
+class Bins:
+    """What a description takes of an inversion."""
+
+    logt = dlogt = response = np.ones(3)
+    bands = ()
