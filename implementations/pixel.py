@@ -84,9 +84,7 @@ def monte_carlo(
     ((30,), 20)
     """
     whole_number("draws", draws, 2, 100_000)
-    refused = sorted({"full", "warn", "progress", "dem_norm0", "rscl"} & set(settings))
-    if refused:
-        raise ValueError(f"monte_carlo takes no {refused[0]}")
+    _check_taken("monte_carlo", settings, {"full", "warn", "progress", "dem_norm0", "rscl"})
     dn_in, edn_in = containers.opened(dn_in, edn_in)
     dn, edn = arguments.counts(dn_in, edn_in)
     if arguments.is_lazy(dn, edn):
@@ -169,7 +167,7 @@ def draw_pixel(
     draws
         Of `monte_carlo`, whose standard deviation is drawn as a band; 0 for none.
     settings
-        Other arguments of `dn2dem`: solver, gloci, ...
+        Other arguments of `dn2dem`: solver, gloci, ... A systematic error is part of the errors that are drawn.
 
     Returns
     -------
@@ -181,6 +179,7 @@ def draw_pixel(
     ValueError, RuntimeError
         As `dn2dem` does; ValueError, too, when the pixel is invalid.
     """
+    _check_taken("draw_pixel", settings, {"full", "emd_ret"} | ({"warn", "dem_norm0", "rscl"} if draws else set()))
     dn, edn = arguments.counts(*containers.opened(dn_in, edn_in))
     if dn.ndim != 1:
         raise ValueError(f"draw_pixel draws one pixel, got counts of shape {dn.shape}, expected ({dn.shape[-1]},)")
@@ -196,9 +195,16 @@ def draw_pixel(
     logt, dlogt = response.bins_of(arguments.temperature_edges(temps))
     seen = response.response_matrix(*table, logt, dlogt, emd_int=True) / response.SCALE
     spread = monte_carlo(dn, edn, tresp, tresp_logt, temps, draws=draws, **settings) if draws else None
-    pixel = figures.Pixel(logt, dlogt, seen, dn, edn, tuple(labels), found.channels)
+    systematic = arguments.as_array(settings.get("systematic", 0.0), "systematic")
+    pixel = figures.Pixel(logt, dlogt, seen, dn, np.hypot(edn, systematic * dn), tuple(labels), found.channels)
     parts = (found.dem, found.edem, found.elogt, found.dn_reg)
     return figures.draw(pixel, parts, title, float(found.chisq), float(found.target), spread)
+
+
+def _check_taken(call: str, settings: dict[str, Any], refused: set[str]) -> None:
+    """ValueError naming an argument of `dn2dem` that this call has no use for."""
+    if found := sorted(refused & set(settings)):
+        raise ValueError(f"{call} takes no {found[0]}")
 
 
 def _listed(values: Array) -> str:

@@ -105,9 +105,20 @@ def test_the_figure_has_the_dem_its_errors_loci_and_counts():
     plt.close(figure)
 
 
+def test_the_figures_errors_have_the_systematic_one():
+    figure = draw_pixel(DN[4], EDN[4], *RESPONSE, systematic=0.2)
+    right = figure.axes[1]
+    (bars,) = (bars.lines[2][0].get_segments() for bars in right.containers)
+    half = [(high - low) / 2 for (_, low), (_, high) in bars]
+    np.testing.assert_allclose(half, np.hypot(EDN[4], 0.2 * DN[4]) / DN[4])
+    plt.close(figure)
+
+
 @pytest.mark.parametrize(
     ("dn", "changes", "message"),
     [
+        (DN[0], {"emd_ret": True}, "draw_pixel takes no emd_ret"),
+        (DN[0], {"draws": 5, "rscl": True}, "draw_pixel takes no rscl"),
         (DN, {}, r"draw_pixel draws one pixel, got counts of shape \(5, 6\)"),
         (-DN[0], {}, "the pixel is invalid: counts -"),
         (DN[0], {"names": ["94"]}, "names has 1 channels, expected 6"),
