@@ -81,7 +81,8 @@ class Rows:
     def counts(self, pixels: slice = slice(None)) -> Counts:
         """Counts, errors, saturation of some of them, row by row; missing pixels are NaN."""
         parts = [values.reshape(-1)[pixels] for values in self.values]
-        dn, saturated = np.empty((parts[0].size, len(parts))), np.zeros(parts[0].size, bool)
+        dn = np.empty((len(parts), parts[0].size)).T  # channel by channel: NumPy is slow along an axis of six
+        saturated = np.zeros(parts[0].size, bool)
         for channel, part in enumerate(parts):
             np.divide(part, self.divisor[channel], out=dn[:, channel], dtype=np.float64)
             saturated |= dn[:, channel] >= SATURATED / self.exposure[channel]
