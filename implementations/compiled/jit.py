@@ -15,6 +15,10 @@ without what Python would call a step by, whose compilation takes long.
 """
 
 
+called = numba.njit(error_model="numpy", _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+"""A step that is a function of its own: whose loops want all registers, whatever stands around them."""
+
+
 def entry(function: Callable[..., Any]) -> Any:
     """A kernel for Python to call, without the interpreter's lock; cached on disk where there is a place for it."""
     flags = {"nogil": True, "error_model": "numpy", "_nrt": False}

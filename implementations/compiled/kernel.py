@@ -16,7 +16,7 @@ from implementations.compiled.inverse import combine, solution
 from implementations.compiled.jit import entry, fingerprint, part
 from implementations.compiled.profiles import widths
 from implementations.compiled.simd import LANES, any_less, load, splat, store, turn, where_less
-from implementations.compiled.sorted_profiles import elogt_of, lay_out, order_rows, profile_samples, take_lane
+from implementations.compiled.sorted_profiles import lay_out, resolution
 from implementations.compiled.ticks import ERRORS, FACTORISATION, OTHER, POSITIVITY, SEARCH, WEIGHTS, WIDTH, mark, start
 from implementations.compiled.uncertainty import count, edem_and_rows, factors_at
 
@@ -119,9 +119,7 @@ def finish(setup, scratch, found, outputs, ticks, since):
     since = mark(ticks, ERRORS, since)
     if sorts:
         for lane in range(found):
-            order_rows(sizes.bins, scratch.along, take_lane(sizes, scratch.profiles, scratch.along, lane))
-            profile_samples(sizes, setup.samples, scratch.along)
-            elogt_of(sizes, setup.samples, scratch.along, scratch.along.elogt)
+            resolution(sizes, setup.samples, scratch.profiles, scratch.along, lane)
             put_row(outputs.elogt, pixels.number[lane], scratch.along.elogt, sizes.bins)
     else:
         widths(sizes, setup.samples, scratch.profiles)

@@ -11,7 +11,12 @@ interpolated once instead of in each profile.
 
 # mypy: allow-untyped-defs
 
-from implementations.compiled.jit import part
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from implementations.compiled.jit import called, part
 from implementations.compiled.profiles import ROWS, SLACK
 from implementations.compiled.simd import (
     LANES,
@@ -31,9 +36,26 @@ from implementations.compiled.simd import (
     where_less,
     write,
 )
+from implementations.contract import Array
 
-BUCKETS = 64
+BUCKETS = 128
 """Classes by which rows are sorted."""
+
+
+class Along(NamedTuple):
+    """The resolution of one lane, along the bins."""
+
+    wz: Any
+    gz: Any
+    reach: Any
+    bound: Any
+    bucket: NDArray[np.intp]
+    tally: NDArray[np.intp]
+    order: NDArray[np.int32]
+    limit: Any
+    sample: Any
+    sample_bound: Any
+    elogt: Array
 
 
 @part
@@ -49,18 +71,17 @@ def lay_out(sizes, profiles, first):
 
 
 @part
-def take_lane(sizes, profiles, along, lane):
-    """The lines of one pixel, for which wz is gz, and bound is reach; returns its greatest bound."""
-    lanes, end = lanes_of(along.wz), sizes.rank * sizes.padded
+def lane_of(sizes, profiles, along, lane):
+    """The lines of one pixel where they lie, for which wz is gz, and bound is reach; and its greatest bound."""
+    end, lanes = sizes.rank * sizes.padded, lanes_of(profiles.lines)
     at = lane * (end + sizes.padded)
-    for n in range(0, end, lanes):
-        store(along.wz, n, load(profiles.lines, at + n))
-    greatest = load(profiles.lines, at + end)
-    for n in range(0, sizes.padded, lanes):
-        bound = load(profiles.lines, at + end + n)
-        store(along.bound, n, bound)
-        greatest = larger(bound, greatest)
-    return highest(greatest)
+    line, reach = profiles.lines[at : at + end], profiles.lines[at + end : at + end + sizes.padded]
+    greatest = load(reach, 0)
+    for n in range(lanes, sizes.padded, lanes):
+        greatest = larger(load(reach, n), greatest)
+    a = along
+    one = Along(line, line, reach, reach, a.bucket, a.tally, a.order, a.limit, a.sample, a.sample_bound, a.elogt)
+    return one, highest(greatest)
 
 
 @part
@@ -93,7 +114,7 @@ def products(sizes, rows, four, stride, gz, t, lanes):
 
 @part
 def order_rows(bins, profiles, greatest):
-    """Sort rows by falling bound into classes; limit[j] bounds order[j] and all after it.
+    """Sort rows by falling bound into classes; limit[j] bounds order[4 j] and all after it.
 
     Neighbours are often of one class, whose tally would have to wait for itself: so four distant rows are dealt with
     in turn. The lowest class, of most rows where the weights are peaked, is filled from the end without a tally.
@@ -105,26 +126,31 @@ def order_rows(bins, profiles, greatest):
         tally[b] = 0
     quarter = -(-bins // 4)
     for first in range(quarter):
-        for t in range(first, bins, quarter):
-            x = read(bound, t) * scale
-            b = BUCKETS - 1 - int(x) if x < BUCKETS else 0  # a NaN counts as high
-            write(bucket, t, b)
-            if b < BUCKETS - 1:
-                write(tally, b, read(tally, b) + 1)
+        for n in range(4):
+            t = first + n * quarter
+            if t < bins:
+                x = read(bound, t) * scale
+                b = BUCKETS - 1 - int(x) if x < BUCKETS else 0  # a NaN counts as high
+                write(bucket, t, b)
+                if b < BUCKETS - 1:
+                    write(tally, b, read(tally, b) + 1)
     before, end = 0, bins
     for b in range(BUCKETS):
         tally[b], before = before, before + tally[b]
     for first in range(quarter):
-        for t in range(first, bins, quarter):
-            b = read(bucket, t)
-            if b < BUCKETS - 1:
-                j = read(tally, b)
-                write(tally, b, j + 1)
-            else:
-                end -= 1
-                j = end
-            write(order, j, t)
-            write(limit, j, step * (BUCKETS - b))
+        for n in range(4):
+            t = first + n * quarter
+            if t < bins:
+                b = read(bucket, t)
+                if b < BUCKETS - 1:
+                    j = read(tally, b)
+                    write(tally, b, j + 1)
+                else:
+                    end -= 1
+                    j = end
+                write(order, j, t)
+    for j in range(0, bins, 4):
+        write(limit, j // 4, step * (BUCKETS - read(bucket, read(order, j))))
 
 
 @part
@@ -136,7 +162,7 @@ def profile_peak(sizes, profiles, t, lanes):
     order, reach_a, reach_b = profiles.order, load(profiles.reach, t), load(profiles.reach, t + lanes)
     a = b = reach_a - reach_a
     for j in range(0, sizes.bins, 4):
-        bound = broadcast(profiles.limit, j)
+        bound = broadcast(profiles.limit, j // 4)
         if not (any_less(a, bound * reach_a) or any_less(b, bound * reach_b)):
             break
         four = read(order, j), read(order, j + 1), read(order, j + 2), read(order, j + 3)
@@ -160,15 +186,21 @@ def profile_samples(sizes, samples, profiles):
 
 
 @part
-def crossing(value, peak, position, first, last):
-    """First and last crossing, in each lane, once a further sample is known."""
-    return where_less(value, peak, first, smaller(position, first)), where_less(value, peak, last, position)
+def crossing(values, peak, positions, far, first, last):
+    """First and last crossing, in each lane, once four further samples are known."""
+    a0, a1, a2, a3 = values
+    p0, p1, p2, p3 = positions
+    one = where_less(a2, peak, where_less(a3, peak, far, p3), p2)
+    one = where_less(a0, peak, where_less(a1, peak, one, p1), p0)
+    last = where_less(a1, peak, where_less(a0, peak, last, p0), p1)
+    last = where_less(a3, peak, where_less(a2, peak, last, p2), p3)
+    return smaller(one, first), last
 
 
 @part
 def crossings(sizes, position, profiles, t, lanes, peak_a, peak_b):
     """First and last position whose sample reaches half the peak; first is position[ROWS], beyond all, if none does."""
-    first_a = first_b = last_a = last_b = broadcast(position, ROWS)
+    far = first_a = first_b = last_a = last_b = broadcast(position, ROWS)
     reach_a, reach_b = load(profiles.reach, t), load(profiles.reach, t + lanes)
     for j in range(0, ROWS, 4):
         bound = broadcast(profiles.sample_bound, j // 4)
@@ -176,18 +208,9 @@ def crossings(sizes, position, profiles, t, lanes, peak_a, peak_b):
             continue
         four = j, j + 1, j + 2, j + 3
         a0, a1, a2, a3, b0, b1, b2, b3 = products(sizes, profiles.sample, four, ROWS, profiles.gz, t, lanes)
-        p = broadcast(position, j)
-        first_a, last_a = crossing(a0, peak_a, p, first_a, last_a)
-        first_b, last_b = crossing(b0, peak_b, p, first_b, last_b)
-        p = broadcast(position, j + 1)
-        first_a, last_a = crossing(a1, peak_a, p, first_a, last_a)
-        first_b, last_b = crossing(b1, peak_b, p, first_b, last_b)
-        p = broadcast(position, j + 2)
-        first_a, last_a = crossing(a2, peak_a, p, first_a, last_a)
-        first_b, last_b = crossing(b2, peak_b, p, first_b, last_b)
-        p = broadcast(position, j + 3)
-        first_a, last_a = crossing(a3, peak_a, p, first_a, last_a)
-        first_b, last_b = crossing(b3, peak_b, p, first_b, last_b)
+        p = broadcast(position, j), broadcast(position, j + 1), broadcast(position, j + 2), broadcast(position, j + 3)
+        first_a, last_a = crossing((a0, a1, a2, a3), peak_a, p, far, first_a, last_a)
+        first_b, last_b = crossing((b0, b1, b2, b3), peak_b, p, far, first_b, last_b)
     return first_a, first_b, last_a, last_b
 
 
@@ -204,3 +227,12 @@ def elogt_of(sizes, samples, profiles, elogt):
         first_a, first_b, last_a, last_b = crossings(sizes, position, profiles, t, lanes, peak_a, peak_b)
         store(elogt, t, where_less(first_a, far, last_a - first_a, load(dlogt, t)))
         store(elogt, t + lanes, where_less(first_b, far, last_b - first_b, load(dlogt, t + lanes)))
+
+
+@called
+def resolution(sizes, samples, profiles, along, lane):
+    """elogt of one pixel, in `along`."""
+    one, greatest = lane_of(sizes, profiles, along, lane)
+    order_rows(sizes.bins, one, greatest)
+    profile_samples(sizes, samples, one)
+    elogt_of(sizes, samples, one, one.elogt)

@@ -16,7 +16,7 @@ from implementations.compiled.constraint import BEFORE
 from implementations.compiled.factorise import PANEL
 from implementations.compiled.profiles import FAR, ROWS, SAMPLES
 from implementations.compiled.simd import BITS, LANES
-from implementations.compiled.sorted_profiles import BUCKETS
+from implementations.compiled.sorted_profiles import BUCKETS, Along
 from implementations.contract import Array, Options, Problem
 
 SORT_FROM = 64
@@ -146,22 +146,6 @@ class Profiles(NamedTuple):
     lines: Any
 
 
-class Along(NamedTuple):
-    """The resolution of one lane, along the bins: see `sorted_profiles`."""
-
-    wz: Any
-    gz: Any
-    reach: Any
-    bound: Any
-    bucket: NDArray[np.intp]
-    tally: NDArray[np.intp]
-    order: NDArray[np.intp]
-    limit: Any
-    sample: Any
-    sample_bound: Any
-    elogt: Array
-
-
 class Scratch(NamedTuple):
     """Working memory of one thread."""
 
@@ -277,7 +261,7 @@ def working_memory(setup: Setup, dtype: type[np.floating]) -> Scratch:
         lines=_zeros(LANES * (r + 1) * along, dtype),
     )
     factors, search, rows = _factors(f, r, s), _search(r, setup.settings.nmu), _rows_of_bins(f, r, s)
-    return Scratch(pixels, factors, search, rows, profiles, along_bins(r, along, dtype, alike=True))
+    return Scratch(pixels, factors, search, rows, profiles, along_bins(r, along, dtype, lines=False))
 
 
 def _factors(f: int, r: int, s: int) -> Factors:
@@ -327,18 +311,18 @@ def _rows_of_bins(f: int, r: int, s: int) -> Rows:
     )
 
 
-def along_bins(rank: int, size: int, dtype: DTypeLike, alike: bool) -> Along:
-    """Working memory for the profiles of one lane; `alike`: wz is gz, and bound is reach."""
-    wz, bound = _zeros(rank * size, dtype), _zeros(size, dtype)
+def along_bins(rank: int, size: int, dtype: DTypeLike, lines: bool) -> Along:
+    """Working memory for the profiles of one lane, with lines of its own or without: `sorted_profiles.lane_of`."""
+    own = size if lines else 0
     return Along(
-        wz=wz,
-        gz=wz if alike else _zeros(rank * size, dtype),
-        reach=bound if alike else _zeros(size, dtype),
-        bound=bound,
+        wz=_zeros(rank * own, dtype),
+        gz=_zeros(rank * own, dtype),
+        reach=_zeros(own, dtype),
+        bound=_zeros(own, dtype),
         bucket=_zeros(size, np.intp),
         tally=_zeros(BUCKETS, np.intp),
-        order=np.arange(size),
-        limit=np.full(size, np.inf, dtype),  # of rows that are not sorted
+        order=np.arange(size, dtype=np.int32),
+        limit=np.full(size // 4, np.inf, dtype),  # of rows that are not sorted
         sample=_zeros(rank * ROWS, dtype),
         sample_bound=_zeros(ROWS // 4, dtype),
         elogt=_zeros(size),

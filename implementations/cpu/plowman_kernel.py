@@ -141,7 +141,7 @@ def memory(fused: Fused, setup: Setup, dtype: type[np.floating]) -> Scratch:
     whole = np.zeros(ends[-1] + LANES)
     skipped = -whole.ctypes.data // 8 % LANES  # a vector that straddles two cache lines costs two accesses
     rows = dict(zip(across, np.split(whole[skipped:][: ends[-1]], ends[:-1]), strict=True))
-    profiles = along_bins(f, setup.sizes.padded, dtype, alike=False)
+    profiles = along_bins(f, setup.sizes.padded, dtype, lines=True)
     return Scratch(
         number=np.zeros(LANES, np.intp),
         steps=np.zeros(LANES, np.intp),

@@ -15,7 +15,7 @@ from implementations.compiled.jit import entry, fingerprint, part
 from implementations.compiled.kernel import put, put_row
 from implementations.compiled.profiles import widths
 from implementations.compiled.simd import LANES, load, splat, store
-from implementations.compiled.sorted_profiles import elogt_of, lay_out, order_rows, profile_samples, take_lane
+from implementations.compiled.sorted_profiles import lay_out, resolution
 
 
 def call(module, setup, scratch, given):
@@ -159,9 +159,7 @@ def _resolution(version):
                     lay_out(sizes, profiles, first)
             if sorts:
                 for lane in range(found):
-                    order_rows(bins, scratch.along, take_lane(sizes, profiles, scratch.along, lane))
-                    profile_samples(sizes, setup.samples, scratch.along)
-                    elogt_of(sizes, setup.samples, scratch.along, scratch.along.elogt)
+                    resolution(sizes, setup.samples, profiles, scratch.along, lane)
                     put_row(elogt, lanes.number[lane], scratch.along.elogt, bins)
             else:
                 widths(sizes, setup.samples, profiles)
