@@ -203,7 +203,8 @@ class Registry:
 
     def __init__(self, plugins: Iterable[str | Path] = (), step: str = ""):
         self.entries = _forms(step) if step else dict(_own())
-        self.plugins, self.clashes = tuple(map(str, plugins)), list[str]()
+        self.plugins = tuple(map(str, plugins))
+        self.clashes: list[str] = []
         if step:
             return
         for point in _installed():
@@ -314,7 +315,9 @@ class Registry:
         ValueError
             For an unknown name, tunable or value.
         """
-        cls = self.load(spec)
+        return self._made(self.load(spec), spec, threads)
+
+    def _made(self, cls: type[Solver], spec: str, threads: int) -> Solver:
         known = tunables(cls)
         given = self._given(spec, known)
         if "threads" in known:
@@ -347,10 +350,11 @@ class Registry:
         ValueError
             As `create` does.
         """
-        able, reason = availability(self.load(spec))
+        cls = self.load(spec)
+        able, reason = availability(cls)
         if not able:
             raise RuntimeError(f"solver '{spec}' can't run here: {reason}")
-        return self.create(spec, threads)
+        return self._made(cls, spec, threads)
 
     def check(self, spec: str) -> None:
         """Check that there is such a solver, tunable and value, as far as no plugin is imported to see it.

@@ -5,6 +5,7 @@ the calls' own: shapes of the counts, the user's weights, the response table and
 are known by their shapes; their values are checked when they are computed.
 """
 
+import functools
 import warnings
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -38,6 +39,9 @@ COUNTS, RESPONSE, MATRIX = (
 )
 LOG_T, WIDTHS, KELVIN, NO_UNIT = ("", "dex", "dex(K)"), ("", "dex"), ("K",), ("",)
 """Units that an argument may have, the one that is meant first."""
+DOUBLE = np.dtype(np.float64)
+REMEMBERED = 8
+"""Settings, responses and problems that are kept for the next call: those who loop over pixels give the same again."""
 
 
 def floating(name: str, given: Any) -> "np.dtype[Any]":
@@ -57,6 +61,12 @@ class Content(NamedTuple):
     shape: tuple[int, ...]
     data: bytes
 
+    @classmethod
+    def of(cls, array: Array) -> "Content":
+        """Of an array of doubles; dask arrays are computed."""
+        array = np.asarray(array, np.float64)
+        return cls(array.shape, array.tobytes())
+
     @property
     def array(self) -> Array:
         """The array."""
@@ -67,7 +77,7 @@ def contents(tresp: Any, tresp_logt: Any, temps: Any) -> list[Content]:
     """What a response on bins is made from."""
     named = ((tresp, "tresp", RESPONSE), (tresp_logt, "tresp_logt", LOG_T), (temps, "temps", KELVIN))
     arrays = (as_array(*each) for each in named)
-    return [Content(array.shape, array.tobytes()) for array in arrays]
+    return [Content.of(array) for array in arrays]
 
 
 def flags(**given: Any) -> tuple[bool, ...]:
@@ -82,10 +92,17 @@ def flags(**given: Any) -> tuple[bool, ...]:
 
 def options(reg_tweak: Any, max_iter: Any, rgt_fact: Any, nmu: Any, gloci: Any, l_emd: bool) -> Options:
     """Checked settings, as Python's numbers: for NumPy's, kernels would be compiled anew."""
-    made = Options(reg_tweak, max_iter, rgt_fact, nmu, gloci, l_emd)
-    if any(type(value) not in (int, float) for value in (reg_tweak, max_iter, rgt_fact, nmu)):
-        made = Options(float(reg_tweak), int(max_iter), float(rgt_fact), int(nmu), gloci, l_emd)
-    return made
+    numbers, mask = (reg_tweak, max_iter, rgt_fact, nmu), Content.of(gloci)
+    if not {*map(type, numbers)} <= {int, float}:
+        Options(*numbers, gloci, l_emd)
+        numbers = (float(reg_tweak), int(max_iter), float(rgt_fact), int(nmu))
+    return _options(*numbers, mask, l_emd)
+
+
+@functools.lru_cache(maxsize=REMEMBERED, typed=True)  # for 10.0 is no max_iter, though it equals 10
+def _options(reg_tweak: float, max_iter: int, rgt_fact: float, nmu: int, gloci: Content, l_emd: bool) -> Options:
+    mask: Any = gloci.array
+    return Options(reg_tweak, max_iter, rgt_fact, nmu, mask, l_emd)
 
 
 def is_lazy(*arrays: Any) -> bool:
@@ -110,6 +127,10 @@ def at_home(array: Any) -> Any:
 
 def as_array(values: Any, name: str, units: tuple[str, ...] = NO_UNIT) -> Any:
     """Dask arrays as they are, all else as float64: quantities in the first of `units` that fits, NaN where masked."""
+    if type(values) is np.ndarray and values.dtype is DOUBLE:  # what most calls give
+        return values
+    if type(values) in (int, float):
+        return np.array(values, np.float64)
     if is_lazy(values):
         return values
     values = at_home(values)
@@ -263,9 +284,9 @@ def response_table(tresp: ArrayLike, tresp_logt: ArrayLike, channels: int) -> tu
 
 def within_response(logt: Array, tresp_logt: Array) -> None:
     """Warn of bins outside of the response's temperatures, where its end values are taken; refuse ones far outside."""
-    beyond = np.maximum(tresp_logt[0] - logt, logt - tresp_logt[-1])
-    if beyond.max() <= ROUNDING:
+    if tresp_logt[0] - logt[0] <= ROUNDING and logt[-1] - tresp_logt[-1] <= ROUNDING:  # both are in rising order
         return
+    beyond = np.maximum(tresp_logt[0] - logt, logt - tresp_logt[-1])
     bins = ", ".join(f"{t:.3g}" for t in logt[beyond > ROUNDING])
     what = f"temps has bins outside of the response, which is known at log T {tresp_logt[0]:g} to {tresp_logt[-1]:g}"
     if beyond.max() > MARGIN:

@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 
 from implementations.calls import arguments
+from implementations.calls.arguments import REMEMBERED
 from implementations.contract import Array, Options, Problem
 from implementations.maths import response
-
-REMEMBERED = 8
-"""Responses, and problems, that are kept."""
 
 
 @dataclass(frozen=True, eq=False)

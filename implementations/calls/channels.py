@@ -3,15 +3,16 @@
 P pixels, F channels, T temperature bins. A measurement is missing where its count or its error is NaN or infinite.
 """
 
+import functools
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from implementations.calls.arguments import COUNTS, NO_UNIT, as_array
+from implementations.calls.arguments import COUNTS, NO_UNIT, REMEMBERED, as_array
 from implementations.contract import Array, Problem, Solution, Status, whole_number
 
 FINEST = 1e12
@@ -42,7 +43,7 @@ class Handling:
     saturated: Array
     fewest: int
 
-    @property
+    @functools.cached_property
     def plain(self) -> bool:
         """Whether counts and errors are taken as they are, in all channels or in none."""
         whole = self.fewest == len(self.systematic)
@@ -50,6 +51,8 @@ class Handling:
 
     def of(self, dn: Array, edn: Array) -> tuple[Array, Array]:
         """Counts and errors (P, F) as they are taken: NaN where saturated, errors with the systematic one."""
+        if self.plain:
+            return dn, edn
         if self.systematic.any():
             edn = np.where(edn > 0, np.hypot(edn, self.systematic * dn), edn)
         if np.isfinite(self.saturated).any():
@@ -57,8 +60,15 @@ class Handling:
         return dn, edn
 
 
+@functools.lru_cache(maxsize=REMEMBERED)
+def _nothing_said(channels: int) -> Handling:
+    return Handling(np.zeros(channels), np.full(channels, np.inf), channels)
+
+
 def handling(systematic: ArrayLike, saturated: ArrayLike | None, fewest: int | None, channels: int) -> Handling:
     """The three arguments, checked. ValueError naming the one that is wrong."""
+    if type(systematic) is float and systematic == 0 and saturated is None and fewest is None:
+        return _nothing_said(channels)
     relative = _per_channel("systematic", systematic, channels)
     if not (np.isfinite(relative) & (relative >= 0)).all():
         raise ValueError(f"systematic must be relative errors >= 0, got {systematic!r}")
@@ -77,12 +87,26 @@ def _per_channel(name: str, values: ArrayLike, channels: int, units: tuple[str, 
     return np.broadcast_to(array, (channels,))
 
 
-def within_scales(problem: Problem) -> Problem:
+class Strongest(NamedTuple):
+    """The greatest of each channel's response (F,), and the least and the greatest of these."""
+
+    each: Array
+    least: float
+    most: float
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def strongest(constants: Problem) -> Strongest:
+    """Of the calls that share a problem without pixels."""
+    each = np.abs(constants.rmatrix).max(axis=0)
+    return Strongest(each, float(each.min()), float(each.max()))
+
+
+def within_scales(problem: Problem, top: Strongest) -> Problem:
     """The problem, with pixels whose scales are beyond what solvers agree on made invalid, and a warning of them."""
-    top = np.abs(problem.rmatrix).max(axis=0)
     if not len(problem.dn) or _all_within(problem, top):
         return problem
-    beyond = beyond_scales(np, problem.dn, problem.edn, top)
+    beyond = beyond_scales(np, problem.dn, problem.edn, top.each)
     if not beyond.any():
         return problem
     warn_beyond(int(np.count_nonzero(beyond)), len(beyond), stacklevel=7)
@@ -116,16 +140,17 @@ def _measured(problem: Problem) -> Flags:
     return np.isfinite(problem.dn) & np.isfinite(problem.edn)
 
 
-def _all_within(problem: Problem, top: Array) -> bool:
+def _all_within(problem: Problem, top: Strongest) -> bool:
     """Whether no pixel can be beyond the scales: by the extremes of all channels, else by those of each."""
+    finest, coarsest = float(problem.edn.min()), float(problem.edn.max())  # Python's divide at a fifth of the price
+    if _within(top.least / coarsest, top.most / finest, float(problem.dn.max()) / finest):
+        return True
     with np.errstate(invalid="ignore", over="ignore"):
-        if _within(top.min() / problem.edn.max(), top.max() / problem.edn.min(), problem.dn.max() / problem.edn.min()):
-            return True
         least, most, brightest = (
             extreme.reduce(values, axis=0)
             for extreme, values in ((np.fmin, problem.edn), (np.fmax, problem.edn), (np.fmax, problem.dn))
         )
-        return _within(np.min(top / most), np.max(top / least), np.max(brightest / least))
+        return _within(np.min(top.each / most), np.max(top.each / least), np.max(brightest / least))
 
 
 def _within(lowest: float, highest: float, finest: float) -> bool:

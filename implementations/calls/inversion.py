@@ -65,8 +65,8 @@ class Inversion:
         c, leading = self.constants, dn.shape[:-1]
         _, count, bins = c.sizes
         rows = None if norm is None else np.broadcast_to(norm, (*leading, bins)).reshape(-1, bins)
-        pixels = self.handling.of(np.reshape(dn, (-1, count)), np.reshape(edn, (-1, count)))
-        problem = channels.within_scales(c.with_pixels(pixels[0], marked(pixels[1]), rows))
+        pixels = self.handling.of(dn.reshape(-1, count), edn.reshape(-1, count))
+        problem = channels.within_scales(c.with_pixels(pixels[0], marked(pixels[1]), rows), channels.strongest(c))
         solver = Registry().ready(self.solver)
         solution, used = self._solved(problem, solver, progress)
         return self._finished(solution, used, solver, leading, self.unit)
@@ -77,19 +77,18 @@ class Inversion:
         solution = on_device.solved(self, solver, dn, edn, norm)
         if solution is None:
             return on_device.back(self(arguments.at_home(dn), arguments.at_home(edn), norm))
-        used = np.repeat((solution.status != Status.INVALID)[:, None], dn.shape[-1], axis=1)
-        return on_device.back(self._finished(solution, used, solver, dn.shape[:-1], arguments.placed(self.unit)))
+        return on_device.back(self._finished(solution, None, solver, dn.shape[:-1], arguments.placed(self.unit)))
 
     def _finished(
-        self, solution: Solution, used: channels.Flags, solver: Solver, leading: tuple[int, ...], unit: Any
+        self, solution: Solution, used: channels.Flags | None, solver: Solver, leading: tuple[int, ...], unit: Any
     ) -> tuple[Any, ...]:
-        """The outputs in the call's units and shape."""
+        """The outputs in the call's units and shape; `used`: see `_with_channels`."""
         options = self.constants.options
         _warn(solution, options, solver, self.warn)
         dem, edem, elogt, chisq, dn_reg = (getattr(solution, name) for name in OUTPUTS)
         shaped = (dem * unit, edem * unit, elogt * self.width, chisq, dn_reg)
         ends = _ends(options, solution, solver, used) if self.full else ()
-        typed = (a.astype(self.dtype, copy=False) if a.dtype.kind == "f" else a for a in (*shaped, *ends))
+        typed = (a if a.dtype is self.dtype or a.dtype.kind != "f" else a.astype(self.dtype) for a in (*shaped, *ends))
         return tuple(a.reshape((*leading, *a.shape[1:]))[()] for a in typed)
 
     def _ends_of(self, count: int) -> dict[str, tuple[Any, int | None]]:
@@ -101,8 +100,8 @@ class Inversion:
             "channels": (np.bool_, count),
         }
 
-    def _solved(self, problem: Problem, solver: Solver, progress: bool) -> tuple[Solution, channels.Flags]:
-        """The solution and the channels used (P, F), all at once, or strip by strip beneath a progress bar."""
+    def _solved(self, problem: Problem, solver: Solver, progress: bool) -> tuple[Solution, channels.Flags | None]:
+        """The solution and the channels used, all at once, or strip by strip beneath a progress bar."""
         solve = _rescaling(solver.run) if self.rscl else solver.run
         if not progress:
             return self._with_channels(problem, solve)
@@ -111,13 +110,15 @@ class Inversion:
             return Solution.empty(problem), np.zeros(problem.dn.shape, bool)
         solutions, used = zip(*parts, strict=True)
         joined = (np.concatenate([getattr(part, name) for part in solutions]) for name in vars(solutions[0]))
-        return Solution(*joined), np.concatenate(used)
+        return Solution(*joined), None if used[0] is None else np.concatenate(used)
 
-    def _with_channels(self, problem: Problem, solve: Callable[[Problem], Solution]) -> tuple[Solution, channels.Flags]:
+    def _with_channels(
+        self, problem: Problem, solve: Callable[[Problem], Solution]
+    ) -> tuple[Solution, channels.Flags | None]:
+        """The solution and the channels used (P, F); None where every valid pixel has all."""
         if self.handling.fewest < problem.sizes[1]:
             return channels.by_channels(problem, self.handling.fewest, solve)
-        solution = solve(problem)
-        return solution, np.broadcast_to((solution.status != Status.INVALID)[:, None], problem.dn.shape)
+        return solve(problem), None
 
 
 def _strips(pixels: int) -> Iterator[slice]:
@@ -128,15 +129,18 @@ def _strips(pixels: int) -> Iterator[slice]:
         yield slice(start, start + STRIP)
 
 
-def _ends(options: Options, solution: Solution, solver: Solver, used: channels.Flags) -> tuple[Any, ...]:
+def _ends(options: Options, solution: Solution, solver: Solver, used: channels.Flags | None) -> tuple[Any, ...]:
     """How the pixels ended: status, iterations, the chi-squared aimed at in the last, channels."""
+    invalid = solution.status == Status.INVALID
+    if used is None:
+        used = np.repeat(~invalid[:, None], solution.dn_reg.shape[1], axis=1)
     raised = np.full(solution.status.shape, options.reg_tweak)
     if "iterations" in solver.leaves_out:
         raised[:] = np.nan
     elif _raises(solver):
         with np.errstate(over="ignore"):
             raised *= options.rgt_fact ** (solution.iterations - 1.0)
-    return solution.status, solution.iterations, np.where(solution.status == Status.INVALID, 0.0, raised), used
+    return solution.status, solution.iterations, np.where(invalid, 0.0, raised), used
 
 
 def no_fit(solution: Solution, options: Options, solver: Solver) -> int:
@@ -184,7 +188,9 @@ def _warn(solution: Solution, options: Options, solver: Solver, every: bool) -> 
     """Warn of targets raised beyond `RAISED`, with `every` of other ills too."""
     if unfit := no_fit(solution, options, solver):
         warnings.warn(f"{no_fit_text(unfit, len(solution.status))}; full=True has it{way_out()}", stacklevel=6)
-    counts = np.bincount(solution.status, minlength=len(Status)) if every else np.zeros(len(Status))
+    if not every:
+        return
+    counts = np.bincount(solution.status, minlength=len(Status))
     for status, what in ((Status.INVALID, "invalid counts or errors"), (Status.HIT_MAX_ITER, "negative bins left")):
         if counts[status]:
             warnings.warn(f"{counts[status]} of {len(solution.status)} pixels have {what}", stacklevel=6)

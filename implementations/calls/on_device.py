@@ -28,7 +28,7 @@ def solved(call: Any, solver: Any, dn: Any, edn: Any, norm: Any) -> Solution | N
     c: Problem = call.constants
     xp = import_module("cupy")
     dn, edn = (xp.ascontiguousarray(placed(a).reshape(-1, c.sizes[1])) for a in (dn, edn))  # as kernels take them
-    beyond = channels.beyond_scales(xp, dn, edn, placed(np.abs(c.rmatrix).max(axis=0)))
+    beyond = channels.beyond_scales(xp, dn, edn, placed(channels.strongest(c).each))
     if count := int(xp.count_nonzero(beyond)):
         channels.warn_beyond(count, len(dn), stacklevel=6)
         edn = xp.where(beyond[:, None], xp.nan, edn)

@@ -8,7 +8,7 @@ import pytest
 import solvers
 
 import implementations
-from implementations.contract import OUTPUTS
+from implementations.contract import OUTPUTS, Options
 from implementations.maths import response
 from implementations.registry import Registry
 
@@ -126,6 +126,27 @@ def test_a_response_given_again_is_not_put_on_the_bins_again(monkeypatch):
     assert len(made) == 2
     assert not np.array_equal(dem_of(tresp, emd_int=True), dem_of(tresp))
     assert len(made) == 3
+
+
+def test_settings_given_again_are_not_checked_again(monkeypatch):
+    made, real = [], Options.__post_init__
+    monkeypatch.setattr(Options, "__post_init__", lambda self: made.append(1) or real(self))
+    mask = np.array([0, 1, 1, 0, 0, 1.0])
+    given = {"reg_tweak": 0.987}  # nobody has given this one
+    first = call("map", gloci=mask, **given)
+    np.testing.assert_array_equal(call("map", gloci=mask.astype(int).tolist(), **given)[0], first[0])
+    assert len(made) == 1
+    mask[0] = 1  # in place
+    assert not np.array_equal(call("map", gloci=mask, **given)[0], first[0])
+    assert len(made) == 2
+
+
+@pytest.mark.parametrize(("taken", "refused"), [({"max_iter": 7}, 7.0), ({"reg_tweak": 1}, True)])
+def test_what_equals_a_setting_that_was_taken_is_refused_all_the_same(taken, refused):
+    call("map", **taken)
+    (name,) = taken
+    with pytest.raises(ValueError, match=f"{name} must be a .* number.*, got {refused}"):
+        call("map", **{name: refused})
 
 
 def test_bins_beyond_the_response_are_warned_of_every_time():
