@@ -165,6 +165,8 @@ def _numbers(values: Any, name: str, units: tuple[str, ...]) -> Any:
 
 def has_unit(values: Any) -> bool:
     """Whether it is an astropy quantity or a list of them, or of another package that gives arrays units."""
+    if type(values) is np.ndarray:
+        return False
     if isinstance(values, list | tuple):
         return bool(values) and has_unit(values[0])
     return getattr(values, "unit", None) is not None or hasattr(values, "units")

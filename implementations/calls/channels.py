@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from implementations.calls.arguments import COUNTS, NO_UNIT, REMEMBERED, as_array
-from implementations.contract import Array, Problem, Solution, Status, whole_number
+from implementations.contract import Array, Problem, Solution, Status, marked, whole_number
 
 FINEST = 1e12
 """Counts of more standard errors than this are no measurements: the solvers' rounding decides on their DEM."""
@@ -102,9 +102,13 @@ def strongest(constants: Problem) -> Strongest:
     return Strongest(each, float(each.min()), float(each.max()))
 
 
-def within_scales(problem: Problem, top: Strongest) -> Problem:
-    """The problem, with pixels whose scales are beyond what solvers agree on made invalid, and a warning of them."""
-    if not len(problem.dn) or _all_within(problem, top):
+def within_scales(constants: Problem, dn: Array, edn: Array, norm: Array | None) -> Problem:
+    """The problem of pixels; ones whose scales are beyond what solvers agree on are invalid, and warned of."""
+    top = strongest(constants)
+    if edn.size and _surely_within(dn, edn, top):  # no error is <= 0, then
+        return constants.with_pixels(dn, edn, norm)
+    problem = constants.with_pixels(dn, marked(edn), norm)
+    if not len(problem.dn) or _all_within(problem, top.each):
         return problem
     beyond = beyond_scales(np, problem.dn, problem.edn, top.each)
     if not beyond.any():
@@ -140,17 +144,23 @@ def _measured(problem: Problem) -> Flags:
     return np.isfinite(problem.dn) & np.isfinite(problem.edn)
 
 
-def _all_within(problem: Problem, top: Strongest) -> bool:
-    """Whether no pixel can be beyond the scales: by the extremes of all channels, else by those of each."""
-    finest, coarsest = float(problem.edn.min()), float(problem.edn.max())  # Python's divide at a fifth of the price
-    if _within(top.least / coarsest, top.most / finest, float(problem.dn.max()) / finest):
-        return True
+def _surely_within(dn: Array, edn: Array, top: Strongest) -> bool:
+    """Whether no pixel can be beyond the scales, by the extremes of all channels. Python's numbers are quick to divide.
+
+    False where an error is NaN or <= 0.
+    """
+    finest, coarsest, brightest = float(edn.min()), float(edn.max()), float(dn.max())
+    return finest > 0 and _within(top.least / coarsest, top.most / finest, brightest / finest)
+
+
+def _all_within(problem: Problem, top: Array) -> bool:
+    """Whether no pixel can be, by the extremes of each channel."""
     with np.errstate(invalid="ignore", over="ignore"):
         least, most, brightest = (
             extreme.reduce(values, axis=0)
             for extreme, values in ((np.fmin, problem.edn), (np.fmax, problem.edn), (np.fmax, problem.dn))
         )
-        return _within(np.min(top.each / most), np.max(top.each / least), np.max(brightest / least))
+        return _within(np.min(top / most), np.max(top / least), np.max(brightest / least))
 
 
 def _within(lowest: float, highest: float, finest: float) -> bool:

@@ -36,7 +36,7 @@ def opened(dn: Any, edn: Any, names: tuple[str, str] = ("dn_in", "edn_in")) -> t
 
 def _is_container(values: Any) -> bool:
     """Whether it is a sunpy map, an NDCube or another of astropy's NDData."""
-    return hasattr(values, "wcs") and all(hasattr(values, name) for name in ("data", "mask", "uncertainty"))
+    return all(hasattr(values, name) for name in ("data", "wcs", "mask", "uncertainty"))
 
 
 def _parts(values: Any) -> list[Any]:
@@ -50,6 +50,8 @@ def _parts(values: Any) -> list[Any]:
 
 def _opened(values: Any, name: str, uncertainty: bool = False) -> Any:
     """What is in the containers, or in their uncertainties; other things as they are."""
+    if type(values) is np.ndarray:
+        return values
     parts = _parts(values)
     if not parts:
         return values

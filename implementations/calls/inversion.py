@@ -10,7 +10,7 @@ import numpy as np
 
 from implementations.calls import arguments, channels, on_device
 from implementations.calls.result import Result
-from implementations.contract import OUTPUTS, Array, Options, Problem, Solution, Solver, Status, marked
+from implementations.contract import OUTPUTS, Array, Options, Problem, Solution, Solver, Status
 from implementations.registry import Registry
 
 STRIP = 65536
@@ -66,7 +66,7 @@ class Inversion:
         _, count, bins = c.sizes
         rows = None if norm is None else np.broadcast_to(norm, (*leading, bins)).reshape(-1, bins)
         pixels = self.handling.of(dn.reshape(-1, count), edn.reshape(-1, count))
-        problem = channels.within_scales(c.with_pixels(pixels[0], marked(pixels[1]), rows), channels.strongest(c))
+        problem = channels.within_scales(c, *pixels, rows)
         solver = Registry().ready(self.solver)
         solution, used = self._solved(problem, solver, progress)
         return self._finished(solution, used, solver, leading, self.unit)
@@ -85,11 +85,10 @@ class Inversion:
         """The outputs in the call's units and shape; `used`: see `_with_channels`."""
         options = self.constants.options
         _warn(solution, options, solver, self.warn)
-        dem, edem, elogt, chisq, dn_reg = (getattr(solution, name) for name in OUTPUTS)
-        shaped = (dem * unit, edem * unit, elogt * self.width, chisq, dn_reg)
-        ends = _ends(options, solution, solver, used) if self.full else ()
-        typed = (a if a.dtype is self.dtype or a.dtype.kind != "f" else a.astype(self.dtype) for a in (*shaped, *ends))
-        return tuple(a.reshape((*leading, *a.shape[1:]))[()] for a in typed)
+        s, ends = solution, _ends(options, solution, solver, used) if self.full else ()
+        rows = (s.dem * unit, s.edem * unit, s.elogt * self.width, s.chisq, s.dn_reg, *ends)
+        typed = [a if a.dtype is self.dtype or a.dtype.kind != "f" else a.astype(self.dtype) for a in rows]
+        return tuple([a.reshape(leading + a.shape[1:])[()] for a in typed])
 
     def _ends_of(self, count: int) -> dict[str, tuple[Any, int | None]]:
         """What a `Result` has beyond the five outputs: type, and numbers for each pixel, None for a single one."""
