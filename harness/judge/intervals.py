@@ -20,6 +20,10 @@ and how many processes' word that prior knowledge is worth beside those that wer
 between the middle of what docs/clocks.md measured of solvers, half a per cent, and their root mean square, 1.4%: a cell
 with several processes of one that differs more says so itself, one with a single process does not."""
 
+TURN, OF_A_MEDIAN = 0.02, np.pi / 2
+"""By how much turns of a process differ before anything is known of them (docs/clocks.md); and of normal samples, the
+variance of the median over that of the mean."""
+
 
 class Estimate(NamedTuple):
     """A median with its interval; the interval is NaN where there are too few samples for one."""
@@ -79,19 +83,39 @@ def over_processes(values: Array, processes: Sequence[Any], between: float) -> E
     `WORTH` processes (an empirical Bayes estimate: Smyth 2004, doi 10.2202/1544-6115.1027), so that it holds for a few,
     and for one. No interval for fewer than `FEWEST` turns.
     """
-    labels = list(processes) or [0] * len(values)
-    parts = [values[[label == other for other in labels]] for label in dict.fromkeys(labels)]
+    parts = _by_process(values, processes)
     medians = np.array([np.median(part) for part in parts])
     middle, count = float(medians.mean()), len(parts)
     if len(values) < FEWEST:
         return Estimate(float(np.median(values)), np.nan, np.nan)
-    apart = np.concatenate([part - median for part, median in zip(parts, medians, strict=True)])
-    turn = 1.4826 * np.median(np.abs(apart)) * np.sqrt(len(apart) / max(len(apart) - count, 1))
-    of_turns = np.pi / 2 * turn**2 * float(np.mean([1 / len(part) for part in parts]))  # of a median
+    of_turns = OF_A_MEDIAN * _apart(parts) ** 2 * float(np.mean([1 / len(part) for part in parts]))
     scatter = float(medians.var(ddof=1)) if count > 1 else 0.0
     variance = (WORTH * (between**2 + of_turns) + (count - 1) * scatter) / (WORTH + count - 1)
     half = student.ppf((1 + LEVEL) / 2, WORTH + count - 1) * np.sqrt(variance / count)
     return Estimate(middle, middle - float(half), middle + float(half))
+
+
+def turns_of_a_process(
+    seconds: Sequence[float] | Array, processes: Sequence[Any], start_s: float, turn_s: float
+) -> float:
+    """Turns after which another process tells more than further turns, when starting one and a turn take so long.
+
+    The best size of the subsamples of a sample in two stages (Cochran 1977, Sampling Techniques, section 10.6).
+    """
+    parts = _by_process(np.log(np.asarray(seconds)), processes)
+    turn = _apart(parts) if len(seconds) >= FEWEST + len(parts) else TURN
+    return float(np.sqrt(start_s / turn_s * OF_A_MEDIAN) * turn / BETWEEN)
+
+
+def _by_process(values: Array, processes: Sequence[Any]) -> list[Array]:
+    labels = list(processes) or [0] * len(values)
+    return [values[[label == other for other in labels]] for label in dict.fromkeys(labels)]
+
+
+def _apart(parts: Sequence[Array]) -> float:
+    """By how much turns of one process differ: a standard deviation, from their middle deviation from its median."""
+    apart = np.concatenate([part - np.median(part) for part in parts])
+    return float(1.4826 * np.median(np.abs(apart)) * np.sqrt(len(apart) / max(len(apart) - len(parts), 1)))
 
 
 def widened(logs: Estimate, share: float) -> Estimate:

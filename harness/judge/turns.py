@@ -40,6 +40,12 @@ class Timed:
         times = self.turn_times(clock)
         return intervals.time(list(times.values()), [self.process.get(r, 0) for r in times])
 
+    def turns_of_a_process(self, start_s: float, turn_s: float) -> float:
+        """Turns after which another process tells more than further ones would; few where it has had none yet."""
+        times = self.turn_times(self.clock)
+        labels = [self.process.get(r, 0) for r in times]
+        return intervals.turns_of_a_process(list(times.values()), labels, start_s, turn_s) if times else 1.0
+
     def clock_beside(self, other: Self) -> str:
         """The clock that a ratio of the two stands on. An older commit's worker doesn't say what its runs used."""
         if self.clock == other.clock:

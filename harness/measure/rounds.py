@@ -20,6 +20,9 @@ from harness.workloads.seal import Seal
 
 FEWEST_ROUNDS, MOST_ROUNDS = 12, 1000
 """Rounds of a cell whose number isn't asked for."""
+FEWEST_OF_A_PROCESS, SHARE = 4, 0.2
+"""Rounds of a process whose median a single turn doesn't decide on; and what share of a cell's budget they take at
+most, so that there are several processes."""
 Satisfy = Callable[[list[Contender]], None]
 
 
@@ -74,7 +77,7 @@ def take(
     Everyone has the first round; later ones go on, as long as the budget lasts, with those whose turn fits. Judged are
     rounds that are drawn, and the last one of each process: a solver that is right at first only never passes.
     """
-    start, number, counted, check, since = time.perf_counter(), 0, 0, FEWEST_ROUNDS, 0.0
+    start, number, counted, check, since, before = time.perf_counter(), 0, 0, FEWEST_ROUNDS, 0.0, 0
     active: list[Contender] = []
     while True:
         elapsed, had = time.perf_counter() - start, active
@@ -82,7 +85,8 @@ def take(
             contender.satisfied |= number > 0 and elapsed + contender.turn_cost > plan.max_seconds
         over = counted == (plan.repeats or MOST_ROUNDS)
         active = [] if over else [c for c in contenders if c.ended is None and not c.satisfied]
-        anew = bool(active) and plan.repeats is None and counted and _due(active, elapsed, since, plan.max_seconds)
+        anew = plan.repeats is None and bool(active) and number > before
+        anew = anew and _due(active, number - before, elapsed - since, elapsed, plan.max_seconds)
         if anew or len(active) < len(had):
             listener.say("handing over what is judged")
             for contender in had:
@@ -93,7 +97,7 @@ def take(
             listener.say("fresh processes")
             for contender in active:
                 contender.restart()
-            since = time.perf_counter() - start
+            since, before = time.perf_counter() - start, number
         number += 1
         judged = secrets.randbelow(number) == 0  # so that each round is as likely as any to be the last that is judged
         listener.say(f"round {number}, {elapsed:.0f} of at most {plan.max_seconds:g} s")
@@ -120,10 +124,15 @@ def _have_turns(
     return True
 
 
-def _due(active: list[Contender], elapsed: float, since: float, budget: float) -> bool:
-    """Whether all are started anew: rounds took half as long as that takes, and as many will fit into the budget."""
-    cost = sum(contender.start_s for contender in active)
-    return elapsed - since >= cost / 2 and elapsed + 1.5 * cost <= budget
+def _due(active: list[Contender], count: int, took: float, elapsed: float, budget: float) -> bool:
+    """Whether all are started anew, after so many rounds in their processes that took so long.
+
+    After as many as make the intervals narrowest, or a share of the budget, while as many fit into it once more.
+    """
+    cost, round_s = sum(contender.start_s for contender in active), took / count
+    best = np.median([contender.turns_of_a_process(cost, round_s) for contender in active])
+    enough = min(max(best, FEWEST_OF_A_PROCESS) * round_s, max(SHARE * budget, cost))
+    return bool(took >= enough and elapsed + cost + took <= budget)
 
 
 def _order(contenders: list[Contender], rng: np.random.Generator) -> list[Contender]:

@@ -359,8 +359,9 @@ MUTATIONS = [
             "solvers may compute in others' turns",
         ),
         ("estimate.half_width <= rel_ci", "True", "two rounds are always enough"),
-        ("elapsed + 1.5 * cost <= budget", "True", "starting processes takes more time than a cell has"),
-        ("elapsed - since >= cost / 2", "False", "one process stands for all"),
+        ("elapsed + cost + took <= budget", "True", "starting processes takes more time than a cell has"),
+        ("took >= enough and ", "", "processes are started anew after every round"),
+        ("max(best, FEWEST_OF_A_PROCESS)", "best", "a single turn decides on a process's median"),
     ),
     *_in(
         "measure/cell",

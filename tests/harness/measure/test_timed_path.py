@@ -438,18 +438,19 @@ class Starts(Here):
 
 
 def test_a_cell_has_several_processes_of_a_solver_and_its_ratio_is_over_them(tmp_path, monkeypatch):
-    """Rounds go on for as long as the budget lasts: fresh processes in rounds 2, 3 and 4 of what are 0.25 s each."""
+    """Rounds of 0.25 s go on for as long as the budget lasts: fresh processes, which take 0.5 s, after four of them."""
     both = ours, theirs = here("vectorized", Seen(), Starts), here("baseline", Baseline(), Starts)
     rounds_clock = SimpleNamespace(perf_counter=lambda: sum(c.elapsed for c in both), monotonic=time.monotonic)
     monkeypatch.setattr(rounds, "time", rounds_clock)
     monkeypatch.setattr(rounds.secrets, "randbelow", lambda most: 1)
-    plan = Plan(max_seconds=3.0, rel_ci=1e-9)
+    monkeypatch.setattr(Contender, "turns_of_a_process", lambda *_: 1.0)
+    plan = Plan(max_seconds=5.0, rel_ci=1e-9)
     cell.measure_contenders(CELL, list(both), plan, tmp_path, cell.Nobody())
     for contender in both:
         assert contender.ended is None, contender.ended
-        assert contender.process == {1: 1, 2: 2, 3: 3, 4: 4, 5: 4, 6: 4}
+        assert contender.process == {n: 1 + (n > 4) + (n > 8) for n in range(1, 17)}
         assert contender.process.keys() == contender.turns.keys() | contender.warming.keys()
-        assert sorted(contender.kept) == [FIRST, 1, 2, 3, 6], "the last one of each process is judged"
+        assert sorted(contender.kept) == [FIRST, 4, 8, 16], "the last one of each process is judged"
     shared = sorted(ours.turns.keys() & theirs.turns.keys())
     pairs = [(ours.process[r], theirs.process[r]) for r in shared]
     clock = ours.clock_beside(theirs)
@@ -458,19 +459,39 @@ def test_a_cell_has_several_processes_of_a_solver_and_its_ratio_is_over_them(tmp
 
 
 @pytest.mark.parametrize(
-    ("start_s", "elapsed", "since", "due"),
+    ("start_s", "best", "count", "elapsed", "due"),
     [
-        (2.0, 1.0, 0.0, True),
-        (2.0, 0.9, 0.0, False),
-        (2.0, 5.0, 4.5, False),
-        (2.0, 8.0, 0.0, False),
-        (9.0, 5.0, 0.0, False),
+        (0.5, 1.0, 4, 1.0, True),
+        (0.5, 1.0, 3, 0.75, False),  # a single turn would decide on a median
+        (0.5, 7.0, 7, 1.75, True),
+        (0.5, 7.0, 6, 1.5, False),
+        (0.5, 70.0, 8, 2.0, True),  # a fifth of the budget
+        (0.5, 1.0, 4, 8.4, True),
+        (0.5, 1.0, 4, 8.6, False),  # as many rounds don't fit once more
+        (3.0, 70.0, 8, 2.0, False),  # rounds take as long as starting at least
+        (3.0, 70.0, 12, 3.0, True),
+        (9.0, 1.0, 40, 10.0, False),
     ],
 )
-def test_processes_are_started_anew_while_the_budget_of_ten_seconds_allows_it(start_s, elapsed, since, due):
+def test_processes_are_started_anew_while_the_budget_of_ten_seconds_allows_it(
+    monkeypatch, start_s, best, count, elapsed, due
+):
+    """After `best` rounds of a quarter of a second, four at least."""
     contender = turns_of("a", 1.0)
     contender.start_s = start_s
-    assert rounds._due([contender], elapsed, since, 10.0) == due
+    monkeypatch.setattr(contender, "turns_of_a_process", lambda *_: best)
+    assert rounds._due([contender], count, count * 0.25, elapsed, 10.0) == due
+
+
+def test_the_noisier_its_turns_and_the_dearer_its_start_the_longer_a_process_is_kept():
+    def best(*seconds, start_s=1.0):
+        return turns_of("a", *seconds).turns_of_a_process(start_s, 0.5)
+
+    steady, noisy = [1.0, 1.01, 0.99, 1.0, 1.01, 0.99], [1.0, 1.1, 0.9, 1.0, 1.1, 0.9]
+    assert best(*steady) < best(*noisy)
+    assert best(*noisy, start_s=4.0) == pytest.approx(2 * best(*noisy))
+    assert best(1.0, 5.0) == pytest.approx((2 * np.pi / 2) ** 0.5 * intervals.TURN / intervals.BETWEEN)
+    assert best() == 1.0
 
 
 def test_the_last_round_of_whoever_is_known_well_enough_is_judged_and_the_baselines_with_it(tmp_path, monkeypatch):
