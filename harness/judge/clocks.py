@@ -30,6 +30,9 @@ MOST_EXACT = 60
 """Turns whose exact probabilities take no time to work out."""
 Turns = Mapping[int, Sequence[Sequence[float]]]
 """Round -> a turn's runs: seconds of three phases; or CPU seconds, seconds in the queue, switches of two kinds."""
+Machine = Mapping[int, Sequence[float]]
+"""Round -> a turn's seconds, those that the solver's processes used, that all cores meanwhile worked for others, and
+that were stolen."""
 
 
 def headline(row: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -75,11 +78,15 @@ def _waiting(turns: Turns, used: Turns) -> list[float]:
     ]
 
 
-def _queueing(turns: Turns, used: Turns, threads: int) -> list[float]:
-    """Of each turn, seconds in the queue for a core relative to all others, by thread."""
+def _queueing(turns: Turns, used: Turns, machine: Machine, threads: int) -> list[float]:
+    """Of each turn, seconds in the queue for a core relative to all others, by thread.
+
+    As many at most as others worked, or the host stole: a solver's own processes queue for one another, too.
+    """
     found = []
     for number in [r for r in turns if len(used.get(r) or ()) == len(turns[r])]:
-        queued, whole = sum(u[1] for u in used[number]) / threads, float(np.sum(turns[number]))
+        others = sum(machine[number][2:4]) if number in machine else math.inf
+        queued, whole = min(sum(u[1] for u in used[number]), others) / threads, float(np.sum(turns[number]))
         found.append(queued / max(whole - queued, 1e-9))
     return found
 
@@ -89,26 +96,25 @@ def _surely(shares: Sequence[float]) -> bool:
     return intervals.median(shares).low > MATTERS if len(shares) else False
 
 
-def busy(turns: Turns, used: Turns, threads: int) -> bool:
-    """Whether its threads surely waited for a core, longer than matters."""
-    return _surely(_queueing(turns, used, threads))
+def busy(turns: Turns, used: Turns, machine: Machine, threads: int) -> bool:
+    """Whether its threads surely waited for others to leave a core, longer than matters."""
+    return _surely(_queueing(turns, used, machine, threads))
 
 
 def doubts(
     turns: Turns,
     used: Turns,
-    machine: Mapping[int, Sequence[float]],
+    machine: Machine,
     threads: int,
     by: str,
     process: Mapping[int, int] | None = None,
 ) -> list[str]:
     """Why a row's figures are to be read with care, each in a few words; none where no test says so.
 
-    `machine`: of each turn, its seconds, those that the solver's processes used, that all cores meanwhile worked for
-    others, and that were stolen; `process`: which process had it, where there were several.
+    `process`: which process had a turn, where there were several.
     """
     found = []
-    queueing = _queueing(turns, used, threads)
+    queueing = _queueing(turns, used, machine, threads)
     if _surely(queueing):
         found.append(f"{BUSY}: waited {np.median(queueing):.0%} longer for a core")
     if len(machine):

@@ -4,6 +4,7 @@
 records alone.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +27,8 @@ IMAGE, FLARES, KNOWN = "aia-image", ("aia-image.flare-before", "aia-image.flare-
 OURS, ORACLE, OTHER, POSITIVE = "numba", "demregpy", "utu", "plowman"
 WHOLE_IMAGE_S, CORES, AGREEMENT, FASTER = 5.0, 2, 1e-9, 3.0
 WORDS = {True: "holds", False: "DOES NOT HOLD", None: "not yet measured"}
+PLACE = re.compile(r" \([^()]* line \d+, in [^()]*\)$")
+"""Where in a peer's code, at the end of a reason: for the record, not for its reader."""
 UNMASKED = "[mask=false]"
 VERSIONS = ("python", "numpy", "numba", "demregpy", "utu", "EMToolKit")
 
@@ -129,7 +132,7 @@ def _on_bad_pixels(records: Records, solver: str) -> str:
     rows = records.crop_table[records.crop_table.solver == solver + UNMASKED]
     row = rows[rows.dataset == KNOWN].iloc[0] if len(rows) else records.crop(solver, KNOWN)
     if row.status != "ok":
-        return f"whole call fails ({row.reason})"
+        return f"whole call fails ({PLACE.sub('', row.reason)})"
     return "inverted like good ones" if "invalid pixels" in row.gate_reasons else "zeros, marked"
 
 

@@ -123,5 +123,5 @@ def _ratio(base: Contender | None, head: Contender | None) -> tuple[intervals.Es
     if base is None or head is None or base.ended or head.ended or not base.turns or not head.turns:
         return NO_ESTIMATE, "", ""
     clock = base.clock_beside(head)
-    busy = clock == clocks.WALL and clocks.busy(head.turns, head.used, head.threads)
+    busy = clock == clocks.WALL and clocks.busy(head.turns, head.used, head.machine, head.threads)
     return base.speedup(head), clock, "the machine was busy, and its clock is the wall" if busy else ""

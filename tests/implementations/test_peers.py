@@ -255,7 +255,11 @@ def records(tmp_path):
         "plowman": {**another, "chisq_p95": 1.08, "negative_pixels": 0},
         "utu[mask=false]": {"gate": "fail", "gate_reasons": "invalid pixels: 3 outputs are not zero"},
         "demregpy": {"external": True},
-        "demregpy[mask=false]": {"status": "failed", "reason": "ValueError: negative", "gate": "none"},
+        "demregpy[mask=false]": {
+            "status": "failed",
+            "reason": "ValueError: negative (dn2dem.py line 235, in dn2dem)",
+            "gate": "none",
+        },
     }
     run_of(tmp_path / "crops", times, columns)
     whole = {"numba": {"threads": 2}}

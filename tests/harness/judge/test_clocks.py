@@ -63,6 +63,14 @@ def test_a_busy_machine_is_told_by_who_waits_for_a_core():
     assert said.startswith("busy machine: waited 67% longer")
 
 
+@pytest.mark.parametrize(("others", "stolen", "doubted"), [(0.6, 0.0, True), (0.0, 0.6, True), (0.001, 0.001, False)])
+def test_that_a_solvers_processes_wait_for_one_another_is_no_busy_machine(others, stolen, doubted):
+    times = noise(12, 0.01, 1)
+    machine = {number: (value, 1.9, others, stolen) for number, value in enumerate(times, 1)}
+    found = doubts(times, used(times, cpu=1.4, queued=0.6), machine, threads=2)
+    assert any(one.startswith("busy machine") for one in found) == doubted
+
+
 def test_stolen_time_is_said():
     machine = dict.fromkeys(range(1, 13), (1.0, 0.9, 0.0, 0.1))
     assert doubts(noise(12, 0.01, 1), machine=machine) == ["the host took 10% of its time"]
@@ -133,7 +141,7 @@ def test_no_test_takes_long():
 
 def test_what_is_not_known_is_not_doubted():
     assert clocks.doubts({0: [[0.0, 1.0, 0.0]]}, {}, {}, 1, clocks.WALL) == []
-    assert not clocks.busy({}, {}, 1)
+    assert not clocks.busy({}, {}, {}, 1)
 
 
 @pytest.mark.parametrize(("first", "said"), [(np.ones(8), False), (np.r_[np.full(5, 1.3), np.ones(11)], True)])
