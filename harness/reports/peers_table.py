@@ -27,8 +27,7 @@ IMAGE, FLARES, KNOWN = "aia-image", ("aia-image.flare-before", "aia-image.flare-
 OURS, ORACLE, OTHER, POSITIVE = "numba", "demregpy", "utu", "plowman"
 WHOLE_IMAGE_S, CORES, AGREEMENT, FASTER = 5.0, 2, 1e-9, 3.0
 WORDS = {True: "holds", False: "DOES NOT HOLD", None: "not yet measured"}
-PLACE = re.compile(r" \([^()]* line \d+, in [^()]*\)$")
-"""Where in a peer's code, at the end of a reason: for the record, not for its reader."""
+PLACE = re.compile(r" \([^()]* line \d+, in [^()]*\)$")  # at the end of a reason: for the record, not for its reader
 UNMASKED = "[mask=false]"
 VERSIONS = ("python", "numpy", "numba", "demregpy", "utu", "EMToolKit")
 

@@ -2,6 +2,7 @@
 them."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from harness.machine import facts as machine_facts
@@ -16,6 +17,8 @@ PAGE = ROOT / "docs" / "profiling.md"
 PROFILES = tuple(ROOT / "results" / name for name in ("reference-profile", "reference-profile-numba"))
 PREDICTION = PROFILES[1] / "predict.json"
 INSTRUCTIONS = ROOT / "results" / "reference-instructions" / "instructions.json"
+BEFORE = INSTRUCTIONS.with_name("before.json")
+"""Of a commit whose kernels still had an SVD of each pixel."""
 REFERENCE = ROOT / "results" / "reference"
 HEADLINE = ("factorisation", "grid search")
 """The stages that the published finding is about."""
@@ -113,27 +116,30 @@ def _prediction() -> str:
     return f"{table(names, rows, left=0)}\n\nWorst: {got['worst']:.0%} off. Made on {where}."
 
 
-def counts() -> dict[str, Any]:
-    """The committed instruction counts."""
-    record: dict[str, Any] = json.loads(INSTRUCTIONS.read_text())
+def counts(file: Path = INSTRUCTIONS) -> dict[str, Any]:
+    """The committed instruction counts; or those of an earlier commit."""
+    record: dict[str, Any] = json.loads(file.read_text())
     return record
 
 
 def _instructions() -> str:
-    got = counts()
-    names = ("solver", "bins", "instructions a pixel", "operations a pixel", "operations an instruction")
+    got, before = counts(), counts(BEFORE)
+    earlier = {(row["solver"], row["bins"]): row for row in before["rows"]}
+    names = ("solver", "bins", "instructions a pixel", "before", "operations a pixel", "operations an instruction")
     rows = [
         (
             f"`{row['solver']}`",
             f"{row['bins']}",
             f"{row['instructions']:,.0f}",
+            f"{earlier[row['solver'], row['bins']]['instructions']:,.0f}",
             f"{row['operations']:,.0f}",
             f"{row['density']:.2f}",
         )
         for row in got["rows"]
     ]
     where = f"{machine_facts.machine_label(got['machine'])}, commit {got['commit']}"
-    return f"{table(names, rows, left=1)}\n\nMade on {where}."
+    then = f"Before: commit {before['commit']}, whose kernels had an SVD of each pixel"
+    return f"{table(names, rows, left=1)}\n\nMade on {where}. {then}."
 
 
 BLOCKS = {"stages": _stages, "calls": _calls, "limit": _limit, "prediction": _prediction, "instructions": _instructions}
