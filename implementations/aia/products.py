@@ -1,9 +1,10 @@
 """What people map of a DEM: emission measure in bands of temperature, mean temperature, where it is constrained.
 
-A bin is constrained where the DEM is at least `SIGNIFICANT` times its propagated standard error, and gives some channel
-at least its share of the recovered counts, one per dex of its width. Products are of these bins only: beside a quiet
-Sun AIA hardly sees plasma above log T 7, so that a fifth to a third of the emission measure may be put there at the
-cost of a few counts, and a mean over all bins reads several MK.
+A bin is constrained where the DEM is at least `SIGNIFICANT` times its propagated standard error, that times the root of
+chi-squared where the fit is worse than the errors, and gives some channel at least `SHARE` of the recovered counts for
+each dex of its width. Products are of these bins only: beside a quiet Sun AIA hardly sees plasma above log T 7, so that
+a fifth to a half of the emission measure may be put there for the sake of one channel, and a mean over all bins reads
+several MK.
 
 T temperature bins, F channels, B bands, P pixels. Units: dem, edem cm-5 K-1, response DN cm5 s-1 px-1, dn_reg
 DN s-1 px-1, emission measure cm-5, temperature K.
@@ -20,8 +21,10 @@ from implementations.contract import Array, Status
 
 SIGNIFICANT = 3.0
 """Standard errors above zero from which on a bin's DEM is constrained."""
-SHARE = 1.0
-"""Of a channel's counts, per dex, from which on a bin is."""
+SHARE = 2.0
+"""Of a channel's counts, per dex, from which on a bin is: what a bin has of counts that come evenly from half a dex,
+about the width of a channel's response. At half of it the bins above log T 7 are constrained by what 131 alone has too
+much, as much as its calibration may be off: docs/solar.md."""
 BANDS = 3
 """Bands of equal width in log T where none are given."""
 
@@ -56,10 +59,10 @@ def shares(bands: Bands, logt: Array, dlogt: Array) -> Array:
 
 
 def constrained(
-    dem: Planes, edem: Planes, dn_reg: Planes, response: Array, logt: Array, dlogt: Array
+    dem: Planes, edem: Planes, dn_reg: Planes, chisq: Planes, response: Array, logt: Array, dlogt: Array
 ) -> NDArray[np.bool_]:
-    """Which bins (T, ...) the counts constrain; dem, edem (T, ...), dn_reg (F, ...), response (T, F)."""
-    lists = _lists(dem, edem, dn_reg)
+    """Which bins (T, ...) the counts constrain; dem, edem (T, ...), dn_reg (F, ...), chisq (...), response (T, F)."""
+    lists = _lists(dem, edem, dn_reg, np.asarray(chisq)[None])
     kept, weights = np.empty(lists[0].shape, bool), np.zeros((2, len(logt)))
     _weigh(lists, _per_dex(response, logt, dlogt), weights, kept)
     return kept.reshape(dem.shape)
@@ -78,12 +81,12 @@ def _weigh(lists: list[Planes], per_dex: Array, weights: Array, kept: NDArray[np
     """The sums (W + 1, P) of `weighing.weigh`."""
     from implementations.aia import weighing
 
-    dem, edem, dn_reg = lists
+    dem, edem, dn_reg, chisq = lists
     kind = dem.dtype
     sums = np.zeros((len(weights) + 1, dem.shape[1]), kind)
     scratch = weighing.scratch(len(dn_reg), kind)
     constants = per_dex.astype(kind), weights.astype(kind), kind.type(SIGNIFICANT)
-    weighing.weigh(dem, edem, dn_reg, *constants, kept, sums, *scratch)
+    weighing.weigh(dem, edem, dn_reg, chisq[0], *constants, kept, sums, *scratch)
     return sums
 
 

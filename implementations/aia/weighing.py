@@ -30,10 +30,13 @@ def swapped(typingctx, bits):  # type: ignore[no-untyped-def]
 
 
 @part
-def weigh_block(dem, edem, dn_reg, first, n, per_dex, weights, significant, kept, sums, best, per_count):  # type: ignore[no-untyped-def]
+def weigh_block(dem, edem, dn_reg, chisq, first, n, per_dex, weights, significant, kept, sums, best, per_count, least):  # type: ignore[no-untyped-def]
     """As `weigh`, of the n pixels from `first` on; `sums` (W + 1, ...) has them from there on too."""
     bins, channels, rows = np.uintp(dem.shape[0]), np.uintp(dn_reg.shape[0]), np.uintp(weights.shape[0])
     zero, one = np.uintp(0), np.uintp(1)
+    for i in range(n):
+        misfit = chisq[first + i]
+        least[i] = significant * (np.sqrt(misfit) if misfit > 1 else 1)
     for f in range(channels):
         for i in range(n):
             count = dn_reg[f, first + i]
@@ -47,7 +50,7 @@ def weigh_block(dem, edem, dn_reg, first, n, per_dex, weights, significant, kept
                 best[i] = share if share > best[i] else best[i]
         for i in range(n):
             value = dem[t, first + i]
-            sure = (value >= significant * edem[t, first + i]) & (value * best[i] >= 1)
+            sure = (value >= least[i] * edem[t, first + i]) & (value * best[i] >= 1)
             best[i] = value if sure else 0
             sums[rows, first + i] += weights[rows - np.uintp(2), t] * (value if value > 0 else 0 * value)
         if kept.size:
@@ -60,17 +63,20 @@ def weigh_block(dem, edem, dn_reg, first, n, per_dex, weights, significant, kept
 
 
 @entry
-def weigh(dem, edem, dn_reg, per_dex, weights, significant, kept, sums, best, per_count):  # type: ignore[no-untyped-def]
+def weigh(dem, edem, dn_reg, chisq, per_dex, weights, significant, kept, sums, best, per_count, least):  # type: ignore[no-untyped-def]
     """Mark constrained bins in `kept` (T, P), where it has rows, and add up `sums` (W + 1, P).
 
-    dem, edem (T, P); dn_reg (F, P); per_dex (T, F): the least DEM's counts, so that a bin has its share of a channel's
-    where dem·per_dex >= dn_reg. Sums are of constrained bins by each row of `weights` (W, T), and, last, of all bins
-    above zero by its last row but one. Scratch: best (BLOCK,), per_count (F, BLOCK).
+    dem, edem (T, P); dn_reg (F, P); chisq (P,), by whose root errors are larger where it is above 1; per_dex (T, F):
+    the least DEM's counts, so that a bin has its share of a channel's where dem·per_dex >= dn_reg. Sums are of
+    constrained bins by each row of `weights` (W, T), and, last, of all bins above
+    zero by its last row but one. Scratch: best, least (BLOCK,), per_count (F, BLOCK).
     """
     pixels, block = np.uintp(dem.shape[1]), np.uintp(BLOCK)
     for first in range(np.uintp(0), pixels, block):
         n = min(block, pixels - first)
-        weigh_block(dem, edem, dn_reg, first, n, per_dex, weights, significant, kept, sums, best, per_count)
+        weigh_block(
+            dem, edem, dn_reg, chisq, first, n, per_dex, weights, significant, kept, sums, best, per_count, least
+        )
 
 
 @part
@@ -102,10 +108,11 @@ def fill(rows, scales, status, per_dex, weights, significant, invalid, kept, scr
     multiplied by one of `scales`. After their planes come the emission measure of each band, the temperature and the
     share that is constrained: sums as of `weigh`, NaN where the status is `invalid`. `scratch`: see `scratch_of`.
     """
-    block, bits, wide, starts, best, per_count = scratch
+    block, bits, wide, starts, best, per_count, least = scratch
     start, pixels, length, zero = np.uintp(start), np.uintp(len(status)), np.uintp(BLOCK), np.uintp(0)
     bins, channels, last = np.uintp(per_dex.shape[0]), np.uintp(per_dex.shape[1]), np.uintp(planes.shape[0])
     dem, edem, dn_reg = block[:bins], block[bins : 2 * bins], block[3 * bins : 3 * bins + channels]
+    chisq = block[3 * bins + channels]
     for first in range(zero, pixels, length):
         n = min(length, pixels - first)
         at = lay(rows[0], scales[0], first, n, block, wide, starts, zero)
@@ -115,7 +122,9 @@ def fill(rows, scales, status, per_dex, weights, significant, invalid, kept, scr
         at = lay(rows[4], scales[4], first, n, block, wide, starts, at)
         sums = block[at:]
         sums[:] = 0
-        weigh_block(dem, edem, dn_reg, zero, n, per_dex, weights, significant, kept, sums, best, per_count)
+        weigh_block(
+            dem, edem, dn_reg, chisq, zero, n, per_dex, weights, significant, kept, sums, best, per_count, least
+        )
         bands = np.uintp(weights.shape[0]) - np.uintp(2)
         for i in range(n):
             of_bands, of_heat, of_all = sums[bands, i], sums[bands + np.uintp(1), i], sums[bands + np.uintp(2), i]
@@ -133,9 +142,9 @@ def fill(rows, scales, status, per_dex, weights, significant, invalid, kept, scr
                     planes[r, start + first + i] = bits[r, i]
 
 
-def scratch(channels: int, kind: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+def scratch(channels: int, kind: np.dtype) -> tuple[np.ndarray, ...]:
     """Working memory of `weigh`."""
-    return np.empty(BLOCK, kind), np.empty((channels, BLOCK), kind)
+    return np.empty(BLOCK, kind), np.empty((channels, BLOCK), kind), np.empty(BLOCK, kind)
 
 
 def scratch_of(planes: int, bins: int, channels: int) -> tuple[np.ndarray, ...]:

@@ -166,6 +166,11 @@ def test_the_one_on_images_goes_from_six_files_to_cubes(tmp_path):
     inverted = everything.any(axis=0)
     mean = np.tensordot(10**made.logt, everything, 1)[inverted] / everything.sum(axis=0)[inverted]
     assert 1.2e6 < np.nanmedian(made.temperature[quiet]) < 2e6 < 4e6 < np.median(mean)
+    y, x = np.hypot(*np.meshgrid(*[np.arange(1024) - 511.5] * 2)), np.abs(np.arange(1024) - 511.5)[:, None]
+    above_the_poles = (y > 408) & (y < 449) & (x > 250) & (made.status[0] != 2)  # 1.0 to 1.1 solar radii
+    assert (made.temperature[0][above_the_poles] > 4e6).mean() < 0.02, "a hot ring"
+    active = made.temperature[0][360:430, 710:780]  # the brightest region in 94
+    assert (active > 4e6).mean() > 0.5
 
 
 @pytest.fixture(scope="module")

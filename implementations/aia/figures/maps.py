@@ -130,7 +130,8 @@ def _dems(figure: Figure, axes: list[Any], maps: DemMaps, number: int, groups: l
     """The mean over each range, weighted by the bins' widths in K."""
     dem, width = maps.dem[number], width_k(maps.logt, maps.dlogt)
     measure = dem * width[:, None, None]
-    kept = constrained(dem, maps.edem[number], maps.dn_reg[number], maps.response, maps.logt, maps.dlogt)
+    fit = maps.dn_reg[number], maps.chisq[number]
+    kept = constrained(dem, maps.edem[number], *fit, maps.response, maps.logt, maps.dlogt)
     sums = [measure[group].sum(axis=0) / width[group].sum() for group in groups]
     inverted = maps.status[number] != Status.INVALID
     bright = [s[inverted & (s > 0)] for s in sums]

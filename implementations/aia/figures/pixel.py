@@ -44,7 +44,7 @@ def draw(
     with mpl.rc_context(STYLE):
         figure = plt.figure(figsize=(9.6, 5.2), dpi=150, layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=(2.1, 1))
-        _dem(left, pixel, outputs, spread)
+        _dem(left, pixel, outputs, chisq, spread)
         _counts(right, pixel, outputs[3])
         handles, labels = left.get_legend_handles_labels()
         figure.legend(
@@ -55,7 +55,7 @@ def draw(
     return figure
 
 
-def _dem(ax: Any, pixel: Pixel, outputs: tuple[Array, Array, Array, Array], spread: Any) -> None:
+def _dem(ax: Any, pixel: Pixel, outputs: tuple[Array, Array, Array, Array], chisq: float, spread: Any) -> None:
     dem, edem, elogt, dn_reg = outputs
     logt, width = pixel.logt, width_k(pixel.logt, pixel.dlogt)
     top = max(np.max(dem), np.finfo(float).tiny)
@@ -64,7 +64,7 @@ def _dem(ax: Any, pixel: Pixel, outputs: tuple[Array, Array, Array, Array], spre
     if spread is not None:
         ends = (np.maximum(spread.mean + sign * spread.std, low / 10) for sign in (-1, 1))
         ax.fill_between(logt, *ends, color="C0", alpha=0.2, linewidth=0, label=f"{int(spread.draws)} draws, mean ± 1 σ")
-    sure = constrained(dem, edem, dn_reg, pixel.response, logt, pixel.dlogt)
+    sure = constrained(dem, edem, dn_reg, np.array(chisq), pixel.response, logt, pixel.dlogt)
     for which, face, label in ((sure, "k", "DEM"), (~sure & (dem > 0), "w", "not constrained")):
         if which.any():
             below = np.minimum(edem[which], dem[which] * (1 - 1e-3))  # a bar to zero goes on below the axis

@@ -76,9 +76,9 @@ def test_the_maps_are_the_solvers_outputs_in_place(one):
 def test_the_products_are_of_the_maps(table, tmp_path):
     out = run(write_set(tmp_path), tmp_path / "dem.fits", "--bands", "5.8", "6.2", "6.9")
     with fits.open(out) as file:
-        planes = {name: file[name.upper()].data for name in ("dem", "edem", "dn_reg", "status")}
+        planes = {name: file[name.upper()].data for name in ("dem", "edem", "dn_reg", "chisq", "status")}
         bins = [file["TBINS"].data[name] for name in ("response", "logt", "dlogt")]
-        kept = products.constrained(planes["dem"], planes["edem"], planes["dn_reg"], *bins)
+        kept = products.constrained(*(planes[name] for name in ("dem", "edem", "dn_reg", "chisq")), *bins)
         sure = np.where(kept, planes["dem"], 0)
         bands = products.in_bands(sure, ((5.8, 6.2), (6.2, 6.9)), *bins[1:])
         valid = planes["status"] != 2

@@ -14,9 +14,10 @@ RNG = np.random.default_rng(7)
 
 def planes(shape=(3, 5), kind=np.float64):
     dem = (1e21 * RNG.lognormal(0, 2, (17, *shape)) * RNG.choice([1, 1, 1, -1], (17, *shape))).astype(kind)
-    edem = (np.abs(dem) * RNG.uniform(0.1, 0.6, dem.shape)).astype(kind)
+    edem = (np.abs(dem) * RNG.uniform(0.05, 0.5, dem.shape)).astype(kind)
     counts = np.einsum("t...,tf->f...", dem * WIDTH.reshape(-1, *[1] * len(shape)), RESPONSE).astype(kind)
-    return {"dem": dem, "edem": edem, "dn_reg": np.abs(counts), "status": np.zeros(shape, np.int8)}
+    chisq = RNG.choice([0.5, 1.0, 2.0], shape).astype(kind)
+    return {"dem": dem, "edem": edem, "dn_reg": np.abs(counts), "chisq": chisq, "status": np.zeros(shape, np.int8)}
 
 
 def made(given, bands):
@@ -25,7 +26,7 @@ def made(given, bands):
     rows = [given[name].reshape(-1, pixels).T for name in ("dem", "edem", "edem", "dn_reg")]
     making = products.Products(RESPONSE, LOGT, DLOGT, bands)
     numbers = np.zeros((making.planes, pixels), np.uint32)
-    making.fill([*rows, np.ones((pixels, 1))], np.ones(5), given["status"].ravel(), numbers, 0, False)
+    making.fill([*rows, given["chisq"].reshape(-1, 1)], np.ones(5), given["status"].ravel(), numbers, 0, False)
     values = numbers.view(np.float32).reshape(-1, *image)
     first = 3 * len(LOGT) + 5
     found = {"em_bands": values[first:-2], "temperature": values[-2], "constrained": values[-1]}
@@ -39,14 +40,15 @@ def by_hand(given, pixel):
     kept = []
     for t in range(len(LOGT)):
         most = max(dem[t] * WIDTH[t] * RESPONSE[t, f] / counts[f] for f in range(4))
-        kept.append(dem[t] >= 3 * edem[t] and most >= 1.0 * DLOGT[t])
+        worse = np.sqrt(max(given["chisq"][pixel], 1))
+        kept.append(dem[t] >= 3 * edem[t] * worse and most >= 2.0 * DLOGT[t])
     return np.array(kept)
 
 
 def test_products_are_of_the_constrained_bins():
     given, bands = planes((9, 15)), products.bands_of([5.7, 6.0, 6.35, 7.4], LOGT, DLOGT)
     found = made(given, bands)
-    kept = products.constrained(given["dem"], given["edem"], given["dn_reg"], RESPONSE, LOGT, DLOGT)
+    kept = products.constrained(given["dem"], given["edem"], given["dn_reg"], given["chisq"], RESPONSE, LOGT, DLOGT)
     assert 0.1 < kept.mean() < 0.9
     for pixel in np.ndindex(9, 15):
         sure = by_hand(given, pixel)
