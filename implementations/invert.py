@@ -31,7 +31,7 @@ from implementations.aia import degradation, files, formats, frames, images, ins
 from implementations.aia.figures import place
 from implementations.calls import arguments
 from implementations.calls.channels import by_channels
-from implementations.calls.inversion import no_fit, no_fit_text, way_out
+from implementations.calls.inversion import mark_no_fit, no_fit_text, way_out
 from implementations.contract import Array, Options, Problem, Solution, Solver, Status
 from implementations.maths import response
 from implementations.pixel import draw_pixel
@@ -267,9 +267,9 @@ def _counted(
             problem = replace(problem, edn=np.hypot(problem.edn, share * problem.dn))
         whole = fewest == len(files.CHANNELS) or bool(np.isfinite(problem.dn).all())
         solution = solver.run(problem) if whole else by_channels(problem, fewest, solver.run)[0]
-        unfit.append(no_fit(solution, options, solver))
+        unfit.append(mark_no_fit(solution, options, solver))
         if not whole:
-            lacking = ~np.isfinite(problem.dn).all(axis=1) & (solution.status != Status.INVALID)
+            lacking = ~np.isfinite(problem.dn).all(axis=1) & (solution.status == Status.OK)
             solution.status[lacking] = maps.MapStatus.LACKING
         return solution
 
@@ -336,8 +336,8 @@ def solver_of(spec: str, threads: int) -> Solver:
 
 
 def _say(counts: NDArray[np.int64], seconds: float) -> None:
-    ok, negative, invalid, saturated, lacking = counts
-    inverted, without = ok + negative + saturated + lacking, f", {lacking} without some channel" if lacking else ""
+    _, negative, invalid, saturated, lacking, _ = counts
+    inverted, without = counts.sum() - invalid, f", {lacking} without some channel" if lacking else ""
     print(
         f"{inverted} of {counts.sum()} pixels inverted in {seconds:.1f} s (compilation included); "
         f"{negative} with negative bins left, {invalid} with a channel or error <= 0, {saturated} saturated{without}"

@@ -20,6 +20,7 @@ from implementations.aia import stream
 from implementations.aia.files import CHANNELS
 from implementations.aia.images import Reading, Rows
 from implementations.aia.products import Bands, Products, width_k
+from implementations.calls.inversion import NO_FIT
 from implementations.contract import Array, Options, Problem, Solution, Status
 from implementations.maths import response
 from implementations.maths.uncertainty import HALF_WIDTH_TO_SIGMA
@@ -32,7 +33,7 @@ PLANES = {
     "elogt": ("", "temperature resolution, log10 K, standard deviation"),
     "dn_reg": ("DN s-1 pix-1", "counts the DEM gives in 94 131 171 193 211 335"),
     "chisq": ("", "squared normalised residuals per channel"),
-    "status": ("", "0 ok, 1 bins below zero left, 2 not inverted, 3 saturated, 4 channels lacking"),
+    "status": ("", "0 ok, 1 bins below zero left, 2 not inverted, 3 saturated, 4 channels lacking, 5 no fit"),
     "em_bands": ("cm-5", "emission measure of constrained bins in each band of BANDS"),
     "temperature": ("K", "EM-weighted temperature of constrained bins"),
     "constrained": ("", "share of the emission measure in constrained bins"),
@@ -50,7 +51,10 @@ the seconds from which on it has no more: so that something moves, and can be in
 
 
 class MapStatus(IntEnum):
-    """How a pixel of a map ended: as `contract.Status`, and what only images know."""
+    """How a pixel of a map ended: as `contract.Status`, and what only images know.
+
+    Where several hold of a pixel it has the first of INVALID, SATURATED, HIT_MAX_ITER, NO_FIT, LACKING.
+    """
 
     OK = Status.OK
     HIT_MAX_ITER = Status.HIT_MAX_ITER
@@ -59,6 +63,8 @@ class MapStatus(IntEnum):
     """Inverted, but within 10% of full scale in some channel: that channel's counts, and the DEM, are lower limits."""
     LACKING = 4
     """Inverted without the channels that have no counts there."""
+    NO_FIT = NO_FIT
+    """Inverted, but to a target of chi-squared that was raised more than `calls.inversion.RAISED` times."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from implementations.calls import arguments, channels, on_device
 from implementations.calls.result import Result
@@ -17,6 +18,8 @@ STRIP = 65536
 """Pixels between two moves of the progress bar."""
 RAISED = 10.0
 """A target of chi-squared that the positivity loop raised by more than this factor is warned of: no fit is left."""
+NO_FIT = 5
+"""The status that such a pixel has in files, if it would be `Status.OK` otherwise; see `aia.maps.MapStatus`."""
 POSITIVE = "plowman"
 """The solver whose DEMs are positive at the target, which the warning names as the way out where it is registered."""
 
@@ -142,10 +145,17 @@ def _ends(options: Options, solution: Solution, solver: Solver, used: channels.F
     return solution.status, solution.iterations, np.where(invalid, 0.0, raised), used
 
 
-def no_fit(solution: Solution, options: Options, solver: Solver) -> int:
-    """How many pixels have a target raised by more than `RAISED`."""
+def no_fit(solution: Solution, options: Options, solver: Solver) -> NDArray[np.bool_]:
+    """Which pixels (P,) have a target raised by more than `RAISED`."""
     most = 1 + math.floor(math.log(RAISED) / math.log(options.rgt_fact))  # solves whose target is within it
-    return int(np.count_nonzero(solution.iterations > most)) if _raises(solver) and options.max_iter > most else 0
+    return (solution.iterations > most) & _raises(solver)
+
+
+def mark_no_fit(solution: Solution, options: Options, solver: Solver) -> int:
+    """Give them their status; how many they are."""
+    unfit = no_fit(solution, options, solver)
+    solution.status[unfit & (solution.status == Status.OK)] = NO_FIT
+    return int(np.count_nonzero(unfit))
 
 
 def no_fit_text(unfit: int, pixels: int) -> str:
@@ -185,7 +195,7 @@ def _raises(solver: Solver) -> bool:
 
 def _warn(solution: Solution, options: Options, solver: Solver, every: bool) -> None:
     """Warn of targets raised beyond `RAISED`, with `every` of other ills too."""
-    if unfit := no_fit(solution, options, solver):
+    if unfit := int(np.count_nonzero(no_fit(solution, options, solver))):
         warnings.warn(f"{no_fit_text(unfit, len(solution.status))}; full=True has it{way_out()}", stacklevel=6)
     if not every:
         return

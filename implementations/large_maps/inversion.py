@@ -15,10 +15,11 @@ import numpy as np
 from rich.progress import Progress
 
 from implementations import command_line as cli
+from implementations.calls.inversion import no_fit_text, way_out
 from implementations.cluster.session import BLOCKS_PER_SLOT, BlockError, Threads, memory_for_each
 from implementations.cluster.tiled import DaskTiled
 from implementations.contract import Options, Problem
-from implementations.large_maps.store import MOST_PIXELS, Layout, MapRequest, Stores, target_of, unmarked
+from implementations.large_maps.store import MOST_PIXELS, Layout, MapRequest, Stores, target_of, unfit, unmarked
 from implementations.registry import Registry
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def invert_store(
             session.run(stores.blocks(todo, lambda _: progress.advance(bar)))
     except (BlockError, MemoryError, KeyboardInterrupt) as end:
         return _ended(end, request, stores)
+    if bad := unfit(stores):
+        print(f"note: {no_fit_text(bad, pixels)}{way_out()}")
     print(f"{pixels} pixels, {len(stores.indices)} blocks ({len(todo)} of them now): {target}")
     return 0
 

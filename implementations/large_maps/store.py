@@ -3,7 +3,7 @@
 The input store holds `dn` and `edn` (..., F), DN s-1 px-1, with one to three axes before the channels; the response
 `tresp` (N, F), DN cm5 s-1 px-1, at `tresp_logt` (N,), log10 K; and coordinates, which are copied. The output store gets
 `dem`, `edem` (..., T), cm-5 K-1, `elogt` (..., T), dex, `chisq` (...), `dn_reg` (..., F), as `dn2dem` gives them, and
-`status` (...), 0 ok, 1 negative bins left, 2 invalid.
+`status` (...), 0 ok, 1 negative bins left, 2 invalid, 5 no fit.
 
 A block is one chunk of every output array and made of whole chunks of the input. `done` has a mark for each block, set
 when all of its chunks are written: what has no mark is computed, now or by the same command again. Stores lie in a
@@ -27,6 +27,7 @@ from numcodecs import Blosc
 from numpy.typing import NDArray
 
 from implementations.calls import arguments
+from implementations.calls.inversion import NO_FIT, mark_no_fit
 from implementations.cluster.session import Block
 from implementations.contract import Array, Options, Problem, Solution, Solver, as_problem
 from implementations.maths import response
@@ -160,7 +161,9 @@ class StoreTask:
         most = PIECE // (3 * bins + channels) if solver.releases_lock else pixels
         for first in range(0, pixels, max(1, most)):
             rows = slice(first, min(first + max(1, most), pixels))
-            fill(memory, rows, solver.run(problem.take(rows)))
+            solution = solver.run(problem.take(rows))
+            mark_no_fit(solution, problem.options, solver)
+            fill(memory, rows, solution)
         self.write(memory, pixels)
         self.idle.append(memory)
 
@@ -235,6 +238,12 @@ class Stores:
             part = ", ".join(f"{first}:{last}" for first, last in ends)
             task = StoreTask(counts, outputs, target["done"], self.constants, index, ends, idle)
             yield Block(f"block {number} (pixels [{part}])", task, receive)
+
+
+def unfit(stores: Stores) -> int:
+    """How many pixels have the status of no fit."""
+    status: Any = zarr.open_group(stores.request.target, mode="r")["status"]
+    return sum(int(np.count_nonzero(status.blocks[index] == NO_FIT)) for index in stores.indices)
 
 
 def target_of(request: MapRequest, group: zarr.Group, constants: Problem, pixels: int) -> Stores:

@@ -38,6 +38,7 @@ STATUSES = (
     ("invalid", "0.6"),
     ("saturated", "#c51b8a"),
     ("channels lacking", "#1b9e77"),
+    ("no fit", "#1f78b4"),
 )
 """Name and colour of each `MapStatus`."""
 INVALID, SATURATED = "0.6", STATUSES[MapStatus.SATURATED][1]
@@ -99,7 +100,7 @@ def draw_bands(maps: DemMaps, number: int = 0) -> Figure:
         for i, (ax, (first, last)) in enumerate(zip(axes, maps.bands, strict=True)):
             measure = maps.em_bands[number, i]
             image = ax.imshow(np.maximum(measure, low), norm=LogNorm(low, top), cmap=colours)
-            _hatch(ax, (maps.status[number] < Status.INVALID) & (measure < HALF * every[i]))
+            _hatch(ax, _shown(maps, number) & (measure < HALF * every[i]))
             ax.set_title(f"{10 ** (first - 6):.2g} to {10 ** (last - 6):.2g} MK (log T {first:.2f} to {last:.2f})")
             _finish(ax, maps, number, left=i == 0, below=True)
         bar = figure.colorbar(image, ax=axes, location="bottom", shrink=0.5, aspect=50, extend="both")
@@ -142,7 +143,7 @@ def _dems(figure: Figure, axes: list[Any], maps: DemMaps, number: int, groups: l
     for ax, group, values in zip(axes, groups, sums, strict=True):
         image = ax.imshow(np.where(inverted, np.maximum(values, low), np.nan), norm=norm, cmap=colours)
         total, sure = (np.maximum(m[group], 0).sum(axis=0) for m in (measure, np.where(kept, measure, 0)))
-        _hatch(ax, (maps.status[number] < Status.INVALID) & (sure < HALF * total))
+        _hatch(ax, _shown(maps, number) & (sure < HALF * total))
         first = maps.logt[group.start] - maps.dlogt[group.start] / 2
         last = maps.logt[group.stop - 1] + maps.dlogt[group.stop - 1] / 2
         ax.set_title(f"log T {first:.2f} to {last:.2f} ({10 ** (first - 6):.2g} to {10 ** (last - 6):.2g} MK)")
@@ -154,10 +155,15 @@ def _dems(figure: Figure, axes: list[Any], maps: DemMaps, number: int, groups: l
 def _legend(figure: Figure, maps: DemMaps, number: int) -> None:
     """What isn't on the colour scale: only what there is."""
     marks = [Patch(facecolor="0.2", edgecolor="w", hatch="////", label="less than half from constrained bins")]
-    for status, (name, colour) in enumerate(STATUSES):
-        if status >= Status.INVALID and (maps.status[number] == status).any():
-            marks.append(Patch(facecolor=colour, label="not inverted" if status == Status.INVALID else name))
+    for status, name in ((MapStatus.INVALID, "not inverted"), (MapStatus.SATURATED, "saturated")):
+        if (maps.status[number] == status).any():
+            marks.append(Patch(facecolor=STATUSES[status][1], label=name))
     figure.legend(handles=marks, loc="outside lower center", ncols=len(marks), fontsize=9, frameon=False)
+
+
+def _shown(maps: DemMaps, number: int) -> Any:
+    """Pixels that have a colour of the scale."""
+    return ~np.isin(maps.status[number], (MapStatus.INVALID, MapStatus.SATURATED))
 
 
 def _hatch(ax: Any, where: Any) -> None:
@@ -173,7 +179,7 @@ def _temperature(figure: Figure, ax: Any, maps: DemMaps, number: int) -> None:
     colours = plt.get_cmap("viridis").with_extremes(bad=INVALID)
     low, high = _span(temperature)
     image = ax.imshow(temperature, cmap=colours, norm=LogNorm(low, high))
-    _hatch(ax, (maps.status[number] < Status.INVALID) & (maps.constrained[number] < HALF))
+    _hatch(ax, _shown(maps, number) & (maps.constrained[number] < HALF))
     ax.set_title("EM-weighted T of constrained bins")
     bar = figure.colorbar(image, ax=ax, shrink=0.75, pad=0.02, extend="both")
     ticks = [tick for tick in (0.5, 0.7, 1, 1.5, 2, 3, 4, 6, 8, 10, 15, 20) if low <= tick <= high]

@@ -142,6 +142,36 @@ def test_pixels_that_are_no_fit_are_counted(table, tmp_path, capsys, monkeypatch
     assert "solver='plowman' fits them" in said
 
 
+def no_fit_set(folder, minute=0):
+    """Six files of which some pixels are no fit, some of these saturated or lacking a channel; what `dn2dem` says."""
+
+    def spoil(channel, values, header):
+        values[0, :9] = 16000.0 if channel == 193 else values[0, :9]
+        values[1, :9] = np.nan if channel == 94 else values[1, :9]
+
+    paths = write_set(folder, minute=minute, seed=minute, change=spoil)
+    image = images.read_set(paths)
+    edges = np.logspace(5.7, 7.4, BINS + 1)
+    return paths, dn2dem(image.dn, image.edn, TABLE[1], TABLE[0], edges, fewest_channels=5, full=True)
+
+
+def test_pixels_that_are_no_fit_have_a_status_of_their_own_in_every_file(table, tmp_path):
+    made = [no_fit_set(tmp_path, minute) for minute in (0, 2)]
+    for suffix, sets in ((".fits", made[:1]), (".zarr", made), (".asdf", made), (".fits", made)):
+        out = tmp_path / f"dem{suffix}"
+        run([path for paths, _ in sets for path in paths], out, "--fewest-channels", "5")
+        for number, (_, full) in enumerate(sets):
+            status, unfit = formats.read(out, number).status[0], (full.target > 10) & (full.status == 0)
+            assert unfit[2:].sum() > 5
+            np.testing.assert_array_equal(status[2:] == 5, unfit[2:])
+            np.testing.assert_array_equal(status[1, :9], np.where(full.status == 0, 4 + unfit, full.status)[1, :9])
+            assert (status[0, :9] == 3).all(), "their counts are wrong, whatever fits them"
+    figure = drawn(out, lambda planes, header: None)
+    status = next(ax for ax in figure.axes if any("no fit" in t.get_text() for t in ax.get_yticklabels()))
+    assert status.get_yticklabels()[5].get_text() == f"no fit\n{np.mean(formats.read(out).status == 5):.2%}"
+    figure.clear()
+
+
 def test_units_place_and_provenance(one):
     _, out = one
     with fits.open(out) as file:
@@ -237,7 +267,8 @@ def test_hatches_saturated_pixels_and_the_limb(one):
     names = [text.get_text() for legend in figure.findobj(mpl.legend.Legend) for text in legend.get_texts()]
     assert names == ["less than half from constrained bins", "not inverted", "saturated"]
     status = next(ax for ax in figure.axes if any("saturated" in t.get_text() for t in ax.get_yticklabels()))
-    assert [t.get_text().split("\n")[0] for t in status.get_yticklabels()] == ["ok", "DEM < 0", "invalid", "saturated"]
+    names = ["ok", "DEM < 0", "invalid", "saturated", "channels lacking", "no fit"]
+    assert [t.get_text().split("\n")[0] for t in status.get_yticklabels()] == names
     plain = drawn(one[1], lambda planes, header: header.pop("RSUN_OBS", None))
     assert not any(ax.lines for ax in plain.axes if ax.get_title())
     for each in (figure, plain):

@@ -72,10 +72,12 @@ def marks(target: Path) -> int:
 def test_the_outputs_are_those_of_dn2dem(source, undisturbed):
     given = zarr.open_group(source, mode="r")
     edges = np.logspace(*LOGT, BINS + 1)
-    expected = dn2dem(given["dn"][:], given["edn"][:], given["tresp"][:], given["tresp_logt"][:], edges)
-    for name, value in zip(OUTPUTS, expected, strict=True):
-        np.testing.assert_array_equal(undisturbed[name], value, err_msg=name)
-    assert set(np.unique(undisturbed["status"])) == {0, 1, 2}
+    expected = dn2dem(given["dn"][:], given["edn"][:], given["tresp"][:], given["tresp_logt"][:], edges, full=True)
+    for name in OUTPUTS:
+        np.testing.assert_array_equal(undisturbed[name], getattr(expected, name), err_msg=name)
+    unfit = (expected.target > 10) & (expected.status == 0)
+    np.testing.assert_array_equal(undisturbed["status"], np.where(unfit, 5, expected.status))
+    assert set(np.unique(undisturbed["status"])) == {0, 1, 2, 5}
 
 
 def test_dask_writes_the_same_store_with_coordinates_and_how_it_was_made(source, undisturbed, tmp_path, capsys):
@@ -88,7 +90,9 @@ def test_dask_writes_the_same_store_with_coordinates_and_how_it_was_made(source,
     assert group["dem"].attrs["units"] == "cm-5 K-1"
     assert group.attrs["inversion"]["solver"] == "numba"
     assert group.attrs["inversion"]["options"]["max_iter"] == 10
-    assert "1200 pixels" in capsys.readouterr().out
+    said, unfit = capsys.readouterr().out, int((undisturbed["status"] == 5).sum())
+    assert "1200 pixels" in said
+    assert f"note: {unfit} of 1200 pixels are no fit" in said
 
 
 def test_only_what_has_no_mark_is_computed_again(source, undisturbed, tmp_path, capsys, monkeypatch):
