@@ -41,5 +41,9 @@ def errors(rate: Array, exposure: ArrayLike) -> Array:
     then what this leaves out dominates: the calibration, some tens of percent.
     """
     exposure = np.asarray(exposure, dtype=np.float64)
-    variance: NDArray[np.float64] = np.maximum(rate, 0.0) * exposure / PHOTONS_PER_DN + READ_NOISE**2
-    return np.sqrt(variance) / exposure
+    found: NDArray[np.float64] = np.maximum(rate, 0.0) * exposure
+    found /= PHOTONS_PER_DN
+    found += READ_NOISE**2
+    np.sqrt(found, out=found)
+    found /= exposure
+    return found

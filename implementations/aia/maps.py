@@ -184,10 +184,12 @@ class Inversion:
         most: int = PIECE,
         done: Callable[[int], object] = lambda pixels: None,
     ):
-        self.run, self.options, self.most, self.done = run, options, most, done
+        self.run, self.most, self.done = run, most, done
         self.logt, self.dlogt = response.bins_of(temps)
         self.rmatrix = response.response_matrix(response_table[1], response_table[0], self.logt, self.dlogt)
         self.response, self.bands = self.rmatrix / response.SCALE / width_k(self.logt, self.dlogt)[:, None], bands
+        none = np.ones((0, len(CHANNELS)))
+        self.constants = Problem(none, none, self.rmatrix, self.logt, self.dlogt, options)
         self.products = Products(self.response, self.logt, self.dlogt, bands)
         self.piece = min(FIRST_PIECE, most)
         self.counts = np.zeros(len(MapStatus), np.int64)
@@ -206,7 +208,7 @@ class Inversion:
                 raise stream.StoppedError
             start, piece = time.perf_counter(), slice(at, at + self.piece)
             dn, edn, saturated, counts = strip.images.counts(piece)
-            solution = self.run(Problem(dn, edn, self.rmatrix, self.logt, self.dlogt, self.options))
+            solution = self.run(self.constants.with_pixels(dn, edn))
             solution.status[saturated & (solution.status != Status.INVALID)] = MapStatus.SATURATED
             seen, total = seen + int(saturated.sum()), total + counts
             memory.status[:, piece] = solution.status

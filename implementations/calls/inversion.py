@@ -154,8 +154,10 @@ def no_fit(solution: Solution, options: Options, solver: Solver) -> NDArray[np.b
 def mark_no_fit(solution: Solution, options: Options, solver: Solver) -> int:
     """Give them their status; how many they are."""
     unfit = no_fit(solution, options, solver)
-    solution.status[unfit & (solution.status == Status.OK)] = NO_FIT
-    return int(np.count_nonzero(unfit))
+    count = int(np.count_nonzero(unfit))
+    if count:
+        solution.status[unfit & (solution.status == Status.OK)] = NO_FIT
+    return count
 
 
 def no_fit_text(unfit: int, pixels: int) -> str:
