@@ -180,8 +180,10 @@ def _checked(given: argparse.Namespace) -> Path:
         raise ValueError(
             f"--bins must be from 3 to 1000 and --logt rise within 3 to 10, got {given.bins}, {low:g} {high:g}"
         )
-    if not 0 <= given.systematic < math.inf:
-        raise ValueError(f"--systematic must be a share of the counts >= 0, got {given.systematic:g}")
+    if not 0 <= given.systematic <= 1:
+        raise ValueError(
+            f"--systematic must be a share of the counts from 0 to 1, 0.2 for 20%, got {given.systematic:g}"
+        )
     if not 1 <= given.fewest_channels <= len(files.CHANNELS):
         raise ValueError(f"--fewest-channels must be from 1 to {len(files.CHANNELS)}, got {given.fewest_channels}")
     if given.pixel and given.out.suffix in PICTURES:

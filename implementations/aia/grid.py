@@ -28,6 +28,8 @@ AFFINE = 0.1
 """Pixels by which an affine map may be off."""
 SCALES = (0.8, 1.25)
 """Ratios of pixel sizes that are interpolated; beyond, pixels would be left out, or made up."""
+SIZES = (0.05, 60.0)
+"""Arcsec of a pixel: the camera's have 0.6, and may have been made larger or smaller; others are in another unit."""
 PLACE = ["custom:pos.helioprojective.lon", "custom:pos.helioprojective.lat"]
 """What astropy calls the two axes of an image of the Sun."""
 KEYS = "CTYPE1 CTYPE2 CRPIX1 CRPIX2 CRVAL1 CRVAL2 CDELT1 CDELT2 CROTA2 PC1_1 PC1_2 PC2_1 PC2_2".split()
@@ -59,11 +61,15 @@ class Placing:
 
 def check_placed(frame: Frame) -> None:
     """ValueError, naming the file, when its header doesn't say where on the Sun its pixels are."""
+    from astropy.wcs.utils import proj_plane_pixel_scales
+
     header = frame.header
     try:
         wcs = _wcs(frame)
         known = np.isfinite(wcs.all_pix2world(_corners(frame.shape)[:, ::-1], 0)).all()
-        placed = known and wcs.world_axis_physical_types == PLACE and ("CDELT1" in header or "CD1_1" in header)
+        size = 3600 * proj_plane_pixel_scales(wcs)
+        sized = ("CDELT1" in header or "CD1_1" in header) and SIZES[0] < size.min() <= size.max() < SIZES[1]
+        placed = known and wcs.world_axis_physical_types == PLACE and sized
     except ValueError:  # what wcslib's errors are
         placed = False
     if not placed:

@@ -70,8 +70,8 @@ def handling(systematic: ArrayLike, saturated: ArrayLike | None, fewest: int | N
     if type(systematic) is float and systematic == 0 and saturated is None and fewest is None:
         return _nothing_said(channels)
     relative = _per_channel("systematic", systematic, channels)
-    if not (np.isfinite(relative) & (relative >= 0)).all():
-        raise ValueError(f"systematic must be relative errors >= 0, got {systematic!r}")
+    if not ((relative >= 0) & (relative <= 1)).all():
+        raise ValueError(f"systematic must be relative errors from 0 to 1, 0.2 for 20%, got {systematic!r}")
     limits = np.full(channels, np.inf) if saturated is None else _per_channel("saturated", saturated, channels, COUNTS)
     if not (limits > 0).all():
         raise ValueError(f"saturated must be counts > 0, got {saturated!r}")

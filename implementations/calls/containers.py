@@ -36,7 +36,7 @@ def opened(dn: Any, edn: Any, names: tuple[str, str] = ("dn_in", "edn_in")) -> t
 
 def _is_container(values: Any) -> bool:
     """Whether it is a sunpy map, an NDCube or another of astropy's NDData."""
-    return all(hasattr(values, name) for name in ("data", "wcs", "mask", "uncertainty"))
+    return all(hasattr(values, name) for name in ("wcs", "mask", "uncertainty", "data"))
 
 
 def _parts(values: Any) -> list[Any]:

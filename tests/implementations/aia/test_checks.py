@@ -49,6 +49,7 @@ NOWHERE = {
     "no CDELT": ({"CDELT1": None}, "CDELT1 None"),
     "CDELT of 0": ({"CDELT1": 0.0}, "CDELT1 0.0"),
     "a unit that is none": ({"CUNIT1": "arcsecs"}, "CUNIT1 arcsecs"),
+    "another unit than is meant": ({"CUNIT1": "arcmin", "CUNIT2": "arcmin"}, "CUNIT1 arcmin, .*CDELT1 2.4"),
 }
 
 
@@ -222,6 +223,7 @@ def test_without_an_exposure_the_file_is_named(tmp_path, value):
 NOTED = {
     "quality": (only(335, QUALITY=1073741824), "335.fits: QUALITY is 0x40000000, not 0"),
     "dark by its type": (only(335, IMG_TYPE="DARK"), "335.fits: IMG_TYPE is DARK: not an image of the Sun"),
+    "an exposure in ms": (only(335, EXPTIME=2900.0), "335.fits: an exposure of 2900 s: AIA's take a few seconds"),
     "level 1": (only(335, LVL_NUM=1.0), "level 1: the channels are not aligned"),
     "a rate without its exposure": (
         only(335, BUNIT="DN/s", EXPTIME=1.0),

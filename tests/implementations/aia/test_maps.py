@@ -130,7 +130,7 @@ def test_a_systematic_error_is_added_to_the_noise(table, tmp_path):
 
 def test_pixels_that_are_no_fit_are_counted(table, tmp_path, capsys, monkeypatch):
     paths = write_set(tmp_path)
-    run(paths, tmp_path / "dem.fits", "--systematic", "5")
+    run(paths, tmp_path / "dem.fits", "--systematic", "1")
     assert "no fit" not in capsys.readouterr().out
     run(paths, tmp_path / "dem.fits")
     image = images.read_set(paths)
@@ -420,7 +420,8 @@ def test_degradation_is_applied_or_noted_in_the_file(table, tmp_path, capsys):
         (["-o", "dem.fits", "--bins", "2"], "--bins must be from 3 to 1000"),
         (["-o", "dem.fits", "--threads", "0"], "--threads must be at least 1, got 0"),
         (["-o", "dem.fits", "--logt", "7", "6"], "--logt rise within 3 to 10"),
-        (["-o", "dem.fits", "--systematic", "-1"], "--systematic must be a share of the counts >= 0, got -1"),
+        (["-o", "dem.fits", "--systematic", "-1"], "--systematic must be a share of the counts from 0 to 1, 0.2"),
+        (["-o", "dem.fits", "--systematic", "20"], "0.2 for 20%, got 20"),
         (
             ["-o", "dem.fits", "--bands", "7", "6"],
             "bands must be rising edges within the bins, log T 5.7 to 7.4, got 7 6",

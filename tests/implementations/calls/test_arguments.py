@@ -151,6 +151,7 @@ def test_numbers_and_flags_of_numpy_are_as_pythons(numpys, plain):
     [
         ("dn_in", FILE["self dn"] + 1j, "dn_in is a ndarray of complex128"),
         ("edn_in", FILE["self edn"] > 0, "edn_in is a ndarray of bool"),
+        ("dn_in", FILE["self dn"].astype("m8[s]"), "dn_in is a ndarray of timedelta64[s]"),
         ("dn_in", [["a"] * 6] * 5, "dn_in is a list"),
         ("dn_in", [[1, 2], [3]], "dn_in is a list"),
         ("dn_in", {"a": 1}, "dn_in is a dict"),

@@ -121,7 +121,8 @@ def test_demmap_has_them_too():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"systematic": -0.1}, "systematic must be relative errors >= 0, got -0.1"),
+        ({"systematic": -0.1}, "systematic must be relative errors from 0 to 1, 0.2 for 20%, got -0.1"),
+        ({"systematic": 20}, "systematic must be relative errors from 0 to 1, 0.2 for 20%, got 20"),
         ({"systematic": [0.1, 0.2]}, r"systematic has shape \(2,\), expected one number or \(6,\)"),
         ({"saturated": 0}, "saturated must be counts > 0, got 0"),
         ({"saturated": np.ones((5, 6))}, r"saturated has shape \(5, 6\)"),
