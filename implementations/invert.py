@@ -40,6 +40,8 @@ from implementations.registry import Registry
 LOGT_RANGE, BINS = (5.7, 7.4), 34
 LAYOUT = ("chunk", "codec", "dtype")
 """Options of stores that are inverted into others; files of images have one layout, in single precision."""
+PEAKS = 1e-30, 1e-20
+"""Of the response's channels, DN cm5 s-1 px-1, among which AIA's are."""
 PICTURES = (".png", ".pdf", ".svg")
 DRAWS = 200
 """Of the Monte Carlo errors of a pixel."""
@@ -193,6 +195,8 @@ def _checked(given: argparse.Namespace) -> Path:
     else:
         formats.writer_of(given.out)
     if given.plot:
+        if given.plot.suffix not in PICTURES:
+            raise ValueError(f"--plot {given.plot} must end in one of {', '.join(PICTURES)}")
         formats.check_folder(given.plot)
     _check_not_read(given)
     return given.out
@@ -215,6 +219,10 @@ def _response(path: Path, edges: Array) -> tuple[Array, Array]:
         rmatrix = response.response_matrix(values, logt, *bins)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    peaks = values.max(axis=0)
+    if not (PEAKS[0] < peaks.min() <= peaks.max() < PEAKS[1]):
+        said = f"{peaks.min():.1e} to {peaks.max():.1e}, expected {PEAKS[0]:g} to {PEAKS[1]:g} DN cm5 s-1 px-1"
+        raise ValueError(f"{path} has channels that peak at {said}: is it scaled, or in another unit?")
     arguments.within_response(bins[0], logt)
     arguments.all_seen("--logt", arguments.unseen(rmatrix, bins[0]))
     return logt, values

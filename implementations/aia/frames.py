@@ -136,6 +136,8 @@ def frames_of(paths: Iterable[Path]) -> list[Set]:
     for channel in by_channel:
         by_channel[channel].sort(key=lambda frame: frame.instant)
         for one, other in pairwise(by_channel[channel]):
+            if one.path == other.path:
+                raise ValueError(f"{one.path} is given twice")
             if _seconds(one, other) < AT_ONCE_S:
                 raise ValueError(f"{one.path} and {other.path} are of one time: invert each region by itself")
     if lacking := [str(channel) for channel in CHANNELS if channel not in by_channel]:

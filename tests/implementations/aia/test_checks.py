@@ -145,6 +145,11 @@ def test_two_regions_of_one_time_are_refused_before_anything_is_read(tmp_path):
         frames.frames_of(paths)
 
 
+def test_a_file_that_is_given_twice_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"00_094.fits is given twice"):
+        frames.frames_of(write_set(tmp_path) * 2)
+
+
 def test_two_regions_of_two_times_are_refused(tmp_path):
     away = write_set(tmp_path, minute=2, change=lambda channel, values, header: header.update(CRVAL1=-500.0))
     with pytest.raises(ValueError, match=r"02_171.fits is of another region than .*00_171.fits, 333 pixels away"):

@@ -73,6 +73,14 @@ def test_the_maps_are_the_solvers_outputs_in_place(one):
         np.testing.assert_allclose(file["TBINS"].data["logt"], logt)
 
 
+@pytest.mark.parametrize("scale", [1e27, 1e-10])
+def test_a_response_of_another_scale_is_refused(table, tmp_path, monkeypatch, capsys, scale):
+    monkeypatch.setattr(instrument, "read_response", lambda path: (TABLE[0], TABLE[1] * scale))
+    with pytest.raises(SystemExit):
+        run(write_set(tmp_path), tmp_path / "dem.fits")
+    assert "expected 1e-30 to 1e-20 DN cm5 s-1 px-1: is it scaled, or in another unit?" in capsys.readouterr().err
+
+
 def test_the_products_are_of_the_maps(table, tmp_path):
     out = run(write_set(tmp_path), tmp_path / "dem.fits", "--bands", "5.8", "6.2", "6.9")
     with fits.open(out) as file:
@@ -428,6 +436,7 @@ def test_degradation_is_applied_or_noted_in_the_file(table, tmp_path, capsys):
         ),
         (["-o", "nowhere/dem.fits"], "nowhere/dem.fits can't be written: there is no folder nowhere"),
         (["--output", "nowhere/dem.zarr"], "nowhere/dem.zarr can't be written: there is no folder nowhere"),
+        (["-o", "dem.fits", "--plot", "maps.doc"], "--plot maps.doc must end in one of .png, .pdf, .svg"),
         (["-o", "dem.fits", "--plot", "nowhere/dem.png"], "nowhere/dem.png can't be written: there is no folder"),
         (["-o", "dem.fits", "--degradation", "nowhere.txt"], "nowhere.txt can't be read as a table"),
     ],
