@@ -20,7 +20,6 @@ from implementations.aia import stream
 from implementations.aia.files import CHANNELS
 from implementations.aia.images import Reading, Rows
 from implementations.aia.products import Bands, Products, width_k
-from implementations.calls.inversion import NO_FIT
 from implementations.contract import Array, Options, Problem, Solution, Status
 from implementations.maths import response
 from implementations.maths.uncertainty import HALF_WIDTH_TO_SIGMA
@@ -63,7 +62,7 @@ class MapStatus(IntEnum):
     """Inverted, but within 10% of full scale in some channel: that channel's counts, and the DEM, are lower limits."""
     LACKING = 4
     """Inverted without the channels that have no counts there."""
-    NO_FIT = NO_FIT
+    NO_FIT = 5  # as `calls.inversion` marks them
     """Inverted, but to a target of chi-squared that was raised more than `calls.inversion.RAISED` times."""
 
 
