@@ -91,23 +91,30 @@ def measure(scratch: Path, side: int, rounds: int) -> dict[str, Any]:
         "bins": BINS,
         "bytes": size,
         "load_before": load,
-        "seconds": {name: [s for s, _ in pairs] for name, pairs in (measured | small).items()},
-        "peak_mb": {name: max(mb for _, mb in pairs) for name, pairs in (measured | small).items() if pairs[0][1]},
+        "seconds": {name: [s for s, _, _ in each] for name, each in (measured | small).items()},
+        "core_seconds": {name: [cpu for _, _, cpu in each] for name, each in measured.items() if name != "kernel"},
+        "peak_mb": {name: max(mb for _, mb, _ in each) for name, each in (measured | small).items() if each[0][1]},
         "series_peak_mb": series,
     }
     figures["times"] = {name: times(figures["seconds"], name) for name in measured if name.startswith("FITS")}
+    figures["least_times"] = least_times(figures["seconds"], figures["core_seconds"]["writing"])
     figures["missed"] = missed(figures)
     return figures
 
 
-def in_turns(what: dict[str, Callable[[], tuple[float, float]]], rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """Seconds and MiB of each, in every round in another order; what was written is on the disk before the next."""
-    measured: dict[str, list[tuple[float, float]]] = {name: [] for name in what}
+def in_turns(what: dict[str, Callable[[], tuple[float, float]]], rounds: int) -> dict[str, list[tuple[float, ...]]]:
+    """Seconds, MiB and core-seconds of each; what was written is on the disk before the next.
+
+    Every round has another order.
+    """
+    measured: dict[str, list[tuple[float, ...]]] = {name: [] for name in what}
     rng = np.random.default_rng(0)
     for _ in range(rounds):
         for name in rng.permutation(list(what)):
             os.sync()
-            measured[name].append(what[name]())
+            before = sum(os.times()[:4])  # of the processes that it has ended, too
+            found = what[name]()
+            measured[name].append((*found, sum(os.times()[:4]) - before))
     return measured
 
 
@@ -115,6 +122,12 @@ def times(seconds: dict[str, list[float]], name: str) -> float:
     """The median over the rounds of what a command takes of the slower of kernel and writing in that round."""
     slower = map(max, seconds["kernel"], seconds["writing"])
     return statistics.median(whole / part for whole, part in zip(seconds[name], slower, strict=True))
+
+
+def least_times(seconds: dict[str, list[float]], writing: list[float]) -> float:
+    """What kernel and writing would take of the slower one, if they shared the cores and neither ever waited."""
+    rounds = zip(seconds["kernel"], seconds["writing"], writing, strict=True)
+    return statistics.median((kernel + cpu / THREADS) / max(kernel, alone) for kernel, alone, cpu in rounds)
 
 
 def missed(figures: dict[str, Any]) -> list[str]:

@@ -24,8 +24,9 @@ from implementations.contract import Array, Problem, Solution
 TILE = 1024
 """Most pixels in one call of the kernel: long enough to hide the call, short enough to stop when asked to."""
 TILES_PER_THREAD = 16
-"""At least so many, where pixels suffice, for several threads: a tile of flaring pixels takes several times as long as
-another."""
+"""So many, where pixels suffice, for several threads: tiles of flaring pixels take several times as long as others."""
+LEAST, EACH = 1 << 13, 3 << 10
+"""Bins of pixels in a tile, and in a thread's part, that are worth a call, and waking another thread."""
 ONE_PIECE = 1 << 21
 """Doubles of the largest output up to which all are one piece of memory: eight huge pages."""
 
@@ -65,10 +66,11 @@ def deal(
     idle: deque[Any] | None = None,
 ) -> State:
     """The threads and the size of their tiles, for what is laid out already."""
-    threads = threads or numba.get_num_threads()
-    share = -(-len(problem.dn) // (threads * TILES_PER_THREAD)) if threads > 1 else TILE
+    pixels, _, bins = problem.sizes
+    threads = max(1, min(threads or numba.get_num_threads(), pixels * bins // EACH))
+    share = max(pixels // (threads * TILES_PER_THREAD), min(LEAST // bins, pixels // (2 * threads)), 1)
     pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
-    tile = min(TILE, round_up(max(share, 1), LANES))
+    tile = min(TILE, round_up(share, LANES)) if threads > 1 else TILE
     idle = deque() if idle is None else idle
     return State(problem, setup, idle, dtype, pool, threads - 1, tile, kernel, memory)
 

@@ -7,28 +7,30 @@ from typing import Any
 from harness.show import markdown
 from implementations.places import ROOT
 
-RECORD = ROOT / "results" / "reference-real-time" / "regression.json"
+RECORD = ROOT / "results" / "reference-real-time"
 NOT = "not yet measured"
 ONE, TWO = "numba[threads=1]", "numba[threads=2]"
 
 
-def text_of(path: Path = RECORD) -> str:
+def text_of(folder: Path = RECORD) -> str:
     """A row per workload and number of bins: the rate over the earlier commit's, by one thread and by two."""
-    if not path.is_file():
+    runs = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    if not runs:
         return f"The rate beside an earlier commit's: {NOT}."
-    got = json.loads(path.read_text())
+    every = [row for run in runs for row in run["rows"]]
     cells: dict[tuple[str, int], dict[str, Any]] = {}
-    for row in got["rows"]:
+    for row in every:
         cells.setdefault((row["dataset"], row["bins"]), {})[row["solver"]] = row
     rows = [
         [name, str(bins), *(text for solver in (ONE, TWO) for text in _texts(of.get(solver)))]
         for (name, bins), of in sorted(cells.items())
     ]
     heads = ["workload", "bins", "one thread, pixels/s", "over the base's", "two threads, pixels/s", "over the base's"]
-    base, head, *others = got["heads"]
-    sizes = " or ".join(f"{size:,}" for size in sorted({row["pixels"] for row in got["rows"]}))
+    base, head, *others = dict.fromkeys(line for run in runs for line in run["heads"])
+    sizes = [" or ".join({f"{row['pixels']:,}": 0 for row in every if row["solver"] == name}) for name in (ONE, TWO)]
     return (
-        f"{markdown.table(heads, rows)}\n\n{sizes} pixels, both commits in the same rounds, with the ratio's interval "
+        f"{markdown.table(heads, rows)}\n\n{sizes[0] or 'No'} pixels for one thread, {sizes[1] or 'none'} for two, "
+        f"both commits in the same rounds, with the ratio's interval "
         f"and the clock it stands on. `{base}`; `{head}`; {'; '.join(others)}."
     )
 

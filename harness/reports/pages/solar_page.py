@@ -27,7 +27,7 @@ ROWS = {
 def text_of(got: dict[str, Any] | None = None) -> str:
     """A row for each thing timed, what the memory of a series is, and on what."""
     if got is None and not RECORD.is_file():
-        rows = [[name.format(side=4096), NOT, "", ""] for name in ROWS.values()]
+        rows = [[name.format(side=4096), NOT, "", "", ""] for name in ROWS.values()]
         return f"{_table(rows)}\n\nMemory of a series beside that of a short one: {NOT}."
     got = got or dict(json.loads(RECORD.read_text()))
     rows = []
@@ -35,11 +35,15 @@ def text_of(got: dict[str, Any] | None = None) -> str:
         times, peak, ratio = got["seconds"][name], got["peak_mb"].get(name), got["times"].get(name)
         spread = f"{statistics.median(times):.1f} s ({min(times):.1f} to {max(times):.1f})"
         memory, beside = f"{peak:,.0f} MiB" if peak else "", f"{ratio:.2f}" if ratio else ""
-        rows.append([said.format(side=got["side"]), spread, beside, memory])
+        cores = got["core_seconds"].get(name)
+        used = f"{statistics.median(cores):.1f}" if cores else ""
+        rows.append([said.format(side=got["side"]), spread, used, beside, memory])
     series = ", ".join(f"{sets} sets {mb:,.0f} MiB" for sets, mb in got["series_peak_mb"].items())
     busy = f" (load of other work: {got['load_before']:.1f})" if got["load_before"] > 0.5 else ""
     return (
-        f"{_table(rows)}\n\nA series of 1024 x 1024 pixels: {series}. Imports included, {got['threads']} threads, "
+        f"{_table(rows)}\n\nWriting is work of the cores, too: kernel and writing alone would take "
+        f"{got['least_times']:.2f} times the slower of the two if no core ever waited. "
+        f"A series of 1024 x 1024 pixels: {series}. Imports included, {got['threads']} threads, "
         f"{got['bins']} bins, {len(got['seconds']['kernel'])} rounds; "
         f"{machine_facts.machine_label(got['machine'])}{busy}, {got['created'][:10]}, commit {got['commit']}. Asked "
         "for: 1.3 times the slower of both parts, 2.5 GB, 4 s for 1024 x 1024. "
@@ -48,7 +52,8 @@ def text_of(got: dict[str, Any] | None = None) -> str:
 
 
 def _table(rows: list[list[str]]) -> str:
-    titles = ["from start to end", "time (least to most)", "of the slower of kernel and writing", "most memory"]
+    of = "of the slower of kernel and writing"
+    titles = ["from start to end", "time (least to most)", "core-seconds", of, "most memory"]
     return markdown.table(titles, rows)
 
 

@@ -14,16 +14,19 @@ def row(solver, bins=34, **changed):
 
 def table(tmp_path, *rows):
     heads = ["base: b5957a0 before", "head: abcdef0 after", "machine: some cores"]
-    (tmp_path / "regression.json").write_text(json.dumps({"heads": heads, "code": 0, "rows": rows}))
-    return real_time_table.text_of(tmp_path / "regression.json")
+    for number, solver in enumerate((real_time_table.ONE, real_time_table.TWO)):
+        record = {"heads": heads, "code": 0, "rows": [row for row in rows if row["solver"] == solver]}
+        (tmp_path / f"{number}.json").write_text(json.dumps(record))
+    return real_time_table.text_of(tmp_path)
 
 
 def test_rates_and_ratios_stand_in_the_row_of_their_bins(tmp_path):
-    text = table(tmp_path, row("numba[threads=1]", 100), row("numba[threads=2]"), row("numba[threads=1]"))
+    text = table(tmp_path, row("numba[threads=1]", 100), row("numba[threads=2]", pixels=30000), row("numba[threads=1]"))
     (line,) = [line for line in text.splitlines() if line.startswith("| aia | 34 |")]
     assert line.count("1,234,567 | 2.00x [1.60, 2.50], CPU") == 2
     (half,) = [line for line in text.splitlines() if line.startswith("| aia | 100 |")]
     assert half.endswith("| not yet measured | not yet measured |")
+    assert "\n\n2,000 pixels for one thread, 30,000 for two, both commits" in text
     assert text.endswith("`base: b5957a0 before`; `head: abcdef0 after`; machine: some cores.")
 
 
@@ -40,4 +43,4 @@ def test_a_slower_row_keeps_its_figures(tmp_path):
 
 
 def test_what_has_no_record_is_not_yet_measured(tmp_path):
-    assert real_time_table.NOT in real_time_table.text_of(tmp_path / "none.json")
+    assert real_time_table.NOT in real_time_table.text_of(tmp_path / "none")

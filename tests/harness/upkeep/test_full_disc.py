@@ -26,6 +26,11 @@ def test_the_ratio_is_to_the_slower_of_the_two_in_the_same_round():
     assert full_disc.missed(figures()) == []
 
 
+def test_the_least_ratio_is_that_of_cores_that_never_wait():
+    seconds = {"kernel": [10.0, 8.0, 10.0], "writing": [6.0, 16.0, 7.0]}
+    assert full_disc.least_times(seconds, [6.0, 6.0, 8.0]) == pytest.approx(1.3)
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
@@ -43,7 +48,8 @@ def test_every_round_has_each_once_in_another_order():
     order = []
     what = {name: lambda name=name: (order.append(name), (1.0, 2.0))[1] for name in "abcd"}
     measured = full_disc.in_turns(what, 6)
-    assert {name: len(pairs) for name, pairs in measured.items()} == dict.fromkeys("abcd", 6)
+    assert {name: len(each) for name, each in measured.items()} == dict.fromkeys("abcd", 6)
+    assert all(found[:2] == (1.0, 2.0) and found[2] >= 0 for each in measured.values() for found in each)
     rounds = ["".join(order[i : i + 4]) for i in range(0, 24, 4)]
     assert {"".join(sorted(one)) for one in rounds} == {"abcd"}
     assert len(set(rounds)) > 2

@@ -88,6 +88,16 @@ def test_threads_and_tiles_change_nothing(solver, monkeypatch):
         np.testing.assert_array_equal(getattr(one, name), getattr(small, name))
 
 
+@pytest.mark.parametrize(
+    ("pixels", "others", "tile"), [(50, 0, tiles.TILE), (200, 1, 50), (400, 1, 100), (3200, 1, 240)]
+)
+def test_threads_are_woken_and_tiles_cut_only_where_that_is_less_than_the_work(pixels, others, tile):
+    """34 bins on two threads: 100 pixels take less time than waking one, and 10 less than a call of the kernel."""
+    state = NumbaFused(threads=2).prepare(problem_of("solar-mix", pixels, 34))
+    assert (state.others, state.tile) == (others, staging.round_up(tile, tiles.LANES))
+    tiles.finish(state)
+
+
 @pytest.mark.parametrize("bins", [34, 200])
 def test_single_precision_loses_only_resolution(bins):
     problem = problem_of("gaussian-response", 300, bins)
