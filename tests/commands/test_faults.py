@@ -8,7 +8,7 @@ import sys
 import pytest
 from folders import SUPPORT
 
-SHORT, LONG = 20, 200
+SHORT, LONG = 12, 200
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,16 @@ def fairly_counted(count):
     return total, seconds
 
 
-@pytest.mark.parametrize("name", rows())
+SINGLE = "numba-float32"
+"""Whose kernel is numba's with another type, and takes a quarter of a minute to compile with its counters."""
+
+
+def marked(row):
+    """A solver's parameter, slow for that one."""
+    return pytest.param(*row.values, marks=[*row.marks, pytest.mark.slow]) if row.values == (SINGLE,) else row
+
+
+@pytest.mark.parametrize("name", [*map(marked, rows())])
 def test_the_stages_of_every_solver_add_up_to_their_run(name, problem):
     solver = create(name)
     solver.run(problem)
@@ -158,7 +167,7 @@ def test_without_a_counter_there_is_a_reason(monkeypatch, problem):
     assert figures == {"stages": None, "stages_reason": "no cycle counter on abacus"}
 
 
-@pytest.mark.parametrize("name", ["numba", "numba-float32"])
+@pytest.mark.parametrize("name", ["numba", pytest.param(SINGLE, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("gloci", [0, 1])
 @pytest.mark.parametrize("bins", [5, 30, 90])
 def test_the_counting_kernel_is_the_kernel(name, gloci, bins):
