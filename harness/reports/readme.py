@@ -31,7 +31,7 @@ from implementations.places import ROOT, need_checkout
 
 README, RESULTS = ROOT / "README.md", ROOT / "docs" / "results.md"
 REFERENCES = (ROOT / "results" / "reference", ROOT / "results" / "reference-loci")
-TABLE, PEERS, STATEMENTS = "table", "peers", "statements"
+TABLE, PEERS, STATEMENTS, FRAME = "table", "peers", "statements", "frame"
 """What stands between `<!-- NAME: begin -->` and `<!-- NAME: end -->`."""
 
 
@@ -84,8 +84,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(str(error))
     peers = peers_table.Records.open()
     results = rewritten(RESULTS.read_text(), TABLE, text_of(runs))
+    front = rewritten(README.read_text(), PEERS, peers_table.text_of(peers))
     pages = {
-        README: rewritten(README.read_text(), PEERS, peers_table.text_of(peers)),
+        README: rewritten(front, FRAME, solar_page.in_short()),
         RESULTS: rewritten(results, STATEMENTS, peers_table.told(peers)),
     }
     pages |= {

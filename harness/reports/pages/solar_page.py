@@ -51,6 +51,20 @@ def text_of(got: dict[str, Any] | None = None) -> str:
     )
 
 
+def in_short() -> str:
+    """What a full frame takes, in a sentence."""
+    what = "A full AIA frame, six images of 4096 x 4096 pixels"
+    if not RECORD.is_file():
+        return f"{what}: {NOT}."
+    got = dict(json.loads(RECORD.read_text()))
+    whole, kernel = (statistics.median(got["seconds"][name]) for name in ("FITS to FITS", "kernel"))
+    return (
+        f"{what}, takes {whole:.0f} s on {got['threads']} cores from file to file in "
+        f"{got['peak_mb']['FITS to FITS']:,.0f} MiB, of which the inversion alone {kernel:.0f} s\n"
+        f"([measured](docs/solar.md#time-and-memory) on {got['created'][:10]}, commit {got['commit']})."
+    )
+
+
 def _table(rows: list[list[str]]) -> str:
     of = "of the slower of kernel and writing"
     titles = ["from start to end", "time (least to most)", "core-seconds", of, "most memory"]

@@ -47,6 +47,8 @@ def test_what_was_measured_stands_in_the_table(monkeypatch, tmp_path):
     assert "4 sets 430 MiB, 32 sets 450 MiB" in text
     assert text.endswith("Missed: FITS to Zarr: 1.50 times.")
     assert solar_page.NOT not in text
+    short = solar_page.in_short()
+    assert "takes 15 s on 2 cores from file to file in 1,234 MiB, of which the inversion alone 12 s" in short
 
 
 def test_without_a_record_nothing_is_measured(monkeypatch, tmp_path):
@@ -54,3 +56,4 @@ def test_without_a_record_nothing_is_measured(monkeypatch, tmp_path):
     text = solar_page.text_of()
     assert text.count(solar_page.NOT) == len(solar_page.ROWS) + 1
     assert text in solar_page.rewritten()
+    assert solar_page.in_short().endswith(f": {solar_page.NOT}.")
