@@ -24,7 +24,7 @@ from harness.machine import facts
 from harness.records.files import plain, write_atomically
 from harness.upkeep.full_frame import watched
 from implementations import command_line as cli
-from implementations.aia import files, frames, images, instrument, maps, products
+from implementations.aia import files, frames, images, instrument, maps, products, stream
 from implementations.aia.files import CHANNELS
 from implementations.contract import Problem
 from implementations.maths import response
@@ -215,11 +215,12 @@ def kernel_alone(paths: list[Path]) -> float:
 
 def writing_alone(path: Path, size: int) -> float:
     """Seconds in which so many bytes are written to a file, as `implementations.invert` writes them."""
-    piece = np.random.default_rng(0).bytes(1 << 18)
+    piece, rest = np.random.default_rng(0).bytes(1 << 18), stream.Behind()
     start = time.perf_counter()
     with path.open("wb", buffering=0) as file:
-        for _ in range(-(-size // len(piece))):
+        for number in range(-(-size // len(piece))):
             file.write(piece)
+            rest.wrote(path, number * len(piece), len(piece))
     seconds = time.perf_counter() - start
     _remove(path)
     return seconds

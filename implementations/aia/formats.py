@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implementations.aia.maps import PLANES, DemMaps, Description, Planes, strip_rows
+from implementations.aia.stream import Behind
 
 OBSERVER = (
     """DATE-OBS DSUN_OBS HGLN_OBS HGLT_OBS CRLN_OBS CRLT_OBS RSUN_REF RSUN_OBS HAEX_OBS HAEY_OBS HAEZ_OBS""".split()
@@ -152,7 +153,7 @@ class Fits:
                 size = int(np.prod(maps.array_shape(name))) * _dtype(name, ">").itemsize
                 file.seek(-(-size // BLOCK) * BLOCK, os.SEEK_CUR)
             file.truncate()
-        self.file = self.partial.open("r+b", buffering=0)
+        self.file, self.behind = self.partial.open("r+b", buffering=0), Behind()
 
     def write(self, number: int, rows: slice, planes: Planes) -> None:
         """Write each plane's rows where they belong."""
@@ -162,6 +163,7 @@ class Fits:
                 row = (number * len(plane) + depth) * ny + rows.start
                 place = self.offsets[name] + row * nx * values.itemsize
                 _whole(os.pwrite(self.file.fileno(), values, place), values, self.path)
+                self.behind.wrote(self.partial, place, values.nbytes)
 
     def close(self) -> None:
         """Write the tables; the file is whole."""
@@ -194,7 +196,7 @@ class Zarr:
 
         self.maps, self.path = maps, path
         self.partial = path.with_name(f"{path.name}.partial")
-        self.group = zarr.open_group(str(self.partial), mode="w")
+        self.group, self.behind = zarr.open_group(str(self.partial), mode="w"), Behind()
         rows, nx = strip_rows(*maps.shape), maps.shape[1]
         self.arrays = {}
         for name in PLANES:
@@ -228,6 +230,7 @@ class Zarr:
             with place.open("wb", buffering=0) as file:
                 for values in plane:
                     _whole(file.write(values), values, self.path)
+            self.behind.wrote(place, 0, plane.nbytes)
 
     def close(self) -> None:
         """The store is whole."""

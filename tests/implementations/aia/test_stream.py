@@ -1,6 +1,7 @@
 """The pipeline: order, how much is held at a time, and what becomes of it when a stage fails."""
 
 import gc
+import os
 import shutil
 import subprocess
 import sys
@@ -149,3 +150,30 @@ class Bins:
 
     logt = dlogt = response = np.ones(3)
     bands = ()
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="this system can't be told what to keep of a file")
+def test_the_last_bytes_written_stay_and_older_ones_are_let_go(tmp_path, monkeypatch):
+    told, held = [], stream.Behind()
+    monkeypatch.setattr(stream, "BEHIND", 100)
+    monkeypatch.setattr(stream.os, "posix_fadvise", lambda file, place, size, advice: told.append((place, size)))
+    (tmp_path / "file").write_bytes(bytes(1000))
+    for place in range(0, 200, 40):
+        held.wrote(tmp_path / "file", place, 40)
+    assert told == [(0, 40), (40, 40), (80, 40), (0, 40), (120, 40), (40, 40), (160, 40), (80, 40)]
+    assert [piece[1:] for piece in held.pieces] == [(120, 40), (160, 40)]
+
+
+def test_what_was_written_is_still_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(stream, "BEHIND", 8192)
+    path, held = tmp_path / "file", stream.Behind()
+    with path.open("wb", buffering=0) as file:
+        for number in range(64):
+            file.write(bytes([number]) * 4096)
+            held.wrote(path, number * 4096, 4096)
+    assert path.read_bytes() == b"".join(bytes([number]) * 4096 for number in range(64))
+
+
+def test_a_system_that_cannot_be_told_is_left_alone(tmp_path, monkeypatch):
+    monkeypatch.delattr(stream.os, "posix_fadvise", raising=False)
+    stream.Behind().wrote(tmp_path / "not there", 0, 10)
