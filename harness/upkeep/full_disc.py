@@ -72,7 +72,8 @@ def measure(scratch: Path, side: int, rounds: int) -> dict[str, Any]:
     large = enlarged(disc, scratch, side)
     turns: dict[str, Callable[[], tuple[float, float]]] = {
         "kernel": lambda: (kernel_alone(large), 0.0),
-        "writing": lambda: (writing_alone(scratch / "bytes", size), 0.0),
+        "writing": lambda: (writing_alone(scratch / "bytes", size, stream.WriteBehind().wrote), 0.0),
+        "writing, kept": lambda: (writing_alone(scratch / "bytes", size, lambda *piece: None), 0.0),
         "FITS to FITS": lambda: inverted(large, scratch / "out.fits"),
         "FITS to Zarr": lambda: inverted(large, scratch / "out.zarr"),
     }
@@ -213,14 +214,17 @@ def kernel_alone(paths: list[Path]) -> float:
     return seconds * (number + 1) / number
 
 
-def writing_alone(path: Path, size: int) -> float:
-    """Seconds in which so many bytes are written to a file, as `implementations.invert` writes them."""
-    piece, rest = np.random.default_rng(0).bytes(1 << 18), stream.Behind()
+def writing_alone(path: Path, size: int, wrote: Callable[[Path, int, int], None]) -> float:
+    """Seconds in which so many bytes are written to a file, in pieces as of `implementations.invert`.
+
+    `wrote` is told of each piece: `stream.WriteBehind.wrote`, as there, or nothing that keeps them in memory.
+    """
+    piece = np.random.default_rng(0).bytes(1 << 18)
     start = time.perf_counter()
     with path.open("wb", buffering=0) as file:
         for number in range(-(-size // len(piece))):
             file.write(piece)
-            rest.wrote(path, number * len(piece), len(piece))
+            wrote(path, number * len(piece), len(piece))
     seconds = time.perf_counter() - start
     _remove(path)
     return seconds

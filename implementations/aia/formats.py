@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from implementations.aia.maps import PLANES, DemMaps, Description, Planes, strip_rows
-from implementations.aia.stream import Behind
+from implementations.aia.stream import WriteBehind
 
 OBSERVER = (
     """DATE-OBS DSUN_OBS HGLN_OBS HGLT_OBS CRLN_OBS CRLT_OBS RSUN_REF RSUN_OBS HAEX_OBS HAEY_OBS HAEZ_OBS""".split()
@@ -153,7 +153,7 @@ class Fits:
                 size = int(np.prod(maps.array_shape(name))) * _dtype(name, ">").itemsize
                 file.seek(-(-size // BLOCK) * BLOCK, os.SEEK_CUR)
             file.truncate()
-        self.file, self.behind = self.partial.open("r+b", buffering=0), Behind()
+        self.file, self.behind = self.partial.open("r+b", buffering=0), WriteBehind()
 
     def write(self, number: int, rows: slice, planes: Planes) -> None:
         """Write each plane's rows where they belong."""
@@ -196,7 +196,7 @@ class Zarr:
 
         self.maps, self.path = maps, path
         self.partial = path.with_name(f"{path.name}.partial")
-        self.group, self.behind = zarr.open_group(str(self.partial), mode="w"), Behind()
+        self.group, self.behind = zarr.open_group(str(self.partial), mode="w"), WriteBehind()
         rows, nx = strip_rows(*maps.shape), maps.shape[1]
         self.arrays = {}
         for name in PLANES:

@@ -21,7 +21,7 @@ from implementations.aia.files import CHANNELS
 LEVEL = 1.5
 REFERENCE = CHANNELS.index(171)
 """The channel whose header places the set on the Sun."""
-LONG_S = 60.0
+LONG_EXPOSURE_S = 60.0
 """An exposure that is longer is noted: a header in milliseconds says thousands."""
 LONGEST_S = 60.0
 """Most seconds from 171 to another channel of its set: five of AIA's cycles."""
@@ -106,7 +106,7 @@ class Frame:
             yield f"{name}: IMG_TYPE is {header['IMG_TYPE']}: not an image of the Sun"
         if "EXPTIME" in header and not np.isclose(header["EXPTIME"], self.exposure, rtol=0.01):
             yield f"{name}: EXPTIME is {header['EXPTIME']}, XPOSURE {self.exposure:g} s, which is used"
-        if self.exposure > LONG_S:
+        if self.exposure > LONG_EXPOSURE_S:
             yield f"{name}: an exposure of {self.exposure:g} s: AIA's take a few seconds; are these milliseconds?"
         if self.exposure == 1.0 and self.divisor == 1.0:
             yield f"{name}: DN/s with an exposure of exactly 1 s: if that isn't the camera's, neither are the errors"

@@ -49,7 +49,7 @@ def run(
             raise
 
 
-class Behind:
+class WriteBehind:
     """Has what is written go to the disk at once and, when `BEHIND` bytes have been written since, out of memory.
 
     Maps are many times as large as the images they come from. Left to itself the system keeps them, in pages that no

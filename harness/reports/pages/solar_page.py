@@ -17,6 +17,7 @@ NOT = "not yet measured"
 ROWS = {
     "kernel": "{side} x {side}: the kernel alone",
     "writing": "{side} x {side}: writing as many bytes alone",
+    "writing, kept": "{side} x {side}: the same, left in memory by the system",
     "FITS to FITS": "{side} x {side}: FITS to FITS",
     "FITS to Zarr": "{side} x {side}: FITS to Zarr",
     "1024 x 1024": "1024 x 1024: FITS to FITS",
@@ -60,7 +61,7 @@ def in_short() -> str:
     whole, kernel = (statistics.median(got["seconds"][name]) for name in ("FITS to FITS", "kernel"))
     return (
         f"{what}, takes {whole:.0f} s on {got['threads']} cores from file to file in "
-        f"{got['peak_mb']['FITS to FITS']:,.0f} MiB, of which the inversion alone {kernel:.0f} s\n"
+        f"{got['peak_mb']['FITS to FITS']:,.0f} MiB,\nof which the inversion alone {kernel:.0f} s "
         f"([measured](docs/solar.md#time-and-memory) on {got['created'][:10]}, commit {got['commit']})."
     )
 

@@ -15,6 +15,7 @@ RECORD = {
     "seconds": {
         "kernel": [10.0, 20.0, 12.0],
         "writing": [5.0, 6.0, 7.0],
+        "writing, kept": [8.0, 9.0, 7.0],
         "FITS to FITS": [14.0, 15.0, 16.0],
         "FITS to Zarr": [15.0, 16.0, 17.0],
         "1024 x 1024": [2.0, 3.0, 2.5],
@@ -38,7 +39,7 @@ def test_what_was_measured_stands_in_the_table(monkeypatch, tmp_path):
     (tmp_path / "full-disc.json").write_text(json.dumps(RECORD))
     text = solar_page.text_of()
     rows = {
-        line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:6]] for line in text.splitlines()[2:7]
+        line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:6]] for line in text.splitlines()[2:8]
     }
     assert rows["4096 x 4096: the kernel alone"] == ["12.0 s (10.0 to 20.0)", "", "", ""]
     assert rows["4096 x 4096: FITS to FITS"] == ["15.0 s (14.0 to 16.0)", "27.0", "1.25", "1,234 MiB"]
@@ -48,7 +49,7 @@ def test_what_was_measured_stands_in_the_table(monkeypatch, tmp_path):
     assert text.endswith("Missed: FITS to Zarr: 1.50 times.")
     assert solar_page.NOT not in text
     short = solar_page.in_short()
-    assert "takes 15 s on 2 cores from file to file in 1,234 MiB, of which the inversion alone 12 s" in short
+    assert "takes 15 s on 2 cores from file to file in 1,234 MiB,\nof which the inversion alone 12 s" in short
 
 
 def test_without_a_record_nothing_is_measured(monkeypatch, tmp_path):

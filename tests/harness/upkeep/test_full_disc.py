@@ -86,7 +86,9 @@ def test_a_bad_call_is_one_line(tmp_path, capsys, asked):
 
 
 def test_writing_alone_leaves_nothing(tmp_path):
-    assert full_disc.writing_alone(tmp_path / "bytes", 1_000_000) > 0
+    told: list[int] = []
+    assert full_disc.writing_alone(tmp_path / "bytes", 1_000_000, lambda path, place, size: told.append(size)) > 0
+    assert sum(told) >= 1_000_000
     assert list(tmp_path.iterdir()) == []
 
 

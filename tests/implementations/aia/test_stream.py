@@ -154,7 +154,7 @@ class Bins:
 
 @pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="this system can't be told what to keep of a file")
 def test_the_last_bytes_written_stay_and_older_ones_are_let_go(tmp_path, monkeypatch):
-    told, held = [], stream.Behind()
+    told, held = [], stream.WriteBehind()
     monkeypatch.setattr(stream, "BEHIND", 100)
     monkeypatch.setattr(stream.os, "posix_fadvise", lambda file, place, size, advice: told.append((place, size)))
     (tmp_path / "file").write_bytes(bytes(1000))
@@ -166,7 +166,7 @@ def test_the_last_bytes_written_stay_and_older_ones_are_let_go(tmp_path, monkeyp
 
 def test_what_was_written_is_still_there(tmp_path, monkeypatch):
     monkeypatch.setattr(stream, "BEHIND", 8192)
-    path, held = tmp_path / "file", stream.Behind()
+    path, held = tmp_path / "file", stream.WriteBehind()
     with path.open("wb", buffering=0) as file:
         for number in range(64):
             file.write(bytes([number]) * 4096)
@@ -176,4 +176,4 @@ def test_what_was_written_is_still_there(tmp_path, monkeypatch):
 
 def test_a_system_that_cannot_be_told_is_left_alone(tmp_path, monkeypatch):
     monkeypatch.delattr(stream.os, "posix_fadvise", raising=False)
-    stream.Behind().wrote(tmp_path / "not there", 0, 10)
+    stream.WriteBehind().wrote(tmp_path / "not there", 0, 10)
