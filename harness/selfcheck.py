@@ -1,6 +1,6 @@
 """Does the harness tell the truth? Its verdicts on solvers known to be equal, slower or wrong, as counts and rates.
 
-`python -m harness.selfcheck` takes ten minutes: equal solvers and a slowness of 10%, on a quiet machine, solvers up to
+`python -m harness.selfcheck` takes ten minutes: two equal solvers and one that is 10% slower, on a quiet machine, up to
 100 ms, for sweep, compare and regression; and a fault in each output, for the gates. `--full` has slownesses of 2, 5,
 10 and 20%, solvers from 0.1 ms to 10 s, with and without four burners, until each command and load has so many
 `--cells`; the same call goes on where one ended, since every verdict is kept in DIR as it comes. Exit code 1 when a
@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 from rich.console import Console
@@ -28,11 +29,14 @@ from implementations import command_line as cli
 from implementations.places import ROOT
 
 OUT, KEPT = Path("results") / "selfcheck", "trials.jsonl"
-QUICK, FULL = (0.0, 0.1), (0.0, 0.02, 0.05, 0.1, 0.2)
+QUICK, FULL = (0.1,), (0.02, 0.05, 0.1, 0.2)
+"""Slownesses that are planted, one in a cell beside two equal solvers."""
 QUICK_KINDS = tuple(kind for kind in KINDS if kind not in REPORTED)
-LOADS = (0, 4)
+MIDDLE, LOADS = 0.05, (0, 4)
 SHARES = {"sweep": 0.5, "regression": 0.45, "gates": 0.05}
 """Of the time, where time is the limit; what compare says comes of the sweeps."""
+Rows = dict[tuple[str, int], list[dict[str, Any]]]
+"""Kind of solver, burners -> the rows of the last sweep, beside which `compare` looks at the next one's."""
 
 
 def _parser() -> cli.Parser:
@@ -86,46 +90,50 @@ def _known(file: Path) -> list[Trial]:
 
 def _quick(seconds: float) -> Iterator[Trial]:
     """As many verdicts as the time allows, the commands one after another; the kinds of solver in turn."""
+    earlier: Rows = {}
     for command, share in SHARES.items():
         deadline, seed = time.monotonic() + share * seconds, 0
         while time.monotonic() < deadline:
             seed += 1
-            yield from _cell(command, QUICK_KINDS[seed % len(QUICK_KINDS)], QUICK, 0, seed)
+            yield from _cell(command, QUICK_KINDS[seed % len(QUICK_KINDS)], QUICK[0], 0, seed, earlier)
 
 
 def _full(cells: int, known: list[Trial]) -> Iterator[Trial]:
     """Whatever is missing, loads and kinds in turn, until each command and load has its verdicts on equal solvers."""
-    seed = max((trial["seed"] for trial in known), default=0)
+    seed, earlier = max((trial["seed"] for trial in known), default=0), Rows()
     asked = {(c, n): cells if c != "gates" else max(cells // 10, 1) for c in SHARES for n in LOADS}
     for trial in known:
         if trial["more"] == 0.0 and trial["kind"] not in REPORTED and (trial["command"], trial["burners"]) in asked:
             asked[trial["command"], trial["burners"]] -= 1
     while open_ones := [key for key, missing in asked.items() if missing > 0]:
+        seed += 1
         for command, count in open_ones:
-            seed += 1
-            for trial in _cell(command, QUICK_KINDS[seed % len(QUICK_KINDS)], FULL, count, seed):
+            kind, more = QUICK_KINDS[seed % len(QUICK_KINDS)], FULL[seed // len(QUICK_KINDS) % len(FULL)]
+            for trial in _cell(command, kind, more, count, seed, earlier):
                 asked[command, count] -= trial["command"] == command and trial["more"] == 0.0
                 yield trial
     there = {(trial["command"], trial["kind"], trial["burners"]) for trial in known}
     for command, kind, count in itertools.product(("sweep", "regression"), REPORTED, LOADS):
         if (command, kind, count) not in there:
             seed += 1
-            yield from _cell(command, kind, FULL, count, seed)
+            yield from _cell(command, kind, MIDDLE, count, seed, earlier)
 
 
-def _cell(command: str, kind: str, mores: Sequence[float], count: int, seed: int) -> Iterator[Trial]:
-    """The verdicts of one cell, or of two for what compare says, beside so many burners."""
+def _cell(command: str, kind: str, more: float, count: int, seed: int, earlier: Rows) -> Iterator[Trial]:
+    """The verdicts of one cell, and of compare on it and the `earlier` one of that kind, beside so many burners."""
     before = load.now()["load"][0]
     found: list[Trial] = []
     with burners(count), tempfile.TemporaryDirectory() as scratch:
         if command == "gates":
             found += trials.quality(seed)
         elif command == "regression":
-            for more in mores:
-                found += trials.regression([kind], more, seed, Path(scratch))
+            for share in (0.0, more):
+                found += trials.regression([kind], share, seed, Path(scratch))
         else:
-            (once, first), (again, second) = (trials.sweep(kind, mores, s) for s in (2 * seed, 2 * seed + 1))
-            found += [*once, *again, *trials.compare(kind, mores, first, second)]
+            told, rows = trials.sweep(kind, (0.0, more), seed)
+            before = earlier.get((kind, count))
+            found += [*told, *(trials.compare(kind, (0.0, more), before, rows) if before else ())]
+            earlier[kind, count] = rows
     for trial in found:
         yield trial | {"burners": count, "seed": seed, "load": before}
 
@@ -135,7 +143,7 @@ def _show(console: Console, out: Path, known: list[Trial]) -> int:
     frame = rates.table(known)
     write_atomically(out / "rates.csv", frame.to_csv(index=False))
     console.print(rates.as_markdown(frame), soft_wrap=True)
-    for trial in [t for t in known if t["kind"] in REPORTED and t["more"] in (0.0, 0.05)]:
+    for trial in [t for t in known if t["kind"] in REPORTED and t["more"] in (0.0, MIDDLE)]:
         told = f"{trial.get('ratio', trial.get('failed'))} [{trial.get('low', '')}, {trial.get('high', '')}]"
         what = f"{trial['command']}, {trial['kind']}, {trial['more']:.0%} more, {trial['burners']} burners"
         console.print(f"reported only: {what}: {told}", soft_wrap=True)

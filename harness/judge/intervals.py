@@ -14,11 +14,11 @@ FEWEST = 3
 """Fewest samples that an interval is given for."""
 Array = NDArray[np.float64]
 RESAMPLES = 1999
-BETWEEN, WORTH = 0.009, 8
-"""Processes of the same code differ by this (a standard deviation; memory layout, mostly), however often each is timed;
-and how many processes' word that prior knowledge is worth beside those that were measured. The first lies
-between the middle of what docs/clocks.md measured of solvers, half a per cent, and their root mean square, 1.4%: a cell
-with several processes of one that differs more says so itself, one with a single process does not."""
+BETWEEN, WORTH = 0.007, 8
+"""Processes of the same code usually differ by this (a standard deviation; layout in memory, mostly), however often
+each is timed; and how many processes' word that is worth beside those that were measured (docs/clocks.md)."""
+OF_MIDDLE_HALF = 1.25
+"""Of normal samples, the variance of the mean of their middle half over that of the mean of all."""
 
 TURN, OF_A_MEDIAN = 0.02, np.pi / 2
 """By how much turns of a process differ before anything is known of them (docs/clocks.md); and of normal samples, the
@@ -77,22 +77,29 @@ def time(seconds: Sequence[float] | Array, processes: Sequence[Any] = ()) -> Est
 
 
 def over_processes(values: Array, processes: Sequence[Any], between: float) -> Estimate:
-    """Mean over processes of their median turns, whose scatter is that of turns and, by so much, that of processes.
+    """Mean of the middle half of processes' median turns; these scatter as turns do and, by so much, as processes do.
 
-    Student's t interval of the processes' medians. Their variance is taken to be known beforehand as well as from
-    `WORTH` processes (an empirical Bayes estimate: Smyth 2004, doi 10.2202/1544-6115.1027), so that it holds for a few,
-    and for one. No interval for fewer than `FEWEST` turns.
+    Some processes are far from all others for as long as they live, and decide on nothing here. The interval is
+    Student's t of a trimmed mean (Tukey and McLaughlin 1963). The variance is taken to be known beforehand as well as
+    from `WORTH` processes (an empirical Bayes estimate: Smyth 2004, doi 10.2202/1544-6115.1027), so that it holds for
+    a few, and for one. No interval for fewer than `FEWEST` turns.
     """
     parts = _by_process(values, processes)
-    medians = np.array([np.median(part) for part in parts])
-    middle, count = float(medians.mean()), len(parts)
+    medians = np.sort([np.median(part) for part in parts])
+    count = len(medians)
+    cut = (count + 1) // 4 if count > 2 else 0
+    kept = medians[cut : count - cut]
     if len(values) < FEWEST:
         return Estimate(float(np.median(values)), np.nan, np.nan)
     of_turns = OF_A_MEDIAN * _apart(parts) ** 2 * float(np.mean([1 / len(part) for part in parts]))
-    scatter = float(medians.var(ddof=1)) if count > 1 else 0.0
-    variance = (WORTH * (between**2 + of_turns) + (count - 1) * scatter) / (WORTH + count - 1)
-    half = student.ppf((1 + LEVEL) / 2, WORTH + count - 1) * np.sqrt(variance / count)
-    return Estimate(middle, middle - float(half), middle + float(half))
+    known = (OF_MIDDLE_HALF if cut else 1) * (between**2 + of_turns) / count
+    degrees, scatter = len(kept) - 1, 0.0
+    if degrees:
+        winsorised = np.clip(medians, kept[0], kept[-1])
+        scatter = float(np.sum((winsorised - winsorised.mean()) ** 2)) / (len(kept) * degrees)
+    variance = (WORTH * known + degrees * scatter) / (WORTH + degrees)
+    middle, half = float(kept.mean()), float(student.ppf((1 + LEVEL) / 2, WORTH + degrees) * np.sqrt(variance))
+    return Estimate(middle, middle - half, middle + half)
 
 
 def turns_of_a_process(
@@ -116,6 +123,13 @@ def _apart(parts: Sequence[Array]) -> float:
     """By how much turns of one process differ: a standard deviation, from their middle deviation from its median."""
     apart = np.concatenate([part - np.median(part) for part in parts])
     return float(1.4826 * np.median(np.abs(apart)) * np.sqrt(len(apart) / max(len(apart) - len(parts), 1)))
+
+
+def together(one: Estimate, other: Estimate) -> Estimate:
+    """The middle of two measurements of a ratio that have nothing in common; their errors add in quadrature."""
+    (a, a_low, a_high), (b, b_low, b_high) = np.log(one), np.log(other)
+    middle, down, up = (a + b) / 2, np.hypot(a - a_low, b - b_low) / 2, np.hypot(a_high - a, b_high - b) / 2
+    return _exp(Estimate(middle, middle - down, middle + up))
 
 
 def widened(logs: Estimate, share: float) -> Estimate:

@@ -57,6 +57,8 @@ class Contender(Timed):
     processes: int = 0
     start_s: float = 0.0
     """Seconds that its last process took until it was warmed up."""
+    waited_s: float = 0.0
+    """Seconds of turns, and of starting anew, in which it waited for a core."""
     repeats: int = 0
     """Runs per turn; 0 until calibrated."""
     peak_rss_mb: float = 0.0
@@ -114,10 +116,14 @@ class Contender(Timed):
         """End the process, and go on in another, once it is as warm."""
         self.stop()
         self.start(*self.given)
+        waited = self.waited_s
         self._contained(lambda w: w.ask(self.timeout_s, do="warmup"), times=said.of_warm_up, runs=2)
         if self.repeats > 1:
+            usual, self.repeats = self.repeats, 1
             self._practise()
+            self.repeats = usual
         self.start_s = time.perf_counter() - self.began
+        self.waited_s = waited + (self.worker.queued_s() if self.worker else 0.0)
 
     def _calibrate(self) -> None:
         """Set how many runs a turn has: however short a run says it was, a tenth of what passed counts for it."""
@@ -169,6 +175,7 @@ class Contender(Timed):
         passed, after = time.perf_counter() - began, load.busy()
         self.peak_rss_mb = max(self.peak_rss_mb, self.worker.peak_tree_mb)
         self.claims[number] = Claim(float(np.sum(answer["samples"])), passed, self.repeats, self.worker.waited_s)
+        self.waited_s += self.worker.waited_s
         if used := said.used(answer):
             self.spent[number] = Claim(sum(run.cpu for run in used), self.worker.cpu_s, self.repeats)
         if isinstance(number, int):
@@ -230,13 +237,8 @@ class Contender(Timed):
 
     @property
     def turn_cost(self) -> float:
-        """Seconds that a turn of it takes, by this process's clock."""
-        return float(np.median([claim.passed for claim in self.claims.values()])) if self.claims else 0.0
-
-    def phase_medians(self) -> Phases:
-        """Median seconds of each phase over all runs."""
-        runs = np.array([run for runs in self.turns.values() for run in runs])
-        return Phases(*(float(x) for x in np.median(runs, axis=0)))
+        """Seconds that a turn of it takes, by this process's clock, when it needn't wait for a core."""
+        return float(np.median([each.passed - each.waited for each in self.claims.values()])) if self.claims else 0.0
 
     def keep_warming(self) -> bool:
         """Whether its first turns are slower than later ones; then these count for the warm-up, and it goes on."""

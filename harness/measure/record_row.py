@@ -8,6 +8,7 @@ from harness.judge import clocks, excerpt, gates, intervals, quality
 from harness.judge.summary import Summary
 from harness.machine import counted_work, limits
 from harness.measure.cell import CellResult
+from harness.measure.clock import Phases
 from harness.measure.contender import Contender
 from harness.measure.handover import FIRST, StepOriginal
 from harness.records.schema import Cell
@@ -34,7 +35,8 @@ def step_quality(contender: Contender, measured: CellResult) -> dict[str, Any]:
 
 
 def _times(contender: Contender, measured: CellResult) -> dict[str, Any]:
-    phases, headline = contender.phase_medians(), contender.seconds()
+    every_run = np.array([run for runs in contender.turns.values() for run in runs])
+    phases, headline = Phases(*map(float, np.median(every_run, axis=0))), contender.seconds()
     figures: dict[str, Any] = {
         "oneoff_s": contender.oneoff_s,
         "prepare_s": phases.prepare,

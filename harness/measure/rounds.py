@@ -20,9 +20,11 @@ from harness.workloads.seal import Seal
 
 FEWEST_ROUNDS, MOST_ROUNDS = 12, 1000
 """Rounds of a cell whose number isn't asked for."""
-FEWEST_OF_A_PROCESS, SHARE = 4, 0.2
-"""Rounds of a process whose median a single turn doesn't decide on; and what share of a cell's budget they take at
-most, so that there are several processes."""
+FEWEST_OF_A_PROCESS, SHARE = 2, 0.2
+"""Rounds of a process that say by how much turns differ; and what share of a cell's budget its rounds take at most, so
+that there are several processes."""
+LONGER = 3
+"""On a busy machine a cell takes so many times its budget at most: till then, what is waited for a core isn't of it."""
 Satisfy = Callable[[list[Contender]], None]
 
 
@@ -80,7 +82,7 @@ def take(
     start, number, counted, check, since, before = time.perf_counter(), 0, 0, FEWEST_ROUNDS, 0.0, 0
     active: list[Contender] = []
     while True:
-        elapsed, had = time.perf_counter() - start, active
+        elapsed, had = _unhindered(time.perf_counter() - start, contenders), active
         for contender in contenders:
             contender.satisfied |= number > 0 and elapsed + contender.turn_cost > plan.max_seconds
         over = counted == (plan.repeats or MOST_ROUNDS)
@@ -97,7 +99,7 @@ def take(
             listener.say("fresh processes")
             for contender in active:
                 contender.restart()
-            since, before = time.perf_counter() - start, number
+            since, before = _unhindered(time.perf_counter() - start, contenders), number
         number += 1
         judged = secrets.randbelow(number) == 0  # so that each round is as likely as any to be the last that is judged
         listener.say(f"round {number}, {elapsed:.0f} of at most {plan.max_seconds:g} s")
@@ -107,6 +109,11 @@ def take(
         if plan.repeats is None and counted == check:
             satisfy(contenders)
             check += max(1, check // 4)
+
+
+def _unhindered(passed: float, contenders: list[Contender]) -> float:
+    """Seconds of those that passed in which the contenders didn't wait for others to leave a core."""
+    return max(passed - sum(contender.waited_s for contender in contenders), passed / LONGER)
 
 
 def _have_turns(

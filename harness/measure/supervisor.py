@@ -131,8 +131,12 @@ class Supervisor:
 
     def _waited(self) -> float:
         """Seconds that the worker, and this process, were ready to go on and had no core."""
+        return self.queued_s() + usage.queued(os.getpid())
+
+    def queued_s(self) -> float:
+        """Seconds that the worker was ready to go on and had no core, since it began."""
         with contextlib.suppress(OSError, ValueError):  # its keeper is gone
-            return usage.queued(self.pid) + usage.queued(os.getpid())
+            return usage.queued(self.pid)
         return 0.0
 
     def check_rest(self) -> None:

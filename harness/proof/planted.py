@@ -17,7 +17,7 @@ FLOATS, BLOCK, BLOCKS = 1024, 1 << 15, 256
 
 
 class Work(Solver):
-    """Units of about 1 to 3 microseconds, for `interpreted` and `arrays`, or 30, for `memory`."""
+    """Units of about 1 to 3 microseconds, for `interpreted`, `calls` and `arrays`, or 30, for `memory`."""
 
     name = "work"
     device = "cpu"
@@ -51,6 +51,12 @@ class Work(Solver):
             total = 0.0
             for number in numbers:
                 total += number * number
+
+    def _calls(self, count: int) -> None:
+        matrix, counts = np.full((6, 34), 0.5), np.full(6, 0.5)
+        for _ in itertools.repeat(None, count):
+            dem = np.maximum(counts @ matrix, 0.0)
+            float(dem @ dem)
 
     def _arrays(self, count: int) -> None:
         a, b = np.ones(FLOATS), np.full(FLOATS, 0.5)

@@ -29,16 +29,17 @@ from implementations.places import ROOT
 COMMANDS = ("sweep", "compare", "regression")
 KINDS = {
     "arrays, 0.1 ms": ("work[kind=arrays,units=50{}]", 20),
-    "interpreted, 5 ms": ("work[kind=interpreted,units=5000{}]", 20),
+    "calls, 5 ms": ("work[kind=calls,units=2500{}]", 20),
     "memory, 5 ms": ("work[kind=memory,units=250{}]", 20),
     "numba, 15 ms": ("repeats[solver=numba{}]", 5000),
-    "interpreted, 100 ms": ("work[kind=interpreted,units=100000{}]", 20),
+    "calls, 100 ms": ("work[kind=calls,units=50000{}]", 20),
+    "interpreted, 5 ms": ("work[kind=interpreted,units=5000{}]", 20),
     "numba, 2 threads": ("repeats[solver=numba,threads=2{}]", 20000),
-    "interpreted, 1 s": ("work[kind=interpreted,units=1000000{}]", 20),
-    "interpreted, 10 s": ("work[kind=interpreted,units=10000000{}]", 20),
+    "calls, 1 s": ("work[kind=calls,units=500000{}]", 20),
+    "calls, 10 s": ("work[kind=calls,units=5000000{}]", 20),
 }
 """Solvers, as they are addressed, and pixels; the times are about those of one core."""
-REPORTED = ("numba, 2 threads", "interpreted, 1 s", "interpreted, 10 s")
+REPORTED = ("interpreted, 5 ms", "numba, 2 threads", "calls, 1 s", "calls, 10 s")
 """Of these the verdicts are shown, and not judged."""
 OUTPUTS = ("dem", "edem", "elogt", "chisq", "dn_reg", "status", "iterations")
 Trial = dict[str, Any]
@@ -65,7 +66,10 @@ def sweep(kind: str, mores: Sequence[float], seed: int) -> tuple[list[Trial], li
     for more, contender, row in zip(mores, contenders[1:], rows[1:], strict=True):
         if row["status"] == rows[0]["status"] == "ok":
             ratio = first.speedup(contender)
-            trials.append(_trial("sweep", kind, more, ratio, first.clock_beside(contender)) | {"rounds": row["n"]})
+            trials.append(
+                _trial("sweep", kind, more, ratio, first.clock_beside(contender))
+                | {"rounds": row["n"], "processes": contender.processes}
+            )
         else:
             trials.append(_failed("sweep", kind, more, row["reason"] or rows[0]["reason"]))
     return trials, rows

@@ -110,12 +110,10 @@ class Match:
 
 
 def _both(first: Comparison, again: Comparison | None) -> Comparison:
-    """What holds after both measurements: processes of the same code differ, however often each is timed."""
+    """What both measurements say together; only where the first said that something changed, there is another."""
     if again is None or np.isnan([first.ratio.low, again.ratio.low]).any():
         return again or first
-    middle = (first.ratio.value * again.ratio.value) ** 0.5
-    spanned = min(first.ratio.low, again.ratio.low), max(first.ratio.high, again.ratio.high)
-    return replace(again, ratio=intervals.Estimate(middle, *spanned))
+    return replace(again, ratio=intervals.together(first.ratio, again.ratio))
 
 
 def _ratio(base: Contender | None, head: Contender | None) -> tuple[intervals.Estimate, str, str]:

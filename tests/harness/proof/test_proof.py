@@ -19,7 +19,7 @@ def trial(command="sweep", more=0.0, seen=False, ratio=1.0, **how):
     return ROW | {"command": command, "more": more, "seen": seen, "ratio": ratio, "low": ratio, "high": ratio} | how
 
 
-@pytest.mark.parametrize("kind", ["interpreted", "arrays", "memory"])
+@pytest.mark.parametrize("kind", ["interpreted", "calls", "arrays", "memory"])
 def test_planted_work_is_a_share_of_the_units(kind, monkeypatch):
     counts = []
     given = problem(5, 12)
@@ -82,9 +82,9 @@ def test_full_goes_on_where_it_ended(tmp_path, monkeypatch, capsys):
     """Two verdicts on equal solvers for each command and load are asked for."""
     asked = []
 
-    def cell(command, kind, mores, count, seed):
+    def cell(command, kind, slow, count, seed, earlier):
         asked.append((command, kind, count))
-        for more in mores:
+        for more in (0.0, slow):
             yield trial(command, more, seen=more > 0, ratio=1 + more, kind=kind, burners=count, seed=seed)
             if command == "sweep":
                 yield trial("compare", more, seen=more > 0, ratio=1 + more, kind=kind, burners=count, seed=seed)
@@ -101,7 +101,7 @@ def test_full_goes_on_where_it_ended(tmp_path, monkeypatch, capsys):
         file.write('{"cut sho')
     assert selfcheck.main(call) == cli.OK
     assert len(asked) == before, "all is there"
-    assert "reported only: sweep, interpreted, 10 s" in capsys.readouterr().out
+    assert "reported only: sweep, calls, 10 s" in capsys.readouterr().out
 
 
 def test_what_grows_is_named():
