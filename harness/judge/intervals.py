@@ -126,10 +126,14 @@ def _apart(parts: Sequence[Array]) -> float:
 
 
 def together(one: Estimate, other: Estimate) -> Estimate:
-    """The middle of two measurements of a ratio that have nothing in common; their errors add in quadrature."""
+    """What two measurements of a ratio that shared nothing say; an interval that both of their middles are in.
+
+    Errors add in quadrature. Where the two are further apart than these explain, something differed that neither saw.
+    """
     (a, a_low, a_high), (b, b_low, b_high) = np.log(one), np.log(other)
-    middle, down, up = (a + b) / 2, np.hypot(a - a_low, b - b_low) / 2, np.hypot(a_high - a, b_high - b) / 2
-    return _exp(Estimate(middle, middle - down, middle + up))
+    middle, apart = (a + b) / 2, abs(a - b) / 2
+    down, up = np.hypot(a - a_low, b - b_low) / 2, np.hypot(a_high - a, b_high - b) / 2
+    return _exp(Estimate(middle, middle - max(down, apart), middle + max(up, apart)))
 
 
 def widened(logs: Estimate, share: float) -> Estimate:

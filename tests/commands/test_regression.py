@@ -245,10 +245,12 @@ def test_the_worker_is_the_one_that_a_checkout_has(tmp_path):
         (SLOW_RATIO, Estimate(1.0, 0.98, 1.02), "undecided"),
         (SLOW_RATIO, FAST, "undecided"),
         (FAST, Estimate(0.9, 0.85, 0.95), "faster"),
+        (Estimate(1.1, 1.06, 1.14), Estimate(1.08, 1.04, 1.12), "SLOWER"),  # together they are surer than either
+        (Estimate(1.1, 1.06, 1.14), Estimate(1.01, 0.97, 1.05), "slower"),
     ],
 )
 def test_a_change_must_be_seen_twice(first, again, words):
-    """Processes of the same code differ, so that one measurement may see a change where there is none."""
+    """One measurement in a hundred sees a change where there is none; two that don't agree say nothing."""
     both = two_commits._both(*(Comparison("x", row(), row(), ratio, 0.05) for ratio in (first, again)))
     assert both.words == words
     assert two_commits._both(Comparison("x", row(), row(), first, 0.05), None).ratio == first

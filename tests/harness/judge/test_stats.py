@@ -73,6 +73,25 @@ def test_more_processes_are_known_better_and_those_that_differ_widely_worse():
     assert half(0.1, 8) > 3 * half(0.01, 8)
 
 
+def test_a_process_far_from_all_others_decides_on_nothing():
+    """One process in eight is 15% slower for as long as it lives, as some are (docs/clocks.md)."""
+    labels = np.repeat(np.arange(8), 3)
+    near = np.exp(0.005 * np.array([1, -1, 0.5, -0.5, 1, -1, 0, 0])[labels])
+    far = np.where(labels == 3, 1.15, near)
+    assert intervals.time(far, labels).value == pytest.approx(intervals.time(near, labels).value, rel=0.002)
+    assert intervals.time(far, labels).half_width < 1.3 * intervals.time(near, labels).half_width
+
+
+def test_two_measurements_say_more_than_one_and_nothing_where_they_are_apart():
+    one, other = intervals.Estimate(1.03, 1.0, 1.061), intervals.Estimate(1.02, 0.99, 1.051)
+    both = intervals.together(one, other)
+    assert both.value == pytest.approx(1.025, abs=1e-4)
+    assert both.half_width == pytest.approx(one.half_width / np.sqrt(2), rel=0.02)
+    apart = intervals.together(one, intervals.Estimate(0.9, 0.89, 0.91))
+    assert apart.low == pytest.approx(0.9)
+    assert apart.high == pytest.approx(1.03)
+
+
 @pytest.mark.parametrize("between", [0.002, 0.009, 0.013])
 @pytest.mark.parametrize("processes", [1, 3, 8])
 def test_coverage_of_the_ratio(processes, between):

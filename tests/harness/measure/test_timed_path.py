@@ -85,6 +85,7 @@ class InProcess:
     """A worker that isn't a process."""
 
     peak_tree_mb = waited_s = 0.0
+    queued_s = staticmethod(lambda: 0.0)
 
     def __init__(self, folder, solver):
         self.bench = worker.Bench(folder, "vectorized", 1, [])
@@ -438,7 +439,7 @@ class Starts(Here):
 
 
 def test_a_cell_has_several_processes_of_a_solver_and_its_ratio_is_over_them(tmp_path, monkeypatch):
-    """Rounds of 0.25 s go on for as long as the budget lasts: fresh processes, which take 0.5 s, after four of them."""
+    """Rounds of 0.25 s go on for as long as the budget lasts: fresh processes, which take 0.5 s, after two of them."""
     both = ours, theirs = here("vectorized", Seen(), Starts), here("baseline", Baseline(), Starts)
     rounds_clock = SimpleNamespace(perf_counter=lambda: sum(c.elapsed for c in both), monotonic=time.monotonic)
     monkeypatch.setattr(rounds, "time", rounds_clock)
@@ -448,9 +449,9 @@ def test_a_cell_has_several_processes_of_a_solver_and_its_ratio_is_over_them(tmp
     cell.measure_contenders(CELL, list(both), plan, tmp_path, cell.Nobody())
     for contender in both:
         assert contender.ended is None, contender.ended
-        assert contender.process == {n: 1 + (n > 4) + (n > 8) for n in range(1, 17)}
+        assert contender.process == {n: min(1 + (n - 1) // 2, 5) for n in range(1, 13)}
         assert contender.process.keys() == contender.turns.keys() | contender.warming.keys()
-        assert sorted(contender.kept) == [FIRST, 4, 8, 16], "the last one of each process is judged"
+        assert sorted(contender.kept) == [FIRST, 2, 4, 6, 8, 12], "the last one of each process is judged"
     shared = sorted(ours.turns.keys() & theirs.turns.keys())
     pairs = [(ours.process[r], theirs.process[r]) for r in shared]
     clock = ours.clock_beside(theirs)
@@ -461,8 +462,8 @@ def test_a_cell_has_several_processes_of_a_solver_and_its_ratio_is_over_them(tmp
 @pytest.mark.parametrize(
     ("start_s", "best", "count", "elapsed", "due"),
     [
-        (0.5, 1.0, 4, 1.0, True),
-        (0.5, 1.0, 3, 0.75, False),  # a single turn would decide on a median
+        (0.5, 1.0, 2, 0.5, True),
+        (0.5, 1.0, 1, 0.25, False),  # a single turn doesn't say by how much turns differ
         (0.5, 7.0, 7, 1.75, True),
         (0.5, 7.0, 6, 1.5, False),
         (0.5, 70.0, 8, 2.0, True),  # a fifth of the budget
@@ -476,11 +477,20 @@ def test_a_cell_has_several_processes_of_a_solver_and_its_ratio_is_over_them(tmp
 def test_processes_are_started_anew_while_the_budget_of_ten_seconds_allows_it(
     monkeypatch, start_s, best, count, elapsed, due
 ):
-    """After `best` rounds of a quarter of a second, four at least."""
+    """After `best` rounds of a quarter of a second, two at least."""
     contender = turns_of("a", 1.0)
     contender.start_s = start_s
     monkeypatch.setattr(contender, "turns_of_a_process", lambda *_: best)
     assert rounds._due([contender], count, count * 0.25, elapsed, 10.0) == due
+
+
+def test_what_is_waited_for_a_core_is_not_of_the_budget_up_to_a_limit():
+    one, other = turns_of("a", 1.0), turns_of("b", 1.0)
+    assert rounds._unhindered(10.0, [one, other]) == 10.0
+    one.waited_s, other.waited_s = 2.0, 3.0
+    assert rounds._unhindered(10.0, [one, other]) == 5.0
+    other.waited_s = 30.0
+    assert rounds._unhindered(10.0, [one, other]) == pytest.approx(10.0 / rounds.LONGER)
 
 
 def test_the_noisier_its_turns_and_the_dearer_its_start_the_longer_a_process_is_kept():
