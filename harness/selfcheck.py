@@ -131,8 +131,8 @@ def _cell(command: str, kind: str, more: float, count: int, seed: int, earlier: 
                 found += trials.regression([kind], share, seed, Path(scratch))
         else:
             told, rows = trials.sweep(kind, (0.0, more), seed)
-            before = earlier.get((kind, count))
-            found += [*told, *(trials.compare(kind, (0.0, more), before, rows) if before else ())]
+            last = earlier.get((kind, count))
+            found += [*told, *(trials.compare(kind, (0.0, more), last, rows) if last else ())]
             earlier[kind, count] = rows
     for trial in found:
         yield trial | {"burners": count, "seed": seed, "load": before}
