@@ -29,6 +29,7 @@ from implementations import command_line as cli
 from implementations.places import ROOT
 
 OUT, KEPT = Path("results") / "selfcheck", "trials.jsonl"
+PAGE, README = ROOT / "docs" / "trust.md", ROOT / "README.md"
 QUICK, FULL = (0.1,), (0.02, 0.05, 0.1, 0.2)
 """Slownesses that are planted, one in a cell beside two equal solvers."""
 QUICK_KINDS = tuple(kind for kind in KINDS if kind not in REPORTED)
@@ -46,7 +47,7 @@ def _parser() -> cli.Parser:
     add("--minutes", type=float, help="how long it measures (10; with --full: until --cells are there)")
     add("--cells", type=int, default=300, help="with --full: verdicts on equal solvers for each command and load (300)")
     add("--out", type=Path, default=OUT, metavar="DIR", help="where verdicts are kept (results/selfcheck)")
-    add("--readme", action="store_true", help="only write docs/trust.md's table and the picture from what DIR has")
+    add("--readme", action="store_true", help="only write the pages' tables and the picture from what DIR has")
     return parser
 
 
@@ -155,14 +156,15 @@ def _show(console: Console, out: Path, known: list[Trial]) -> int:
 
 
 def _write(out: Path, known: list[Trial]) -> None:
-    """The table in docs/trust.md, and the picture beside the verdicts."""
+    """The tables in README.md and docs/trust.md, and the picture beside the verdicts."""
     frame = rates.table(known)
     commits = ", ".join(dict.fromkeys(trial["commit"] for trial in known))
     where = f"[{KEPT}](../results/selfcheck/{KEPT})"
     origin = f"{facts.machine_label(facts.machine())}; commit {commits}; every verdict: {where}."
-    path = ROOT / "docs" / "trust.md"
-    page = markdown.rewritten(path.read_text(), "selfcheck", f"{rates.as_markdown(frame)}\n\n{origin}")
-    write_atomically(path, page)
+    pages = {PAGE: rates.as_markdown(frame), README: rates.in_short(frame)}
+    for path, table in pages.items():
+        text = f"{table}\n\n{origin.replace('../', '' if path == README else '../')}"
+        write_atomically(path, markdown.rewritten(path.read_text(), "selfcheck", text))
     figure = rates.picture(frame)
     figure.savefig(out / "seen.svg")
     plt.close(figure)

@@ -46,7 +46,7 @@ class Plan:
     """None means each dataset's own."""
     repeats: int | None = None
     """Rounds of every cell; None means as many as `rel_ci` asks for."""
-    max_seconds: float = 40.0
+    max_seconds: float = 60.0
     """Time budget of one cell's rounds: what is waited for a core on a busy machine is not of it (`rounds.LONGER`)."""
     rel_ci: float = 0.015
     """Rounds end when every interval's half width, relative to its ratio, is below this: 5% are seen then."""

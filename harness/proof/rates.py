@@ -96,6 +96,20 @@ def as_markdown(frame: pd.DataFrame) -> str:
     return markdown.table(head, lines, 3)
 
 
+def in_short(frame: pd.DataFrame) -> str:
+    """What is seen of verdicts, as counts: a column for each load and command."""
+    columns = [(n, command) for n in sorted(frame.burners.unique()) for command in COMMANDS]
+    head = ["planted", *(f"{command}{f', {n} burners' * bool(n)}" for n, command in columns)]
+    found = {(row.burners, row.command, row.more): f"{row.seen}/{row.n}" for row in frame.itertuples()}
+    shares = sorted(set(frame[frame.command.isin(COMMANDS)].more) & {0.0, *(share for share, _ in LEAST_SEEN)})
+    names = [f"{share:.0%}" if share else "nothing" for share in shares]
+    lines = [
+        [name, *(found.get((*column, share), "–") for column in columns)]
+        for name, share in zip(names, shares, strict=True)
+    ]
+    return markdown.table(head, lines, 1)
+
+
 def picture(frame: pd.DataFrame) -> Figure:
     """The share that is seen against what was planted, with its interval, a panel for each load."""
     loads = sorted(frame.burners.unique())

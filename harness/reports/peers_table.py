@@ -4,7 +4,6 @@
 records alone.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +26,6 @@ IMAGE, FLARES, KNOWN = "aia-image", ("aia-image.flare-before", "aia-image.flare-
 OURS, ORACLE, OTHER, POSITIVE = "numba", "demregpy", "utu", "plowman"
 WHOLE_IMAGE_S, CORES, AGREEMENT, FASTER = 5.0, 2, 1e-9, 3.0
 WORDS = {True: "holds", False: "DOES NOT HOLD", None: "not yet measured"}
-PLACE = re.compile(r" \([^()]* line \d+, in [^()]*\)$")  # at the end of a reason: for the record, not for its reader
 UNMASKED = "[mask=false]"
 VERSIONS = ("python", "numpy", "numba", "demregpy", "utu", "EMToolKit")
 
@@ -131,8 +129,8 @@ def _on_bad_pixels(records: Records, solver: str) -> str:
     rows = records.crop_table[records.crop_table.solver == solver + UNMASKED]
     row = rows[rows.dataset == KNOWN].iloc[0] if len(rows) else records.crop(solver, KNOWN)
     if row.status != "ok":
-        return f"whole call fails ({PLACE.sub('', row.reason)})"
-    return "inverted like good ones" if "invalid pixels" in row.gate_reasons else "zeros, marked"
+        return f"raises {row.reason.partition(':')[0]}"
+    return "inverted" if "invalid pixels" in row.gate_reasons else "zeros, marked"
 
 
 def _gates(records: Records, solver: str) -> str:
@@ -222,12 +220,12 @@ def told(records: Records) -> str:
 def _provenance(records: Records) -> str:
     runs = ", ".join(f"[{r.folder.name}](results/{r.folder.name}/{TABLE_FILE})" for r in records.runs)
     datasets = ", ".join(f"`{name}`" for name in (IMAGE, KNOWN, *FLARES))
+    seldom = "n: how often it was timed, where seldom. " * ("(n=" in table_of(records))
     return (
-        f"DEM/s: of the valid ones of {records.crop_table.pixels.max():,} pixels from all over the disc, "
+        f"DEM/s: of the valid ones of {records.crop_table.pixels.max():,} pixels of the disc, "
         f"{records.crop_table.bins.max()} bins, one thread each, all solvers in the same rounds. χ² and pixels "
         f"with negative bins: on `{IMAGE}`. DEM error: the median on `{KNOWN}`, where the truth is known. Bad pixels: "
-        f"what becomes of them; peers are timed without them. n: how often it was timed, where seldom. Gate: on all "
-        f"of {datasets}. "
+        f"what becomes of them; peers are timed without them. {seldom}Gate: on all of {datasets}. "
         f"{origin.of(records.runs, VERSIONS)} All rows: {runs}."
     )
 

@@ -32,7 +32,7 @@ BURNERS = (0, 4)
 MORE = (0.0, 0.02, 0.05)
 KINDS = {
     "arrays, 0.1 ms": ("work[kind=arrays,units=50{}]", 20, 0.0001),
-    "interpreted, 5 ms": ("work[kind=interpreted,units=5000{}]", 20, 0.005),
+    "calls, 5 ms": ("work[kind=calls,units=2500{}]", 20, 0.005),
     "memory, 5 ms": ("work[kind=memory,units=250{}]", 20, 0.005),
     "numba, 10 ms": ("repeats[solver=numba{}]", 4000, 0.010),
     "numba, 2 threads": ("repeats[solver=numba,threads=2{}]", 20000, 0.030),

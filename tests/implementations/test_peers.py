@@ -272,9 +272,9 @@ def test_the_table_of_peers(records):
     same, later = ["1.20 / 3.00", "3", "0.900"], "not yet measured"
     assert lines[2:] == [
         ["`numba`", "80,000", "2 s", "yes", *same, "zeros, marked", "pass"],
-        ["`demregpy` (peer)", "727", "300 s (n=1)", "yes", *same, "whole call fails (ValueError: negative)", "pass"],
+        ["`demregpy` (peer)", "727", "300 s (n=1)", "yes", *same, "raises ValueError", "pass"],
         ["`plowman`, method plowman", "40,000", later, "yes", "1.20 / 1.08", "0", "0.900", "zeros, marked", "pass"],
-        ["`utu` (peer), method plowman", "10,000", later, "no", *same[:2], "0.250", "inverted like good ones", "pass"],
+        ["`utu` (peer), method plowman", "10,000", later, "no", *same[:2], "0.250", "inverted", "pass"],
     ]
 
 
