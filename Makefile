@@ -13,7 +13,7 @@ NEWER ?= $(shell for p in python3.12 "$$HOME"/.pyenv/versions/3.12.*/bin/python3
 PEERS := $(VENV)-peers
 LOWEST := $(VENV)-lowest
 
-.PHONY: sweep test test-newer test-long test-lowest mutations data peers gpu-check selfcheck readme reference profile methods instructions heldout cluster prior reference-steps overhead notebooks docs docs-links diagrams full-frame full-disc chunks real-time scheduling history regression clean
+.PHONY: sweep test test-newer test-long test-lowest mutations data peers gpu-check selfcheck busy readme reference profile methods instructions heldout cluster prior reference-steps overhead notebooks docs docs-links diagrams full-frame full-disc chunks real-time scheduling history regression clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/python -m harness.sweep $(ARGS)
@@ -74,6 +74,17 @@ gpu-check:
 # Ten minutes; ARGS=--full: hours, and goes on where it ended.
 selfcheck: $(VENV)/.installed
 	$(BIN)/python -m harness.selfcheck $(ARGS)
+
+# The same solvers on a machine as it is and beside four processes that keep its two cores busy, for docs/trust.md: what
+# compare says of the two. A quarter of an hour, the machine otherwise idle.
+BUSY = --pixels 50,200,1000 --bins 34 --solvers baseline,vectorized,batched,l2,numba,numba-float32,numpy-regmap,numba-regmap,plowman,'numba[threads=2]'
+busy: $(VENV)/.installed
+	rm -rf results/reference-quiet results/reference-busy
+	$(BIN)/python -m harness.sweep $(BUSY) --out results/reference-quiet
+	trap 'kill $$(jobs -p)' EXIT; for i in 1 2 3 4; do $(BIN)/python -c 'while True: pass' & done; \
+		$(BIN)/python -m harness.sweep $(BUSY) --out results/reference-busy
+	$(BIN)/python -m harness.reports.readme
+	-$(BIN)/python -m harness.compare results/reference-quiet results/reference-busy --all
 
 # The runs that the README's table is made from: an hour on one core, the machine otherwise idle. The baseline's one run on
 # 5000 pixels x 400 bins takes a quarter of it, longer than a solver is otherwise waited for.

@@ -23,6 +23,7 @@ from harness.reports.pages import (
     scale_page,
     solar_page,
     steps_page,
+    trust_page,
 )
 from harness.show.markdown import rewritten, table
 from harness.show.terminal import ratio, seconds
@@ -100,6 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             steps_page,
             scale_page,
             solar_page,
+            trust_page,
         )
     }
     if given.check:
