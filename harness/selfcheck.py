@@ -109,7 +109,7 @@ def _full(cells: int, known: list[Trial]) -> Iterator[Trial]:
     while open_ones := [key for key, missing in asked.items() if missing > 0]:
         seed += 1
         for command, count in open_ones:
-            kind, more = QUICK_KINDS[seed % len(QUICK_KINDS)], FULL[seed // len(QUICK_KINDS) % len(FULL)]
+            kind, more = QUICK_KINDS[seed % len(QUICK_KINDS)], FULL[seed % len(FULL)]
             for trial in _cell(command, kind, more, count, seed, earlier):
                 asked[command, count] -= trial["command"] == command and trial["more"] == 0.0
                 yield trial
