@@ -81,9 +81,10 @@ BUSY = --max-seconds 30 --pixels 50,200,1000 --bins 34 --solvers baseline,vector
 busy: $(VENV)/.installed
 	rm -rf results/reference-quiet results/reference-busy
 	$(BIN)/python -m harness.sweep $(BUSY) --out results/reference-quiet
-	trap 'kill $$(jobs -p)' EXIT; for i in 1 2 3 4; do $(BIN)/python -c 'while True: pass' & done; \
+	trap 'kill $$burners' EXIT; for i in 1 2 3 4; do $(BIN)/python -c 'while True: pass' & burners="$$burners $$!"; done; \
 		$(BIN)/python -m harness.sweep $(BUSY) --out results/reference-busy
 	$(BIN)/python -m harness.reports.readme
+	rm -rf results/reference-quiet/plots results/reference-busy/plots
 	-$(BIN)/python -m harness.compare results/reference-quiet results/reference-busy --all
 
 # The runs that the README's table is made from: an hour on one core, the machine otherwise idle. The baseline's one run on

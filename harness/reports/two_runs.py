@@ -24,6 +24,8 @@ KEYS = ("dataset", "bins", "pixels", "seed", "solver", "threads")
 BETWEEN_RUNS = 0.01
 """Two runs of the same code may differ by this beyond what their turns show. Whether it is enough, `python -m
 harness.selfcheck` says."""
+OTHERS = 0.25
+"""Cores that others kept busy in one run more than in the other, from which on wall times of the two say nothing."""
 FEWEST_ALIKE, SURE = 8, 2.58
 """Rows of unchanged source by whose scatter two runs are known to differ more; so many times that scatter is rare."""
 Key = tuple[Any, ...]
@@ -142,7 +144,12 @@ def _doubt(base: Row, head: Row, clock: str) -> str:
     """What the two rows say themselves of their machines."""
     if clocks.was_busy(base) != clocks.was_busy(head):
         return f"the machine was busy during {'A' if clocks.was_busy(base) else 'B'} only"
-    return "the machine was busy, and its clock is the wall" if clock == clocks.WALL and clocks.was_busy(base) else ""
+    if clock != clocks.WALL:
+        return ""
+    more = head["others_cores"] - base["others_cores"]
+    if abs(more) > OTHERS:
+        return f"its clock is the wall, and others kept {abs(more):.1f} cores more busy in {'B' if more > 0 else 'A'}"
+    return "the machine was busy, and its clock is the wall" if clocks.was_busy(base) else ""
 
 
 def machine_differed(base: Row | None, head: Row | None) -> str:

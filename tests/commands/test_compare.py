@@ -47,6 +47,17 @@ def changes(runs, tolerance=0.05, **how):
     return {row.solver: row for row in two_runs.rows(*runs, lambda _: tolerance, **how)}
 
 
+@pytest.mark.parametrize(("others", "decided"), [(0.2, True), (1.5, False)])
+def test_a_wall_time_beside_others_work_is_undecided(tmp_path, others, decided):
+    wall = dict.fromkeys(("cpu_s", "cpu_low_s", "cpu_high_s"), np.nan) | {"threads": 2}
+    a, b = (wall | {"others_cores": each} for each in (0.1, 0.1 + others))
+    b |= {name: 1.5 * value * T for name, value in (("median_s", 1), ("ci_low_s", 0.99), ("ci_high_s", 1.01))}
+    verdict = changes(pair(tmp_path, a=a, b=b))["fast"].verdict
+    assert verdict == "SLOWER" if decided else "others kept 1.5 cores more busy in B" in verdict
+    by_cpu = pair(tmp_path / "cpu", a={"others_cores": 0.0}, b=timed(1.5, others_cores=9.0))
+    assert changes(by_cpu)["fast"].verdict == "SLOWER"
+
+
 @pytest.mark.parametrize(
     ("changed", "verdict", "regression"),
     [
