@@ -160,6 +160,7 @@ MUTATIONS = [
         ("degrees * scatter", "0.0 * scatter", "processes that differ widely aren't seen to"),
         ("cut = (count + 1) // 4 if", "cut = 0 if", "a process far from all others decides"),
         ("max(down, apart)", "down", "one of two measurements is enough"),
+        ("MOST, IN_DEVIATIONS = 0.8", "MOST, IN_DEVIATIONS = 0.4", "turns of a second kind aren't seen"),
     ),
     *_in(
         "judge/comparison",

@@ -82,6 +82,14 @@ def test_a_process_far_from_all_others_decides_on_nothing():
     assert intervals.time(far, labels).half_width < 1.3 * intervals.time(near, labels).half_width
 
 
+def test_a_second_kind_of_turns_widens_an_interval_and_a_single_stalled_one_does_not():
+    """An allocator makes a solver's turns fast or slow for rounds; which kind is in the middle of six is chance."""
+    usual, slow = [30.0, 30.1, 29.9, 30.2, 29.8, 30.0], [37.0, 37.1]
+    alone = intervals.time(np.array(usual)).half_width
+    assert intervals.time(np.array(usual[:4] + slow)).half_width > 0.2
+    assert intervals.time(np.array([*usual[:5], 90.0])).half_width < 1.2 * alone
+
+
 def test_two_measurements_say_more_than_one_and_nothing_where_they_are_apart():
     one, other = intervals.Estimate(1.03, 1.0, 1.061), intervals.Estimate(1.02, 0.99, 1.051)
     both = intervals.together(one, other)
