@@ -15,7 +15,7 @@ from scipy.stats import median_abs_deviation
 
 from harness.judge import clocks, intervals
 from harness.judge.comparison import NO_ESTIMATE, Comparison, Row, Tolerance
-from harness.judge.intervals import Estimate
+from harness.judge.intervals import Array, Estimate
 from harness.machine import facts as machine_facts
 from harness.measure.plan import Plan
 from harness.records.run import Run
@@ -101,12 +101,17 @@ def rows(a: Run, b: Run, tolerance: Tolerance, chosen: Callable[[Row], bool] = l
 
 
 def scatter(pairs: Sequence[tuple[Row, Row]]) -> float:
-    """By what share two runs differ where the source is the same: what all rows have in common is not of it."""
-    logs = np.log([of_times(*pair)[0].value for pair in pairs if not _differ(*pair, "source")])
-    logs = logs[np.isfinite(logs)]
+    """By what share two runs differ where the source is the same: what all rows have in common, and the rest."""
+    logs = _logs_of_the_same(pairs)
     if logs.size < FEWEST_ALIKE:
         return BETWEEN_RUNS
-    return max(BETWEEN_RUNS, SURE * float(median_abs_deviation(logs, scale="normal")))
+    apart = np.hypot(np.median(logs), SURE * median_abs_deviation(logs, scale="normal"))
+    return max(BETWEEN_RUNS, float(np.expm1(apart)))
+
+
+def _logs_of_the_same(pairs: Sequence[tuple[Row, Row]]) -> Array:
+    logs = np.log([of_times(*pair)[0].value for pair in pairs if not _differ(*pair, "source")])
+    return logs[np.isfinite(logs)]
 
 
 def judged(
@@ -175,6 +180,10 @@ def notes(a: Run, b: Run) -> list[str]:
     edited = [head["dataset"] for base, head in both if _differ(base, head, "workload")]
     names = ", ".join(dict.fromkeys(edited))
     found += [f"{len(edited)} rows are not compared: the workload was edited in between, {names}"] if names else []
+    if (logs := _logs_of_the_same(both)).size >= FEWEST_ALIKE and abs(shift := np.median(logs)) > np.log1p(
+        clocks.MATTERS
+    ):
+        found.append(f"rows of the same source took {np.exp(shift):.2f} times as long in B, in the middle of all")
     changed = dict.fromkeys(head["solver"] for base, head in both if _differ(base, head, "source"))
     found += [f"source differs: {', '.join(changed)}"] if changed else []
     if "baseline" in changed:

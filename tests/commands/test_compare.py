@@ -118,17 +118,32 @@ def test_wall_times_are_compared_where_no_cpu_time_is_known(tmp_path):
 
 
 def test_runs_that_scatter_are_told_apart_by_more(tmp_path):
-    """Of rows whose source is the same; what all of them have in common, a slower machine, is no scatter."""
+    """Of rows whose source is the same; what all of them have in common, a slower machine, is of it."""
     rng = np.random.default_rng(1)
     rows = [
         dict.fromkeys(("median_s", "ci_low_s", "ci_high_s"), t) | {"status": "ok", "source": "1", "cpu_s": np.nan}
-        for t in 1.3 * np.exp(rng.normal(0, 0.05, 40))
+        for t in np.exp(rng.normal(0, 0.05, 40))
     ]
     first = rows[0] | dict.fromkeys(("median_s", "ci_low_s", "ci_high_s"), 1.0)
     assert two_runs.scatter([(first, row) for row in rows]) == pytest.approx(2.58 * 0.05, rel=0.35)
+    slower = first | dict.fromkeys(("median_s", "ci_low_s", "ci_high_s"), 1.25)
+    assert two_runs.scatter([(first, slower)] * 8) == pytest.approx(0.25)
     assert two_runs.scatter([(first, first)] * 40) == two_runs.BETWEEN_RUNS
     assert two_runs.scatter([(first, row | {"source": "2"}) for row in rows]) == two_runs.BETWEEN_RUNS
     assert two_runs.scatter([(first, row) for row in rows[:7]]) == two_runs.BETWEEN_RUNS
+
+
+def test_a_machine_that_all_rows_show_to_differ_is_said_to(tmp_path):
+    """Where the baseline alone is too uncertain to say so, a solver that is surely timed must not be called faster."""
+    solvers = {"baseline": records.slow} | {f"fast{i}": records.fast for i in range(9)}
+
+    def run(name, share):
+        changed = {solver: slowed(share * T, median_s=share * T) for solver in solvers}
+        return records.write_run(tmp_path / name, solvers, pixels=(200,), bins=(34,), **changed)
+
+    runs = run("a", 1.0), run("b", 0.75)
+    assert {row.verdict.partition(":")[0] for row in two_runs.rows(*runs, lambda _: 0.05)} <= {"undecided"}
+    assert "rows of the same source took 0.75 times as long in B, in the middle of all" in two_runs.notes(*runs)
 
 
 def test_rows_of_other_options_are_other_rows(tmp_path):

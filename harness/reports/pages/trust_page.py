@@ -32,7 +32,8 @@ def text_of(quiet: Path = QUIET, busy: Path = BUSY) -> str:
         f"- `{each.solver}` at {each.row['pixels']} pixels: {each.verdict} {each.ratio.value:.3f}" for each in false
     ]
     longer = sorted(each.head["median_s"] / each.base["median_s"] for each in found if each.head and each.base)
-    lines.append(f"By the wall, the busy run's rows took {longer[0]:.2f} to {longer[-1]:.2f} times as long.")
+    ends = f"{longer[0]:.2f} to {longer[-1]:.2f} times as long, {longer[len(longer) // 2]:.2f} in the middle of all"
+    lines.append(f"By the wall, the busy run's rows took {ends}.")
     return "\n".join([*lines, "", origin.of(runs, ("numpy", "numba"))])
 
 
