@@ -13,7 +13,7 @@ NEWER ?= $(shell for p in python3.12 "$$HOME"/.pyenv/versions/3.12.*/bin/python3
 PEERS := $(VENV)-peers
 LOWEST := $(VENV)-lowest
 
-.PHONY: sweep test test-newer test-long test-lowest mutations data peers gpu-check selfcheck busy readme reference profile methods instructions heldout cluster prior reference-steps overhead notebooks docs docs-links diagrams full-frame full-disc chunks real-time scheduling history regression clean
+.PHONY: sweep test test-newer test-long test-lowest mutations data peers gpu-check selfcheck busy soak readme reference profile methods instructions heldout cluster prior reference-steps overhead notebooks docs docs-links diagrams full-frame full-disc chunks real-time scheduling history regression clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/python -m harness.sweep $(ARGS)
@@ -86,6 +86,12 @@ busy: $(VENV)/.installed
 	$(BIN)/python -m harness.reports.readme
 	rm -rf results/reference-quiet/plots results/reference-busy/plots
 	-$(BIN)/python -m harness.compare results/reference-quiet results/reference-busy --all
+
+# An hour of sweeps in one process beside two burners, for docs/trust.md; any busy machine.
+soak: $(VENV)/.installed
+	mkdir -p results/soak
+	$(BIN)/python -m harness.soak --json > results/soak/soak.json || test $$? -eq 1
+	$(BIN)/python -m harness.reports.readme
 
 # The runs that the README's table is made from: an hour on one core, the machine otherwise idle. The baseline's one run on
 # 5000 pixels x 400 bins takes a quarter of it, longer than a solver is otherwise waited for.

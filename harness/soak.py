@@ -16,6 +16,7 @@ import numpy as np
 import psutil
 from scipy.stats import theilslopes
 
+from harness.machine import facts
 from harness.measure import cell as measure_cell
 from harness.measure import record_row
 from harness.measure.plan import Plan
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Sweep, show, and return the exit code."""
     parser = cli.Parser("harness.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=60.0, help="how long (60)")
-    parser.add_argument("--json", action="store_true", help="every look, as JSON")
+    parser.add_argument("--json", action="store_true", help="every look, as JSON, with machine and commit")
     given = parser.parse(arguments)
     console, looks, seed = terminal.console(), list[dict[str, float]](), 0
     deadline, plan = time.monotonic() + 60 * given.minutes, Plan(solvers=SOLVERS, repeats=3, max_seconds=10.0)
@@ -73,7 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             looks.append(look())
     found = growth(looks)
     if given.json:
-        print(json.dumps({"looks": looks, "growth": found}, indent=1))
+        origin = {"machine": facts.machine(), "commit": facts.commit(), "minutes": given.minutes}
+        print(json.dumps(origin | {"looks": looks, "growth": found}, indent=1))
     else:
         first, last = looks[len(looks) // 4], looks[-1]
         for name in MATTERS:

@@ -25,7 +25,12 @@ class Work(Solver):
 
     def __init__(self, kind: str = "arrays", units: int = 1000, more: float = 0.0):
         super().__init__()
-        self.kind, self.units, self.more = kind, units, more
+        count = round(units * (1 + more))
+        if abs(count - units * (1 + more)) > 1e-6:
+            raise ValueError(
+                f"units * (1 + more) must be a whole number, got {units} * {1 + more:g}: not that share more"
+            )
+        self.kind, self.count = kind, count
         self.home: Solution | None = None
 
     def prepare(self, problem: Problem) -> Problem:
@@ -36,8 +41,7 @@ class Work(Solver):
 
     def solve(self, state: Problem) -> Solution:
         """All units, one after another; the solution says nothing of the problem."""
-        count = round(self.units * (1 + self.more))
-        getattr(self, f"_{self.kind}")(count)
+        getattr(self, f"_{self.kind}")(self.count)
         assert self.home is not None
         return self.home
 

@@ -31,9 +31,9 @@ SECONDS = 6.0
 BURNERS = (0, 4)
 MORE = (0.0, 0.02, 0.05)
 KINDS = {
-    "arrays, 0.1 ms": ("work[kind=arrays,units=50{}]", 20, 0.0001),
+    "arrays, 0.2 ms": ("work[kind=arrays,units=100{}]", 20, 0.0002),
     "calls, 5 ms": ("work[kind=calls,units=2500{}]", 20, 0.005),
-    "memory, 5 ms": ("work[kind=memory,units=250{}]", 20, 0.005),
+    "memory, 4 ms": ("work[kind=memory,units=200{}]", 20, 0.004),
     "numba, 10 ms": ("repeats[solver=numba{}]", 4000, 0.010),
     "numba, 2 threads": ("repeats[solver=numba,threads=2{}]", 20000, 0.030),
 }

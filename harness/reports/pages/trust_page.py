@@ -1,13 +1,16 @@
-"""What docs/trust.md says of two runs of the same code, one of them beside four busy processes (`make busy`).
+"""What docs/trust.md says of a quiet and a busy run of the same code, and of what an hour of sweeps holds.
 
-`harness.reports.readme` writes it; without the runs it is "not yet measured". Whatever says that something changed is
-false there.
+`harness.reports.readme` writes it; what isn't there is "not yet measured": `make busy`, `make soak`. Whatever says of
+the two runs that something changed is false.
 """
 
+import json
 from collections import Counter
 from pathlib import Path
 
+from harness import soak
 from harness.judge.comparison import tolerances
+from harness.machine import facts
 from harness.records.run import Run
 from harness.reports import origin, two_runs
 from harness.show import markdown
@@ -15,6 +18,7 @@ from implementations.places import ROOT
 
 PAGE = ROOT / "docs" / "trust.md"
 QUIET, BUSY = ROOT / "results" / "reference-quiet", ROOT / "results" / "reference-busy"
+SOAK = ROOT / "results" / "soak" / "soak.json"
 TRUE = ("same", "undecided")
 
 
@@ -37,6 +41,23 @@ def text_of(quiet: Path = QUIET, busy: Path = BUSY) -> str:
     return "\n".join([*lines, "", origin.of(runs, ("numpy", "numba"))])
 
 
+def of_soak(file: Path = SOAK) -> str:
+    """What the sweeping process held a quarter of the way on and at the end, and whether that grows."""
+    if not file.is_file():
+        return "Not yet measured: `make soak`."
+    kept = json.loads(file.read_text())
+    looks, grown = kept["looks"], kept["growth"]
+    first, last = looks[len(looks) // 4], looks[-1]
+    rows = [
+        [name, f"{first[name]:.4g}", f"{last[name]:.4g}", "yes" if name in grown else "no"] for name in soak.MATTERS
+    ]
+    head = ("held by the sweeping process", "after a quarter", "at the end", "grows")
+    where = f"{facts.machine_label(kept['machine'])}; commit {kept['commit']}"
+    told = f"{len(looks)} cells in {kept['minutes']:g} minutes, beside two busy processes. {where}."
+    return f"{markdown.table(head, rows, 1)}\n\n{told}"
+
+
 def rewritten() -> str:
     """The page with the figures between its markers."""
-    return markdown.rewritten(PAGE.read_text(), "busy", text_of())
+    page = markdown.rewritten(PAGE.read_text(), "busy", text_of())
+    return markdown.rewritten(page, "soak", of_soak())

@@ -12,7 +12,7 @@ from harness.proof import rates, trials
 from harness.proof.planted import Off, Repeats, Work
 from implementations import command_line as cli
 
-ROW = {"kind": "arrays, 0.1 ms", "burners": 0, "commit": "abc", "seed": 1}
+ROW = {"kind": "arrays, 0.2 ms", "burners": 0, "commit": "abc", "seed": 1}
 
 
 def trial(command="sweep", more=0.0, seen=False, ratio=1.0, **how):
@@ -24,11 +24,23 @@ def test_planted_work_is_a_share_of_the_units(kind, monkeypatch):
     counts = []
     given = problem(5, 12)
     for more in (0.0, 0.02, 0.05, 0.1, 0.2):
-        solver = Work(kind, 50, more)
+        solver = Work(kind, 100, more)
         monkeypatch.setattr(solver, f"_{kind}", counts.append)
         solver.run(given)
-    assert counts == [50, 51, 52, 55, 60]
+    assert counts == [100, 102, 105, 110, 120]
     Work(kind, 3).run(given).check(given)
+    with pytest.raises(ValueError, match=r"a whole number, got 50 \* 1.05"):
+        Work(kind, 50, 0.05)
+
+
+@pytest.mark.parametrize("kind", trials.KINDS)
+@pytest.mark.parametrize("more", selfcheck.FULL)
+def test_every_slowness_is_a_whole_number_of_units_or_pixels(kind, more):
+    spec = trials.spec_of(kind, more)
+    options = dict(word.split("=") for word in spec.partition("[")[2].rstrip("]").split(","))
+    count = float(options.get("units", trials.KINDS[kind][1]))
+    assert float(options["more"]) == more
+    assert count * (1 + more) == pytest.approx(round(count * (1 + more)), abs=1e-9)
 
 
 def test_a_real_solver_repeats_a_share_of_its_pixels_and_is_right():
@@ -72,9 +84,9 @@ def test_compare_reads_two_runs_of_a_solver(monkeypatch):
     row = dict.fromkeys(("ci_low_s", "ci_high_s", "median_s", "truth_dem_error"), 1.0) | {"solver": "x", "status": "ok"}
     row |= {"doubts": "", "source": "1", "gate": "pass", "cpu_s": 1.0, "cpu_low_s": 0.999, "cpu_high_s": 1.001}
     slow = row | {name: 1.1 * row[name] for name in ("cpu_s", "cpu_low_s", "cpu_high_s")}
-    same, slower = trials.compare("arrays, 0.1 ms", (0.0, 0.1), [row], [row, row, slow])
+    same, slower = trials.compare("arrays, 0.2 ms", (0.0, 0.1), [row], [row, row, slow])
     assert (same["seen"], slower["seen"], slower["ratio"]) == (False, True, 1.1)
-    (nothing,) = trials.compare("arrays, 0.1 ms", (0.1,), [row], [slow, slow])
+    (nothing,) = trials.compare("arrays, 0.2 ms", (0.1,), [row], [slow, slow])
     assert (nothing["seen"], "the machine differed" in nothing["doubt"]) == (False, True)
 
 

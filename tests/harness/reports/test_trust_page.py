@@ -1,5 +1,7 @@
 """What the page says of a quiet and a busy run: every verdict, and those that are false by name."""
 
+import json
+
 import records
 
 from harness.reports.pages import trust_page
@@ -22,3 +24,14 @@ def test_false_verdicts_are_named_and_counted(tmp_path):
 
 def test_without_runs_it_is_not_yet_measured(tmp_path):
     assert trust_page.text_of(tmp_path / "a", tmp_path / "b").startswith("Not yet measured")
+
+
+def test_what_an_hour_of_sweeps_holds_is_told_and_what_grows(tmp_path):
+    looks = [{"MB": 100.0 + place, "handles": 9.0, "threads": 2.0, "children": 0.0} for place in range(8)]
+    kept = {"machine": records.MACHINE, "commit": "abc", "minutes": 60.0, "looks": looks, "growth": {"MB": 5.0}}
+    (tmp_path / "soak.json").write_text(json.dumps(kept))
+    told = trust_page.of_soak(tmp_path / "soak.json")
+    assert "| MB | 102 | 107 | yes |" in told
+    assert "| handles | 9 | 9 | no |" in told
+    assert "8 cells in 60 minutes" in told
+    assert trust_page.of_soak(tmp_path / "none.json").startswith("Not yet measured")
