@@ -24,6 +24,8 @@ RARE = 0.002
 """A test says so of a row that has nothing of the kind once in so many."""
 MATTERS = 0.02
 """What is less than this share of a time is nobody's concern, however surely it is there."""
+APART = 0.05
+"""Turns that scatter by more than this share of their time, surely: something beside the solver decides on them."""
 FEWEST, FEWEST_FIRST, FEWEST_OF_SHAPE = 8, 3, 20
 """Turns that a test of their order needs, first ones among them, and turns that a test of their distribution needs."""
 MOST_EXACT = 60
@@ -126,11 +128,12 @@ def doubts(
     if times.size < FEWEST or not np.ptp(times):
         return found
     logs = np.log(np.maximum(times, 1e-12))
-    if slower_at_first(within(values, process or {})):
+    relative = within(values, process or {})
+    if slower_at_first(relative):
         found.append("warm-up was not over: the first turns are slower than the later ones")
     elif drift := _drift(logs):
         found.append(f"drifts: {math.expm1(drift):+.0%} from its first turn to its last")
-    return found + _shape(logs)
+    return found + (_shape(logs) or _scatter(np.log(np.maximum(relative, 1e-12))))
 
 
 def within(times: Mapping[int, float], process: Mapping[int, int]) -> NDArray[np.float64]:
@@ -168,6 +171,13 @@ def _shape(logs: NDArray[np.float64]) -> list[str]:
     if stats.kurtosistest(logs, alternative="greater").pvalue < RARE:  # Anscombe and Glynn
         return ["some turns are far from all others"]
     return []
+
+
+def _scatter(logs: NDArray[np.float64]) -> list[str]:
+    """By how much turns scatter about the middle of their process, where that is surely much (chi-squared)."""
+    share = float(np.quantile(np.abs(logs), 0.8)) / 1.2816  # of a normal distribution; single turns don't decide
+    least = share * math.sqrt((logs.size - 1) / stats.chi2.ppf(1 - RARE, logs.size - 1))
+    return [f"turns scatter by {share:.0%}"] if least > APART else []
 
 
 def _split(logs: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import betainc, betaincinv
 from scipy.stats import bootstrap, linregress
 from scipy.stats import t as student
 
@@ -23,10 +24,9 @@ OF_MIDDLE_HALF = 1.25
 TURN, OF_A_MEDIAN = 0.02, np.pi / 2
 """By how much turns of a process differ before anything is known of them (docs/clocks.md); and of normal samples, the
 variance of the median over that of the mean."""
-MOST, IN_DEVIATIONS = 0.8, 1.2816
-"""The share of turns by which it is known how far they are from the middle, and how many standard deviations that share
-of normal samples is within. Half of them would miss a second kind of turns, as an allocator makes; all of them have
-single stalled ones among them, which don't move a median."""
+MOST, IN_DEVIATIONS, SEVERAL = 0.8, 2 * 1.2816, 4
+"""The share of such medians whose range tells by how much they differ, in standard deviations of a normal distribution,
+where processes are so many that those farther off are none of their middle half."""
 
 
 class Estimate(NamedTuple):
@@ -124,10 +124,23 @@ def _by_process(values: Array, processes: Sequence[Any]) -> list[Array]:
 
 
 def _apart(parts: Sequence[Array]) -> float:
-    """By how much turns of one process differ: a standard deviation, from how far `MOST` are from its median."""
-    apart = np.concatenate([np.abs(part - np.median(part)) for part in parts])
-    free = np.sqrt(len(apart) / max(len(apart) - len(parts), 1))
-    return float(np.quantile(apart, MOST) / IN_DEVIATIONS * free)
+    """By how much turns of one process differ: the standard deviation of normal turns whose medians differ as theirs.
+
+    The median of so many turns drawn from all, relative to their process's, is known without drawing (Maritz and
+    Jarrett 1978, doi 10.1080/01621459.1978.10480027). So a second kind of turns counts, as an allocator or another
+    guest of the host makes them, and what is on both sides of a middle that most turns share counts for little.
+    """
+    apart = np.sort(np.concatenate([part - np.median(part) for part in parts]))
+    drawn = max(round(float(np.median([len(part) for part in parts]))), 1)
+    half = (drawn + 1) / 2
+    if len(parts) < SEVERAL:
+        shares = np.diff(betainc(half, half, np.linspace(0, 1, len(apart) + 1)))
+        deviation = np.sqrt(shares @ (apart - shares @ apart) ** 2)
+    else:
+        ends = betaincinv(half, half, [(1 - MOST) / 2, (1 + MOST) / 2])
+        deviation = np.ptp(np.quantile(apart, ends)) / IN_DEVIATIONS
+    free = len(apart) / max(len(apart) - len(parts), 1)
+    return float(deviation * np.sqrt(drawn / OF_A_MEDIAN * free))
 
 
 def together(one: Estimate, other: Estimate) -> Estimate:

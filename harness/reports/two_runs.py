@@ -180,9 +180,9 @@ def notes(a: Run, b: Run) -> list[str]:
     edited = [head["dataset"] for base, head in both if _differ(base, head, "workload")]
     names = ", ".join(dict.fromkeys(edited))
     found += [f"{len(edited)} rows are not compared: the workload was edited in between, {names}"] if names else []
-    if (logs := _logs_of_the_same(both)).size >= FEWEST_ALIKE and abs(shift := np.median(logs)) > np.log1p(
-        clocks.MATTERS
-    ):
+    logs = _logs_of_the_same(both)
+    shift = float(np.median(logs)) if logs.size >= FEWEST_ALIKE else 0.0
+    if abs(shift) > np.log1p(clocks.MATTERS):
         found.append(f"rows of the same source took {np.exp(shift):.2f} times as long in B, in the middle of all")
     changed = dict.fromkeys(head["solver"] for base, head in both if _differ(base, head, "source"))
     found += [f"source differs: {', '.join(changed)}"] if changed else []

@@ -160,7 +160,8 @@ MUTATIONS = [
         ("degrees * scatter", "0.0 * scatter", "processes that differ widely aren't seen to"),
         ("cut = (count + 1) // 4 if", "cut = 0 if", "a process far from all others decides"),
         ("max(down, apart)", "down", "one of two measurements is enough"),
-        ("MOST, IN_DEVIATIONS = 0.8", "MOST, IN_DEVIATIONS = 0.4", "turns of a second kind aren't seen"),
+        ("half = (drawn + 1) / 2", "half = (9 * drawn + 1) / 2", "turns of a second kind aren't seen"),
+        ("len(parts) < SEVERAL", "True", "turns beside a shared middle count as if it weren't there"),
     ),
     *_in(
         "judge/comparison",

@@ -71,6 +71,15 @@ def test_that_a_solvers_processes_wait_for_one_another_is_no_busy_machine(others
     assert any(one.startswith("busy machine") for one in found) == doubted
 
 
+@pytest.mark.parametrize(("share", "count", "said"), [(0.02, 12, False), (0.04, 40, False), (0.25, 9, True)])
+def test_turns_that_scatter_are_said_to(share, count, said):
+    """As they do where another guest of the host has the other half of a core, now and then, which no counter shows."""
+    found = [doubts(noise(count, share, seed)) for seed in range(20)]
+    assert np.mean([any(one.startswith("turns scatter by") for one in each) for each in found]) == pytest.approx(
+        float(said), abs=0.1
+    )
+
+
 def test_stolen_time_is_said():
     machine = dict.fromkeys(range(1, 13), (1.0, 0.9, 0.0, 0.1))
     assert doubts(noise(12, 0.01, 1), machine=machine) == ["the host took 10% of its time"]
