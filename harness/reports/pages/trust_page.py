@@ -8,7 +8,6 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from harness import soak
 from harness.judge.comparison import tolerances
 from harness.machine import facts
 from harness.records.run import Run
@@ -48,9 +47,7 @@ def of_soak(file: Path = SOAK) -> str:
     kept = json.loads(file.read_text())
     looks, grown = kept["looks"], kept["growth"]
     first, last = looks[len(looks) // 4], looks[-1]
-    rows = [
-        [name, f"{first[name]:.4g}", f"{last[name]:.4g}", "yes" if name in grown else "no"] for name in soak.MATTERS
-    ]
+    rows = [[name, f"{first[name]:.4g}", f"{last[name]:.4g}", "yes" if name in grown else "no"] for name in last]
     head = ("held by the sweeping process", "after a quarter", "at the end", "grows")
     where = f"{facts.machine_label(kept['machine'])}; commit {kept['commit']}"
     told = f"{len(looks)} cells in {kept['minutes']:g} minutes, beside two busy processes. {where}."
