@@ -92,9 +92,9 @@ def test_a_second_kind_of_turns_widens_an_interval_and_a_single_stalled_one_hard
 
 def test_what_is_beside_a_middle_that_most_turns_share_counts_for_little():
     """As where another guest of the host slows one of a round's two turns now and then, and seldom both alike."""
-    rng, labels = np.random.default_rng(0), np.repeat(range(6), 15)
-    steady = rng.normal(0, 0.005, 90)
-    beside = np.where(rng.random(90) < 0.6, steady, rng.uniform(-0.5, 0.5, 90))
+    rng, labels = np.random.default_rng(0), np.repeat(range(6), 10)
+    steady = rng.normal(0, 0.005, 60)
+    beside = np.where(rng.random(60) < 0.6, steady, rng.uniform(-0.5, 0.5, 60))
     one, other = (intervals.time(np.exp(logs), labels).half_width for logs in (steady, beside))
     assert other < 2 * one
 
