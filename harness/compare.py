@@ -38,8 +38,13 @@ def _parser() -> cli.Parser:
     add("a", type=Path, metavar="A", help="folder of the earlier run")
     add("b", type=Path, metavar="B", help="folder of the later run")
     add("--tolerance", action="append", default=[], metavar=TOLERANCE, help=TOLERANCE_HELP)
-    add("--solvers", type=lambda s: tuple(solver_spec.split(s)), help="only these, by commas")
-    add("--dataset", dest="dataset", type=lambda s: tuple(solver_spec.split(s)), help="only these workloads, by commas")
+    add("--solvers", type=lambda s: cli.some(solver_spec.split(s)), help="only these, by commas")
+    add(
+        "--dataset",
+        dest="dataset",
+        type=lambda s: cli.some(solver_spec.split(s)),
+        help="only these workloads, by commas",
+    )
     add("--pixels", type=cli.whole_numbers, help="only these map sizes, by commas")
     add("--bins", type=cli.whole_numbers, help="only these numbers of bins, by commas")
     add("--all", action="store_true", help="every row, not only those that changed")
@@ -107,9 +112,13 @@ def _texts(change: Change) -> dict[str, str]:
         "B": times[1],
         "time B / A": f"{ratio.value:.3f}{interval}" if timed else "–",
         "by": change.clock or "–",
-        "memory B / A": f"{head['peak_rss_mb'] / base['peak_rss_mb']:.2f}" if timed and base and head else "–",
+        "memory B / A": _quotient(head, base, "peak_rss_mb") if timed and base and head else "–",
         "DEM error": f"{a:.3f} → {b:.3f}" if pd.notna(a) and pd.notna(b) else "–",
     }
+
+
+def _quotient(head: Row, base: Row, name: str) -> str:
+    return f"{head[name] / base[name]:.2f}" if base[name] else "–"
 
 
 def _time(row: Row | None, clock: str) -> str:

@@ -22,6 +22,7 @@ from harness.judge import intervals
 from harness.judge.comparison import (
     FAILED,
     GATE_VIOLATED,
+    SETTLED,
     SLOWER,
     TOLERANCE,
     TOLERANCE_HELP,
@@ -53,11 +54,13 @@ def _parser() -> cli.Parser:
     add = parser.add_argument
     add("base", metavar="BASE", help="the commit to compare with")
     add("head", metavar="HEAD", nargs="?", default="HEAD", help="the commit under question (HEAD)")
-    add("--solvers", type=lambda s: tuple(solver_spec.split(s)), help="names, by commas (all that either commit has)")
+    add(
+        "--solvers", type=lambda s: cli.some(solver_spec.split(s)), help="names, by commas (all that either commit has)"
+    )
     add(
         "--dataset",
         dest="datasets",
-        type=lambda s: tuple(solver_spec.split(s)),
+        type=lambda s: cli.some(solver_spec.split(s)),
         default=("random-response",),
         help="of datasets/, by commas (random-response)",
     )
@@ -131,7 +134,7 @@ def _match(given: argparse.Namespace, scratch: Path) -> Match:
 
 
 def _settled(comparison: Comparison) -> bool:
-    return comparison.words in ("same", "skipped", "failed before, too")
+    return comparison.words in (*SETTLED, "failed before, too")
 
 
 def _data(cell: Cell, c: Comparison) -> dict[str, Any]:

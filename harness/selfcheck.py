@@ -28,7 +28,8 @@ from harness.show import markdown, terminal
 from implementations import command_line as cli
 from implementations.places import ROOT
 
-OUT, KEPT = Path("results") / "selfcheck", "trials.jsonl"
+OUT, KEPT, QUICKLY = Path("results") / "selfcheck", "trials.jsonl", "quick.jsonl"
+"""Where verdicts are kept, those of `--full` in a file of their own: these may be hours."""
 PAGE, README = ROOT / "docs" / "trust.md", ROOT / "README.md"
 QUICK, FULL = (0.1,), (0.02, 0.05, 0.1, 0.2)
 """Slownesses that are planted, one in a cell beside two equal solvers."""
@@ -36,6 +37,7 @@ QUICK_KINDS = tuple(kind for kind in KINDS if kind not in REPORTED)
 MIDDLE, LOADS = 0.05, (0, 4)
 SHARES = {"sweep": 0.5, "regression": 0.45, "gates": 0.05}
 """Of the time, where time is the limit; what compare says comes of the sweeps."""
+NEEDED = {"command", "kind", "more", "seen", "burners", "seed", "machine", "commit"}
 Rows = dict[tuple[str, int], list[dict[str, Any]]]
 """Kind of solver, burners -> the rows of the last sweep, beside which `compare` looks at the next one's."""
 
@@ -56,19 +58,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     given = parser.parse(arguments)
     console = terminal.console()
-    file = given.out / KEPT
+    minutes = (float("inf") if given.full else 10.0) if given.minutes is None else given.minutes
+    if not minutes > 0:
+        parser.error(f"--minutes must be > 0, got {minutes:g}")
+    origin = {"machine": facts.machine()["id"], "commit": facts.commit()}
+    file = given.out / (KEPT if given.full or given.readme else QUICKLY)
+    known = _of_this_machine(parser, file, origin["machine"]) if given.full or given.readme else []
     if given.readme:
-        if not file.is_file():
-            parser.error(f"{given.out} has no {KEPT}: python -m harness.selfcheck --full makes it")
-        _write(given.out, _known(file))
+        if not known:
+            parser.error(f"{given.out} has no verdicts: python -m harness.selfcheck --full makes them")
+        _write(given.out, known)
         return cli.OK
     parser.folder(given.out)
     if not given.full:
         file.unlink(missing_ok=True)
-    known = _known(file)
-    minutes = given.minutes or (10.0 if not given.full else float("inf"))
     plan = _full(given.cells, known) if given.full else _quick(60 * minutes)
-    deadline, origin = time.monotonic() + 60 * minutes, {"machine": facts.machine()["id"], "commit": facts.commit()}
+    deadline = time.monotonic() + 60 * minutes
     with file.open("a", encoding="utf-8") as kept:
         kept.write("\n" * bool(known))  # the last line may have been cut short
         for trial in plan:
@@ -77,15 +82,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
             kept.flush()
             if given.full and time.monotonic() > deadline:
                 break
-    return _show(console, given.out, known)
+    return _show(console, file, known)
+
+
+def _of_this_machine(parser: cli.Parser, file: Path, machine: str) -> list[Trial]:
+    """The verdicts that are kept; those of different machines are never taken together."""
+    try:
+        known = _known(file)
+    except (OSError, ValueError) as error:
+        parser.error(f"{file} can't be read: {error}")
+    if others := {trial["machine"] for trial in known} - {machine}:
+        parser.error(f"{file} has verdicts of another machine, {', '.join(sorted(others))}: name another --out")
+    return known
 
 
 def _known(file: Path) -> list[Trial]:
     """The verdicts that are kept; a line that was cut short when a run was killed is none."""
     found: list[Trial] = []
-    for line in file.read_text().splitlines() if file.is_file() else ():
+    for line in file.read_text().splitlines() if file.exists() else ():
         with contextlib.suppress(ValueError):
-            found.append(json.loads(line))
+            trial = json.loads(line)
+            found += [trial] if isinstance(trial, dict) and trial.keys() >= NEEDED else []
     return found
 
 
@@ -139,10 +156,10 @@ def _cell(command: str, kind: str, more: float, count: int, seed: int, earlier: 
         yield trial | {"burners": count, "seed": seed, "load": before}
 
 
-def _show(console: Console, out: Path, known: list[Trial]) -> int:
+def _show(console: Console, file: Path, known: list[Trial]) -> int:
     """The table, where it is, and whether what is aimed at was missed."""
     frame = rates.table(known)
-    write_atomically(out / "rates.csv", frame.to_csv(index=False))
+    write_atomically(file.with_name("rates.csv" if file.name == KEPT else "quick.csv"), frame.to_csv(index=False))
     console.print(rates.as_markdown(frame), soft_wrap=True)
     for trial in [t for t in known if t["kind"] in REPORTED and t["more"] in (0.0, MIDDLE)]:
         told = f"{trial.get('ratio', trial.get('failed'))} [{trial.get('low', '')}, {trial.get('high', '')}]"
@@ -151,7 +168,7 @@ def _show(console: Console, out: Path, known: list[Trial]) -> int:
     failed = [t for t in known if "failed" in t]
     if failed:
         console.print(f"without a result: {len(failed)}, the first: {failed[0]['command']}: {failed[0]['failed']}")
-    console.print(f"machine: {facts.machine_label(facts.machine())}; verdicts: {out / KEPT}", soft_wrap=True)
+    console.print(f"machine: {facts.machine_label(facts.machine())}; verdicts: {file}", soft_wrap=True)
     return cli.GATE_FAILED if any(rates.missed(row) for row in frame.itertuples()) else cli.OK
 
 

@@ -61,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=60.0, help="how long (60)")
     parser.add_argument("--json", action="store_true", help="every look, as JSON, with machine and commit")
     given = parser.parse(arguments)
+    if not given.minutes > 0:
+        parser.error(f"--minutes must be > 0, got {given.minutes:g}")
     console, looks, seed = terminal.console(), list[dict[str, float]](), 0
     deadline, plan = time.monotonic() + 60 * given.minutes, Plan(solvers=SOLVERS, repeats=3, max_seconds=10.0)
     with burners(2), tempfile.TemporaryDirectory() as folder:

@@ -6,7 +6,7 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -91,7 +91,15 @@ def whole_numbers(text: str) -> tuple[int, ...]:
 
 def words(text: str) -> tuple[str, ...]:
     """ "a,b" -> ("a", "b")."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+    return some(part.strip() for part in text.split(",") if part.strip())
+
+
+def some(words: Iterable[str]) -> tuple[str, ...]:
+    """Words that an option gives, one at least: an empty variable of a script's means neither all nor none."""
+    found = tuple(words)
+    if not found:
+        raise argparse.ArgumentTypeError("expected names separated by commas, got none")
+    return found
 
 
 class Stopped(BaseException):

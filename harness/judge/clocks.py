@@ -133,7 +133,8 @@ def doubts(
         found.append("warm-up was not over: the first turns are slower than the later ones")
     elif drift := _drift(logs):
         found.append(f"drifts: {math.expm1(drift):+.0%} from its first turn to its last")
-    return found + (_shape(logs) or _scatter(np.log(np.maximum(relative, 1e-12))))
+    parts = len({(process or {}).get(number, 0) for number in values})
+    return found + (_shape(logs) or _scatter(np.log(np.maximum(relative, 1e-12)), parts))
 
 
 def within(times: Mapping[int, float], process: Mapping[int, int]) -> NDArray[np.float64]:
@@ -173,10 +174,15 @@ def _shape(logs: NDArray[np.float64]) -> list[str]:
     return []
 
 
-def _scatter(logs: NDArray[np.float64]) -> list[str]:
-    """By how much turns scatter about the middle of their process, where that is surely much (chi-squared)."""
-    share = float(np.quantile(np.abs(logs), 0.8)) / 1.2816  # of a normal distribution; single turns don't decide
-    least = share * math.sqrt((logs.size - 1) / stats.chi2.ppf(1 - RARE, logs.size - 1))
+def _scatter(logs: NDArray[np.float64], parts: int) -> list[str]:
+    """By how much turns scatter about the middles of so many processes, where that is surely much (chi-squared)."""
+    free = logs.size - parts
+    if free < FEWEST_FIRST:
+        return []
+    # Four in five turns of a normal distribution are within 1.28 deviations, and single ones don't decide; a deviation
+    # that is told by them is as well known as from 0.63 times as many turns.
+    share = float(np.quantile(np.abs(logs), 0.8)) / 1.2816 * math.sqrt(logs.size / free)
+    least = share * math.sqrt(0.63 * free / stats.chi2.ppf(1 - RARE, 0.63 * free))
     return [f"turns scatter by {share:.0%}"] if least > APART else []
 
 

@@ -10,6 +10,8 @@ from harness.judge.intervals import Estimate
 SLOWER, GATE_VIOLATED, FAILED = 8, 16, 32
 """Exit codes, summed when several are found: apart from those of a wrong call (2) and a program's own error (1)."""
 NO_ESTIMATE = Estimate(float("nan"), float("nan"), float("nan"))
+SETTLED = ("same", "skipped")
+"""Verdicts that nobody need look at."""
 Row = dict[str, Any]
 Tolerance = Callable[[Row], float]
 TOLERANCE = "[SOLVER[@PIXELSxBINS]=]SHARE"
@@ -86,14 +88,18 @@ class Comparison:
         if self.head is None:
             return "removed"
         if self.head["status"] == "skipped":
-            return "skipped"
+            return (
+                SETTLED[1] if self.base is None or self.base["status"] == "skipped" else "no result any more: skipped"
+            )
         if not _fine(self.head):
             return "failed before, too"
-        if self.base is None:
+        if self.base is None or self.base["status"] == "skipped":
             return "new"
         if not _fine(self.base):
             return "mended"
-        return self._words_of_time() + (" (gate violated before, too)" if _gate(self.head) == "fail" else "")
+        gates = _gate(self.base) == "fail", _gate(self.head) == "fail"
+        also = {(True, True): " (gate violated before, too)", (True, False): " (gate violated before, not any more)"}
+        return self._words_of_time() + also.get(gates, "")
 
     def _words_of_time(self) -> str:
         if self.doubt:

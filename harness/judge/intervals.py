@@ -86,12 +86,14 @@ def over_processes(values: Array, processes: Sequence[Any], between: float) -> E
     Some processes are far from all others for as long as they live, and decide on nothing here. The interval is
     Student's t of a trimmed mean (Tukey and McLaughlin 1963). The variance is taken to be known beforehand as well as
     from `WORTH` processes (an empirical Bayes estimate: Smyth 2004, doi 10.2202/1544-6115.1027), so that it holds for
-    a few, and for one. No interval for fewer than `FEWEST` turns.
+    a few, and for one. Of three or fewer none is left out. No interval for fewer than `FEWEST` turns.
     """
     parts = _by_process(values, processes)
+    if len(values) < 2 * len(parts):  # by how much turns of a process differ isn't known: as if all were one's
+        parts = [values]
     medians = np.sort([np.median(part) for part in parts])
     count = len(medians)
-    cut = (count + 1) // 4 if count > 2 else 0
+    cut = (count + 1) // 4 if count >= SEVERAL else 0
     kept = medians[cut : count - cut]
     if len(values) < FEWEST:
         return Estimate(float(np.median(values)), np.nan, np.nan)

@@ -134,11 +134,12 @@ def _have_turns(
 def _due(active: list[Contender], count: int, took: float, elapsed: float, budget: float) -> bool:
     """Whether all are started anew, after so many rounds in their processes that took so long.
 
-    After as many as make the intervals narrowest, or a share of the budget, while as many fit into it once more.
+    After as many as make the intervals narrowest, or a share of the budget, two at least, while as many fit into it
+    once more.
     """
     cost, round_s = sum(contender.start_s for contender in active), took / count
     best = np.median([contender.turns_of_a_process(cost, round_s) for contender in active])
-    enough = min(max(best, FEWEST_OF_A_PROCESS) * round_s, max(SHARE * budget, cost))
+    enough = max(min(best * round_s, max(SHARE * budget, cost)), FEWEST_OF_A_PROCESS * round_s)
     return bool(took >= enough and elapsed + cost + took <= budget)
 
 

@@ -24,7 +24,7 @@ SURE = 0.01
 def table(trials: Sequence[Trial]) -> pd.DataFrame:
     """A row for each command, load and planted share: verdicts, those that saw it, the rate, interval, magnitude."""
     rows = []
-    kept = [t for t in trials if t["kind"] not in REPORTED]
+    kept = [t for t in trials if t["kind"] not in REPORTED and "failed" not in t]
     judged = pd.DataFrame(kept) if kept else pd.DataFrame(columns=["command", "burners", "more"])
     for (command, burners, more), same in judged.groupby(["command", "burners", "more"], sort=False):
         found, n = int(same.seen.sum()), len(same)

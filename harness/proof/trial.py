@@ -23,7 +23,8 @@ from harness.workloads import problem as workload
 
 PLUGIN = Path(__file__).with_name("planted.py")
 """The solvers with planted slowness. They are imported in their workers alone."""
-BURNER = "while True: pass"
+BURNER = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    for _ in range(10**6): pass"
+"""It ends when who started it does, however that was."""
 LIMIT_MB = 4096
 
 

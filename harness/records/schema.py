@@ -103,6 +103,8 @@ def _check_row(row: dict[str, Any]) -> None:
         value = row.get(key)
         if not (isinstance(value, int | float) and 0 <= value < math.inf) or not row["median_s"]:
             raise ValueError(f"has {value!r:.40} for {key}")
+    if row["status"] == "ok" and row.get("cpu_s") is not None and not row["cpu_s"] > 0:
+        raise ValueError(f"has {row['cpu_s']!r:.40} for cpu_s")
 
 
 def _is_text(value: Any) -> bool:

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.stats import median_abs_deviation
 
 from harness.judge import clocks, intervals
-from harness.judge.comparison import NO_ESTIMATE, Comparison, Row, Tolerance
+from harness.judge.comparison import NO_ESTIMATE, SETTLED, Comparison, Row, Tolerance
 from harness.judge.intervals import Array, Estimate
 from harness.machine import facts as machine_facts
 from harness.measure.plan import Plan
@@ -26,7 +26,7 @@ BETWEEN_RUNS = 0.01
 harness.selfcheck` says."""
 OTHERS = 0.25
 """Cores that others kept busy in one run more than in the other, from which on wall times of the two say nothing."""
-FEWEST_ALIKE, SURE = 8, 2.58
+FEWEST_ALIKE, SURE = 4, 2.58
 """Rows of unchanged source by whose scatter two runs are known to differ more; so many times that scatter is rare."""
 Key = tuple[Any, ...]
 
@@ -69,7 +69,7 @@ class Change(Comparison):
     @property
     def settled(self) -> bool:
         """Nothing to look at."""
-        return self.verdict in ("same", "skipped")
+        return self.verdict in SETTLED
 
 
 def _alike(a: Row, b: Row) -> bool:

@@ -7,7 +7,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int | None =
     """A table whose first `left` columns are aligned left and the others, numbers, right; None: all left."""
     words = len(head) if left is None else left
     rules = ["---"] * words + ["---:"] * (len(head) - words)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rules, *rows))
+    return "\n".join(f"| {' | '.join(map(_cell, cells))} |" for cells in (head, rules, *rows))
+
+
+def _cell(text: str) -> str:
+    """What is in a cell stays in it."""
+    return " ".join(text.split("\n")).replace("|", r"\|")
 
 
 MOST_CHARACTERS = 65_536

@@ -365,7 +365,7 @@ MUTATIONS = [
         ("estimate.half_width <= rel_ci", "True", "two rounds are always enough"),
         ("elapsed + cost + took <= budget", "True", "starting processes takes more time than a cell has"),
         ("took >= enough and ", "", "processes are started anew after every round"),
-        ("max(best, FEWEST_OF_A_PROCESS)", "best", "a single turn decides on a process's median"),
+        ("FEWEST_OF_A_PROCESS * round_s)", "0.0)", "a single turn decides on a process's median"),
     ),
     *_in(
         "measure/cell",

@@ -472,6 +472,7 @@ def test_a_cell_has_several_processes_of_a_solver_and_its_ratio_is_over_them(tmp
         (3.0, 70.0, 8, 2.0, False),  # rounds take as long as starting at least
         (3.0, 70.0, 12, 3.0, True),
         (9.0, 1.0, 40, 10.0, False),
+        (0.0, 1.0, 1, 2.6, False),  # one round, however long
     ],
 )
 def test_processes_are_started_anew_while_the_budget_of_ten_seconds_allows_it(

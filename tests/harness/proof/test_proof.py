@@ -1,18 +1,23 @@
 """What is planted is what is said, and verdicts on it are counted, kept and judged as they should be."""
 
 import json
+import subprocess
+import sys
+import time
 
 import numpy as np
+import psutil
 import pytest
 from problems import problem
 from solvers import create
 
 from harness import selfcheck, soak
+from harness.machine import facts
 from harness.proof import rates, trials
 from harness.proof.planted import Off, Repeats, Work
 from implementations import command_line as cli
 
-ROW = {"kind": "arrays, 0.2 ms", "burners": 0, "commit": "abc", "seed": 1}
+ROW = {"kind": "arrays, 0.2 ms", "burners": 0, "commit": "abc", "seed": 1, "machine": facts.machine()["id"]}
 
 
 def trial(command="sweep", more=0.0, seen=False, ratio=1.0, **how):
@@ -114,6 +119,53 @@ def test_full_goes_on_where_it_ended(tmp_path, monkeypatch, capsys):
     assert selfcheck.main(call) == cli.OK
     assert len(asked) == before, "all is there"
     assert "reported only: sweep, calls, 10 s" in capsys.readouterr().out
+
+
+def test_verdicts_that_are_none_of_this_machines_are_refused(tmp_path, capsys):
+    kept = tmp_path / selfcheck.KEPT
+    for text, said in (
+        (json.dumps(trial() | {"machine": "another"}), "has verdicts of another machine, another"),
+        ("5\n[1]\n", "has no verdicts"),
+        ("", "has no verdicts"),
+    ):
+        kept.write_text(text)
+        with pytest.raises(SystemExit, match="2"):
+            selfcheck.main(["--readme", "--out", str(tmp_path)])
+        assert said in capsys.readouterr().err
+    kept.write_bytes(b"\xff")
+    with pytest.raises(SystemExit, match="2"):
+        selfcheck.main(["--full", "--out", str(tmp_path)])
+    assert "can't be read" in capsys.readouterr().err
+    for command in (selfcheck, soak):
+        with pytest.raises(SystemExit, match="2"):
+            command.main(["--minutes", "nan"])
+        assert "--minutes must be > 0, got nan" in capsys.readouterr().err
+
+
+def test_the_quick_check_leaves_the_full_ones_verdicts(tmp_path, monkeypatch):
+    (tmp_path / selfcheck.KEPT).write_text("hours")
+    monkeypatch.setattr(selfcheck, "_cell", lambda *_: [trial()])
+    selfcheck.main(["--minutes", "1e-6", "--out", str(tmp_path)])
+    assert (tmp_path / selfcheck.KEPT).read_text() == "hours"
+
+
+def test_trials_without_a_result_are_no_verdicts():
+    assert rates.table([trial(), trial(failed="crashed")]).n.tolist() == [1]
+
+
+def test_burners_end_with_whoever_started_them():
+    """However that ended."""
+    code = "import os, signal\nfrom harness.proof.trial import burners\nwith burners(1):\n"
+    code += "    print(os.getpid(), flush=True)\n    os.kill(os.getpid(), signal.SIGSTOP)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as started:
+        parent = psutil.Process(int(started.stdout.readline()))
+        deadline = time.monotonic() + 20
+        while not (children := parent.children()) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        started.kill()
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert children
+    assert not alive
 
 
 def test_what_grows_is_named():
