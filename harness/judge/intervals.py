@@ -129,8 +129,9 @@ def _apart(parts: Sequence[Array]) -> float:
     """By how much turns of one process differ: the standard deviation of normal turns whose medians differ as theirs.
 
     The median of so many turns drawn from all, relative to their process's, is known without drawing (Maritz and
-    Jarrett 1978, doi 10.1080/01621459.1978.10480027). So a second kind of turns counts, as an allocator or another
-    guest of the host makes them, and what is on both sides of a middle that most turns share counts for little.
+    Jarrett 1978, Journal of the American Statistical Association 73, 194). So a second kind of turns counts, as an
+    allocator or another guest of the host makes them, and what is on both sides of a middle that most turns share
+    counts for little.
     """
     apart = np.sort(np.concatenate([part - np.median(part) for part in parts]))
     drawn = max(round(float(np.median([len(part) for part in parts]))), 1)
