@@ -116,20 +116,22 @@ def picture(frame: pd.DataFrame) -> Figure:
     figure, axes = plt.subplots(
         1, len(loads), figsize=(4.5 * len(loads), 3.6), sharey=True, squeeze=False, layout="constrained"
     )
+    shares = sorted(set(frame[frame.command.isin(COMMANDS)].more))
     for axis, burners in zip(axes[0], loads, strict=True):
-        for command in COMMANDS:
+        for place, command in enumerate(COMMANDS):
             same = frame[(frame.command == command) & (frame.burners == burners)]
             error = [(same.rate - same.low).clip(lower=0), (same.high - same.rate).clip(lower=0)]
             axis.errorbar(
-                100 * same.more,
+                [shares.index(more) + 0.2 * (place - 1) for more in same.more],
                 100 * same.rate,
                 100 * pd.DataFrame(error).to_numpy(),
-                marker="o",
+                fmt="osD"[place],
                 capsize=3,
                 label=command,
             )
+        axis.set_xticks(range(len(shares)), [f"{share:.0%}" if share else "nothing" for share in shares])
         axis.tick_params(labelleft=True)
-        axis.set(title=f"{burners} burners" if burners else "as it was", xlabel="planted slowness, %")
-    axes[0][0].set_ylabel("verdicts that say slower, %")
-    axes[0][0].legend()
+        axis.set(title=f"{burners} burners" if burners else "as it was", xlabel="planted slowness")
+    axes[0][0].set_ylabel("verdicts that say so, %")
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(COMMANDS))
     return figure
