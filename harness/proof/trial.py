@@ -23,15 +23,15 @@ from harness.workloads import problem as workload
 
 PLUGIN = Path(__file__).with_name("planted.py")
 """The solvers with planted slowness. They are imported in their workers alone."""
-BURNER = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    for _ in range(10**6): pass"
-"""It ends when who started it does, however that was."""
+BURNER = "import os, sys\nwhile os.getppid() == int(sys.argv[1]):\n    for _ in range(10**6): pass"
+"""It ends when who started it does, however that was, and however early: hence the number of whom to look for."""
 LIMIT_MB = 4096
 
 
 @contextmanager
 def burners(count: int) -> Iterator[None]:
     """Keep so many processes spinning."""
-    started = [subprocess.Popen([sys.executable, "-c", BURNER]) for _ in range(count)]
+    started = [subprocess.Popen([sys.executable, "-c", BURNER, str(os.getpid())]) for _ in range(count)]
     try:
         yield
     finally:
