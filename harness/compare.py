@@ -15,13 +15,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.judge.comparison import TOLERANCE, TOLERANCE_HELP, Row, tolerances
+from harness.judge.comparison import TOLERANCE, TOLERANCE_HELP, Row, check_tolerances, tolerances
 from harness.machine import facts as machine_facts
 from harness.records.files import plain
 from harness.records.run import Run
 from harness.reports.two_runs import Change, notes, rows
 from harness.show import terminal
-from harness.show.markdown import cut, table
+from harness.show.markdown import as_code, cut, table
 from harness.show.terminal import seconds
 from implementations import command_line as cli
 from implementations import solver_spec
@@ -48,8 +48,9 @@ def _parser() -> cli.Parser:
     add("--pixels", type=cli.whole_numbers, help="only these map sizes, by commas")
     add("--bins", type=cli.whole_numbers, help="only these numbers of bins, by commas")
     add("--all", action="store_true", help="every row, not only those that changed")
-    add("--markdown", action="store_true", help="as Markdown, for a comment on a pull request")
-    add("--json", action="store_true", help="as JSON, every figure of both rows beside each verdict")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--markdown", action="store_true", help="as Markdown, for a comment on a pull request")
+    form.add_argument("--json", action="store_true", help="as JSON, every figure of both rows beside each verdict")
     return parser
 
 
@@ -67,7 +68,7 @@ def summary(found: Sequence[Change]) -> str:
 
 def markdown(found: Sequence[Change], head: str = "", every: bool = False) -> str:
     """The rows that are listed, as a table, and what the rest is; fit for a comment."""
-    texts = [_texts(row) | {"solver": f"`{row.solver}`", "why": row.reason} for row in listed(found, every)]
+    texts = [_texts(row) | {"solver": f"`{row.solver}`", "why": as_code(row.reason)} for row in listed(found, every)]
     rows = [list(text.values()) for text in texts]
     return cut([head, table(["", *list(texts[0])[1:]], rows) if texts else "", summary(found)])
 
@@ -156,7 +157,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse(arguments)
     try:
         runs = Run.open(given.a), Run.open(given.b)
-        found = list(rows(*runs, tolerances(given.tolerance), _chosen(given)))
+        tolerance = tolerances(given.tolerance)
+        check_tolerances(given.tolerance, (row for run in runs for row in run.table().to_dict("records")))
+        found = list(rows(*runs, tolerance, _chosen(given)))
         if not found:
             raise ValueError("no row is of the solvers and cells asked for")
     except ValueError as error:

@@ -8,6 +8,7 @@ solution; that is said.
 """
 
 import argparse
+import itertools
 import json
 import tempfile
 from collections.abc import Sequence
@@ -26,8 +27,10 @@ from harness.judge.comparison import (
     SLOWER,
     TOLERANCE,
     TOLERANCE_HELP,
+    WORSE,
     Comparison,
     Row,
+    check_tolerances,
     tolerances,
 )
 from harness.machine import facts
@@ -42,11 +45,11 @@ from implementations import command_line as cli
 from implementations import solver_spec
 
 EXIT_CODES = f"""exit codes: 0 none of these; {SLOWER} slower; {GATE_VIOLATED} a gate violated; {FAILED} a cell failed;
-their sum when several are so; 2 the call can't be carried out as given; 130 interrupted. What the base has already is
-shown, and not counted."""
+{WORSE} a DEM's error grew, or memory doubled; their sum when several are so; 2 the call can't be carried out as given;
+130 interrupted. What the base has already is shown, and not counted."""
 DROPPED = ("by", "peak MB", "DEM err", "base", "head", "gate")
 """The columns that a narrow terminal goes without, the first of them first."""
-STYLES = {SLOWER: "yellow", GATE_VIOLATED: "bold red", FAILED: "bold red"}
+STYLES = {FAILED: "bold red", GATE_VIOLATED: "bold red", WORSE: "bold red", SLOWER: "yellow"}
 
 
 def _parser() -> cli.Parser:
@@ -74,8 +77,9 @@ def _parser() -> cli.Parser:
     )
     add("--tolerance", action="append", default=[], metavar=TOLERANCE, help=TOLERANCE_HELP)
     add("--changed", action="store_true", help="only the rows that changed")
-    add("--markdown", action="store_true", help="as Markdown, for a comment on a pull request")
-    add("--json", action="store_true", help="as JSON")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--markdown", action="store_true", help="as Markdown, for a comment on a pull request")
+    form.add_argument("--json", action="store_true", help="as JSON")
     return parser
 
 
@@ -130,7 +134,10 @@ def _match(given: argparse.Namespace, scratch: Path) -> Match:
     for pixels, bins in ((p, b) for p in given.pixels for b in given.bins):
         workload.check_sizes(pixels, bins)
     base, head = check_out(given.base, scratch / "base"), check_out(given.head, scratch / "head")
-    return Match(base, head, plan, tolerance, scratch, given.solvers or ())
+    match = Match(base, head, plan, tolerance, scratch, given.solvers or ())
+    sizes = itertools.product(match.solvers, given.pixels, given.bins)
+    check_tolerances(given.tolerance, (dict(zip(("solver", "pixels", "bins"), each, strict=True)) for each in sizes))
+    return match
 
 
 def _settled(comparison: Comparison) -> bool:
@@ -146,7 +153,10 @@ def _data(cell: Cell, c: Comparison) -> dict[str, Any]:
 
 def _markdown(heads: list[str], found: list[tuple[Cell, Comparison]], conclusion: str) -> str:
     """What a comment on a pull request may hold."""
-    texts = [{"pixels x bins": f"{cell.pixels} x {cell.bins}", **_texts(c)} for cell, c in found]
+    texts = [
+        {"pixels x bins": f"{cell.pixels} x {cell.bins}", **_texts(c), "why": markdown.as_code(c.reason)}
+        for cell, c in found
+    ]
     table = markdown.table(list(texts[0]), [list(text.values()) for text in texts]) if texts else ""
     return markdown.cut(["\n\n".join(heads), table, conclusion])
 
@@ -163,7 +173,7 @@ def _show(console: Console, cell: Cell, comparisons: list[Comparison]) -> None:
         side = "left" if name in ("solver", "gate", "verdict") else "right"
         view.add_column(name, justify=side, no_wrap=name != "solver", overflow="fold")  # type: ignore[arg-type]
     for c, text in zip(comparisons, texts, strict=True):
-        style = next((STYLES[bit] for bit in (FAILED, GATE_VIOLATED, SLOWER) if c.code & bit), "")
+        style = next((style for bit, style in STYLES.items() if c.code & bit), "")
         view.add_row(*(Text(text[name], style if name == "verdict" else "") for name in widths))
     console.print(view)
     terminal.say_left_out(console, texts, widths)
@@ -207,7 +217,7 @@ def _change(comparison: Comparison, column: str, form: str) -> str:
 
 
 def _conclusion(code: int) -> Text:
-    found = {"failed": FAILED, "gate violated": GATE_VIOLATED, "slower": SLOWER}
+    found = {"failed": FAILED, "gate violated": GATE_VIOLATED, "worse": WORSE, "slower": SLOWER}
     words = ", ".join(word for word, bit in found.items() if code & bit)
     return Text(f"{words} (exit code {code})", "bold red") if words else Text("no regression", "green")
 

@@ -1,14 +1,18 @@
-"""What one cell of a solver says of a change: slower, gate violated, failed, each apart, or none of them."""
+"""What one cell of a solver says of a change: slower, gate violated, failed, worse, each apart, or none of them."""
 
+import difflib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.judge.intervals import Estimate
 
-SLOWER, GATE_VIOLATED, FAILED = 8, 16, 32
+SLOWER, GATE_VIOLATED, FAILED, WORSE = 8, 16, 32, 64
 """Exit codes, summed when several are found: apart from those of a wrong call (2) and a program's own error (1)."""
+MORE_MEMORY, OF_COMPILING_MB = 2.0, 300.0
+"""A peak so many times as high is worse, where it is higher by more than the compiler takes, in a process whose solver
+isn't compiled yet."""
 NO_ESTIMATE = Estimate(float("nan"), float("nan"), float("nan"))
 SETTLED = ("same", "skipped")
 """Verdicts that nobody need look at."""
@@ -39,9 +43,19 @@ def tolerances(words: Sequence[str]) -> Tolerance:
     return of
 
 
+def check_tolerances(words: Sequence[str], rows: Iterable[Row]) -> None:
+    """ValueError, in one line, when one of them is for a solver or a cell that none of the rows is of."""
+    cells = {(row["solver"], row["pixels"], row["bins"]) for row in rows}
+    known = {solver for solver, _, _ in cells} | {f"{solver}@{pixels}x{bins}" for solver, pixels, bins in cells}
+    for name in filter(None, (word.rpartition("=")[0] for word in words)):
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
+            raise ValueError(f"--tolerance: no row is of {name}" + (f"; nearest: {', '.join(near)}" if near else ""))
+
+
 @dataclass(frozen=True)
 class Comparison:
-    """A solver in a cell, at two commits in the same rounds. A row is None where the commit doesn't have the solver."""
+    """A solver in a cell, before and after. A row is None where that side doesn't have the solver."""
 
     solver: str
     base: Row | None
@@ -57,6 +71,10 @@ class Comparison:
     @property
     def code(self) -> int:
         """What the change is blamed for: nothing that the base has already, and no time where either has none."""
+        return self._worst + WORSE * (self.worse or self.heavier)
+
+    @property
+    def _worst(self) -> int:
         return SLOWER * self.slower + GATE_VIOLATED * self.gate_violated + FAILED * self.failed
 
     @property
@@ -68,6 +86,32 @@ class Comparison:
     def gate_violated(self) -> bool:
         """The head violates its gate, and the base doesn't."""
         return _gate(self.head) == "fail" and _gate(self.base) != "fail"
+
+    @property
+    def error(self) -> tuple[float, float]:
+        """The DEM's distance to the truth on both sides; NaN where there is none."""
+        return self._both("truth_dem_error")
+
+    @property
+    def worse(self) -> bool:
+        """The DEM's error grew beyond the tolerance, or isn't known any more, though both have a result."""
+        a, b = self.error
+        return self._measured and a == a and not b <= a * (1 + self.tolerance)
+
+    @property
+    def heavier(self) -> bool:
+        """The peak of memory is a multiple of what it was."""
+        a, b = self._both("peak_rss_mb")
+        return self._measured and b >= MORE_MEMORY * a and b - a > OF_COMPILING_MB
+
+    @property
+    def _measured(self) -> bool:
+        return self.base is not None and self.head is not None and self.base["status"] == self.head["status"] == "ok"
+
+    def _both(self, column: str) -> tuple[float, float]:
+        values = [None if row is None else row.get(column) for row in (self.base, self.head)]
+        a, b = (math.nan if value is None else float(value) for value in values)
+        return a, b
 
     @property
     def slower(self) -> bool:
@@ -82,9 +126,15 @@ class Comparison:
     @property
     def words(self) -> str:
         """The verdict."""
-        if self.code:
+        words = {"WORSE": self.worse, "MORE MEMORY": self.heavier, self._words(): True}
+        return ", ".join(word for word, holds in words.items() if holds)
+
+    def _words(self) -> str:
+        if self._worst:
             found = {"FAILED": self.failed, "GATE VIOLATED": self.gate_violated, "SLOWER": self.slower}
             return ", ".join(word for word, holds in found.items() if holds)
+        if self.doubt and (self.base is None or self.head is None):
+            return self._words_of_time()
         if self.head is None:
             return "removed"
         if self.head["status"] == "skipped":

@@ -83,8 +83,8 @@ def machine() -> dict[str, Any]:
 
 def machine_label(facts: dict[str, Any]) -> str:
     """One line that names a machine beside every absolute time."""
-    gpus = "".join(f", {name}" for name in facts.get("devices", ()))
-    usable = facts.get("usable_cores", facts["cores"])
+    gpus = "".join(f", {name}" for name in facts.get("devices") or ())
+    usable = facts.get("usable_cores") or facts["cores"]
     part = f"{usable:g} of " if usable < facts["cores"] else ""
     return f"{facts['cpu']}, {part}{facts['cores']} cores, {facts['memory_gb']} GB{gpus}, {facts['system']}"
 

@@ -117,10 +117,13 @@ class Plan:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Plan":
-        """The plan that `to_json` wrote."""
+        """The plan that `to_json` wrote. ValueError, in one line, when these values are none."""
         known = {f.name for f in fields(cls)}
         given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
-        return cls(**given)
+        try:
+            return cls(**given)
+        except TypeError as error:  # of what is no number, or no list of names
+            raise ValueError(f"the grid of a run holds something else than a sweep writes: {error}") from error
 
 
 CLUSTER_PIXELS = 2_000_000

@@ -17,7 +17,7 @@ import numpy as np
 from harness.judge import clocks
 from harness.machine import facts
 from harness.proof import trial
-from harness.records.files import write_atomically
+from harness.records.files import load, write_atomically
 from harness.records.schema import Cell
 from harness.show import markdown
 from implementations import command_line as cli
@@ -96,7 +96,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows = [measure(kind, burning) for kind, burning in itertools.product(KINDS, BURNERS)]
         kept = {"machine": facts.machine(), "commit": facts.commit(), "rows": rows}
         write_atomically(given.out, json.dumps(kept, indent=1) + "\n")
-    told = table(json.loads(given.out.read_text()))
+    try:
+        told = table(load(given.out))
+    except ValueError as error:
+        parser.error(f"{given.out} {error}")
     if given.out == KEPT:
         write_atomically(PAGE, markdown.rewritten(PAGE.read_text(), "processes", told))
     else:

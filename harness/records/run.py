@@ -22,7 +22,11 @@ from harness.records.schema import COLUMNS, COUNTS, SCHEMA, WORDS, Cell, check_r
 RUN_FILE, TABLE_FILE, CELLS, PLOTS, SCRATCH = "run.json", "table.csv", "cells", "plots", ".scratch"
 PROVENANCE = {"run": str, "created": str, "commit": str, "machine": dict, "software": dict, "grid": dict}
 """What every run's own file holds beside its schema."""
-MACHINE = ("id", "cpu", "cores", "memory_gb", "system")
+MACHINE = {"id": str, "cpu": str, "cores": int, "memory_gb": int | float, "usable_cores": int | float, "system": str}
+
+
+def _missing(facts: dict[str, Any], expected: dict[str, Any]) -> list[str]:
+    return [key for key, kind in expected.items() if not isinstance(facts.get(key), kind)]
 
 
 class Run:
@@ -70,8 +74,7 @@ class Run:
             raise ValueError(f"{folder} is not a run: {RUN_FILE} {error}") from error
         if found.get("schema") != SCHEMA:
             raise ValueError(f"{folder} has record schema {found.get('schema')}, expected {SCHEMA}")
-        missing = [key for key, kind in PROVENANCE.items() if not isinstance(found.get(key), kind)]
-        missing = missing or [key for key in MACHINE if key not in found["machine"]]
+        missing = _missing(found, PROVENANCE) or _missing({"usable_cores": 1, **found["machine"]}, MACHINE)
         if missing or not isinstance(found["grid"].get("solvers"), list):
             raise ValueError(f"{folder} is not a run: {RUN_FILE} lacks its {(missing or ['solvers'])[0]}")
         return cls(folder, found)
@@ -111,6 +114,12 @@ class Run:
         """Whether that record exists and is whole."""
         path = self.path(cell, spec)
         return path.exists() and self._record(path) is not None
+
+    def damaged(self, row: dict[str, Any]) -> bool:
+        """Whether there is a record of that row's solver and cell, but none that can be used."""
+        cell = Cell(*(row[key] for key in ("dataset", "pixels", "bins", "seed")))
+        path = self.path(cell, row["solver"])
+        return not self.done(cell, row["solver"]) and (path.exists() or path.with_suffix(".damaged").exists())
 
     def add(self, cell: Cell, spec: str, row: dict[str, Any], detail: dict[str, Any]) -> None:
         """Write one record: the table's row, and what stands behind it (raw times, threads, traceback)."""

@@ -43,28 +43,16 @@ class Change(Comparison):
         return row
 
     @property
-    def worse(self) -> bool:
-        """The DEM's error grew beyond the tolerance, though both have a result."""
-        a, b = self.error
-        return bool(b > a * (1 + self.tolerance))
-
-    @property
-    def error(self) -> tuple[float, float]:
-        """The DEM's distance to the truth in both runs; NaN where there is none."""
-        a, b = (np.nan if row is None else row["truth_dem_error"] for row in (self.base, self.head))
-        return a, b
-
-    @property
     def verdict(self) -> str:
         """In a word or two. What is the same record is the same, whatever is in it."""
         if self.base is not None and self.head is not None and _alike(self.base, self.head):
             return "same"
-        return ", ".join(filter(None, ("WORSE" if self.worse else "", self.words)))
+        return self.words
 
     @property
     def regression(self) -> bool:
         """Slower, worse, gate violated or failed."""
-        return self.verdict != "same" and (bool(self.code) or self.worse)
+        return self.verdict != "same" and bool(self.code)
 
     @property
     def settled(self) -> bool:
@@ -95,7 +83,9 @@ def rows(a: Run, b: Run, tolerance: Tolerance, chosen: Callable[[Row], bool] = l
         if key in edited or row is None or not chosen(row):
             continue
         if base is None or head is None:
-            yield Change(row["solver"], base, head, NO_ESTIMATE, tolerance(row))
+            where, run = ("B", b) if head is None else ("A", a)
+            doubt = f"its record in {where} can't be used" if run.damaged(row) else ""
+            yield Change(row["solver"], base, head, NO_ESTIMATE, tolerance(row), doubt=doubt)
             continue
         yield judged(base, head, (baselines[0].get(key[:4]), baselines[1].get(key[:4])), tolerance(row), between)
 
@@ -152,6 +142,9 @@ def _doubt(base: Row, head: Row, clock: str) -> str:
     if clock != clocks.WALL:
         return ""
     more = head["others_cores"] - base["others_cores"]
+    if pd.isna(base["others_cores"]) != pd.isna(head["others_cores"]):
+        unknown = "A" if pd.isna(base["others_cores"]) else "B"
+        return f"its clock is the wall, and whether others were at work during {unknown} isn't known"
     if abs(more) > OTHERS:
         return f"its clock is the wall, and others kept {abs(more):.1f} cores more busy in {'B' if more > 0 else 'A'}"
     return "the machine was busy, and its clock is the wall" if clocks.was_busy(base) else ""

@@ -15,6 +15,15 @@ def _cell(text: str) -> str:
     return " ".join(text.split("\n")).replace("|", r"\|")
 
 
+MOST_OF_A_REASON = 300
+
+
+def as_code(text: str) -> str:
+    """What a program said, as it said it: no markup, nobody's name, and no more of it than a cell has room for."""
+    short = text if len(text) <= MOST_OF_A_REASON else text[: MOST_OF_A_REASON - 2] + " …"
+    return "`" + short.replace("`", "'") + "`" if short else ""
+
+
 MOST_CHARACTERS = 65_536
 """What a comment on a pull request may hold."""
 

@@ -19,7 +19,7 @@ from harness.judge import intervals
 from harness.machine import facts
 from harness.measure.contender import Contender
 from harness.proof import trial
-from harness.records.files import write_atomically
+from harness.records.files import load, write_atomically
 from harness.records.schema import Cell
 from harness.show import markdown
 from implementations import command_line as cli
@@ -142,7 +142,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 break
         if time.monotonic() > deadline:
             break
-    kept = json.loads(given.out.read_text())
+    try:
+        kept = load(given.out)
+    except ValueError as error:
+        parser.error(f"{given.out} {error}")
     if given.out == KEPT:
         write_atomically(PAGE, markdown.rewritten(PAGE.read_text(), "clocks", tables(kept)))
     else:

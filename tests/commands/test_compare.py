@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import records
 
-from harness import compare
+from harness import compare, regression
 from harness.judge import comparison
 from harness.records.run import Run
 from harness.records.schema import Cell
@@ -54,6 +54,8 @@ def test_a_wall_time_beside_others_work_is_undecided(tmp_path, others, decided):
     b |= {name: 1.5 * value * T for name, value in (("median_s", 1), ("ci_low_s", 0.99), ("ci_high_s", 1.01))}
     verdict = changes(pair(tmp_path, a=a, b=b))["fast"].verdict
     assert verdict == "SLOWER" if decided else "others kept 1.5 cores more busy in B" in verdict
+    unknown = changes(pair(tmp_path / "unknown", a=a | {"others_cores": np.nan}, b=b))["fast"].verdict
+    assert unknown == "undecided: its clock is the wall, and whether others were at work during A isn't known"
     by_cpu = pair(tmp_path / "cpu", a={"others_cores": 0.0}, b=timed(1.5, others_cores=9.0))
     assert changes(by_cpu)["fast"].verdict == "SLOWER"
 
@@ -69,6 +71,10 @@ def test_a_wall_time_beside_others_work_is_undecided(tmp_path, others, decided):
         (timed(1.25, 0.3), "undecided", False),
         (timed(1.25, np.nan), "undecided: too few rounds", False),
         (timed(1.0, truth_dem_error=1.1), "WORSE, same", True),
+        (timed(1.0, truth_dem_error=np.nan), "WORSE, same", True),
+        (timed(1.25, truth_dem_error=1.1), "WORSE, SLOWER", True),
+        (timed(1.0, peak_rss_mb=1700.0), "MORE MEMORY, same", True),
+        (timed(1.0, peak_rss_mb=380.0), "same", False),
         (timed(1.0, gate="fail", gate_reasons="dem off"), "GATE VIOLATED", True),
         ({"status": "crashed", "reason": "signal 9"}, "FAILED", True),
         ({"status": "skipped", "reason": "no device"}, "no result any more: skipped", False),
@@ -167,6 +173,17 @@ def test_rows_that_came_and_went_are_listed(tmp_path):
     assert "| new | `new` |" in shown
 
 
+@pytest.mark.parametrize(("harmed", "verdict"), [("a", "A"), ("b", "B")])
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_record_that_cannot_be_used_is_neither_new_nor_removed(tmp_path, harmed, verdict, gone):
+    a, b = pair(tmp_path)
+    path = {"a": a, "b": b}[harmed].path(Cell("random-response", 200, 34, 1), "fast")
+    path.rename(path.with_suffix(".damaged")) if gone else path.write_text("{")
+    found = changes([Run.open(run.folder) for run in (a, b)])
+    assert found["fast"].verdict == f"undecided: its record in {verdict} can't be used"
+    assert not found["fast"].regression
+
+
 def test_a_copy_of_a_run_is_the_same_whatever_is_in_it(tmp_path):
     a, _ = pair(tmp_path, a={"gate": "fail", "cpu_low_s": np.nan, "n": 1})
     a.add(
@@ -191,7 +208,23 @@ def test_an_empty_filter_means_neither_all_nor_none(tmp_path, capsys, option, gi
 def test_what_is_in_a_cell_of_a_table_stays_in_it(tmp_path):
     reason = {"status": "failed", "reason": "expected float | None\nof x"}
     found = changes(pair(tmp_path, b=reason))
-    assert r"expected float \| None of x" in compare.markdown(list(found.values()))
+    assert r"| `expected float \| None of x` |" in compare.markdown(list(found.values()))
+
+
+def test_a_reason_is_no_markup_and_leaves_room_for_others(tmp_path):
+    reason = {"status": "failed", "reason": "<b>`@jit` " + "x" * 70_000}
+    found = changes(pair(tmp_path, b=reason))
+    shown = compare.markdown(list(found.values()), every=True)
+    assert "| `<b>'@jit' xxx" in shown
+    assert "| same | `baseline` |" in shown
+    assert len(shown) < 1500
+
+
+@pytest.mark.parametrize("command", [compare, regression])
+def test_markdown_or_json(command, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        command.main(["a", "b", "--json", "--markdown"])
+    assert "not allowed with argument" in capsys.readouterr().err
 
 
 def test_tolerances_are_per_solver_and_cell():
@@ -204,6 +237,10 @@ def test_tolerances_are_per_solver_and_cell():
     for word in ("1.5", "fast=", "fast=x", "-1"):
         with pytest.raises(ValueError, match="--tolerance must be a share"):
             comparison.tolerances([word])
+    comparison.check_tolerances(["0.1", "fast=0.2", "dask[inner=numba]@200x34=0.3"], rows)
+    for word, name in (("fats=0.2", "fats; nearest: fast"), ("fast@1x35=0.2", "fast@1x35; nearest: fast@1x34")):
+        with pytest.raises(ValueError, match=f"--tolerance: no row is of {re.escape(name)}"):
+            comparison.check_tolerances([word], rows)
 
 
 def test_rows_are_chosen_and_all_is_data(tmp_path, capsys):
@@ -219,6 +256,9 @@ def test_rows_are_chosen_and_all_is_data(tmp_path, capsys):
     assert "| slower | `fast` |" in capsys.readouterr().out
     assert compare.main([a, b, "--json", "--all"]) == cli.GATE_FAILED
     assert len(json.loads(capsys.readouterr().out)["rows"]) == 2
+    with pytest.raises(SystemExit):
+        compare.main([a, b, "--tolerance", "fats=0.5"])
+    assert "--tolerance: no row is of fats; nearest: fast" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         compare.main([a, b, "--solvers", "none"])
     assert "no row is of the solvers and cells asked for" in capsys.readouterr().err

@@ -11,7 +11,7 @@ import pytest
 from clones import commit, git
 
 from harness import regression as regression_command
-from harness.judge.comparison import FAILED, GATE_VIOLATED, NO_ESTIMATE, SLOWER, Comparison
+from harness.judge.comparison import FAILED, GATE_VIOLATED, NO_ESTIMATE, SLOWER, WORSE, Comparison
 from harness.judge.intervals import Estimate
 from harness.measure import contender
 from harness.measure.supervisor import worker_module
@@ -182,6 +182,12 @@ SAME, SLOW_RATIO, FAST = Estimate(1.0, 0.98, 1.02), Estimate(1.15, 1.1, 1.2), Es
         (row(), row("timeout", "none"), NO_ESTIMATE, FAILED, "FAILED"),
         (row("crashed", "none"), row("crashed", "none"), NO_ESTIMATE, 0, "failed before, too"),
         (row("crashed", "none"), row(), NO_ESTIMATE, 0, "mended"),
+        (row(truth_dem_error=1.0), row(truth_dem_error=1.04), SAME, 0, "same"),
+        (row(truth_dem_error=1.0), row(truth_dem_error=1.1), SLOW_RATIO, SLOWER + WORSE, "WORSE, SLOWER"),
+        (row(truth_dem_error=1.0), row(), SAME, WORSE, "WORSE, same"),
+        (row(peak_rss_mb=200.0), row(peak_rss_mb=900.0), FAST, WORSE, "MORE MEMORY, faster"),
+        (row(peak_rss_mb=200.0), row(peak_rss_mb=450.0), SAME, 0, "same"),
+        (row(peak_rss_mb=2000.0), row(peak_rss_mb=3000.0), SAME, 0, "same"),
         (None, row(), NO_ESTIMATE, 0, "new"),
         (None, row(gate="fail"), NO_ESTIMATE, GATE_VIOLATED, "GATE VIOLATED"),
         (None, row("failed", "none"), NO_ESTIMATE, FAILED, "FAILED"),
@@ -200,6 +206,7 @@ def test_what_a_change_is_blamed_for(before, after, ratio, code, words):
         (["no-such-commit"], "'no-such-commit' is not a commit"),
         (["HEAD", "--pixels", "0"], "--pixels must be whole numbers from 1"),
         (["HEAD", "--tolerance", "-1"], "--tolerance must be a share from 0"),
+        (["HEAD", "--tolerance", "nmuba=0.1"], "no row is of nmuba; nearest: numba"),
         (["HEAD", "--dataset", "random-response,moon"], "unknown dataset 'moon'"),
         (["HEAD", "--solvers", "nmuba", "--bins", "12"], "neither commit has a solver 'nmuba'"),
     ],

@@ -35,6 +35,12 @@ def test_turns_that_only_scatter_are_not_doubted(n, share):
     assert doubted <= 3
 
 
+@pytest.mark.parametrize("n", [20, 60])
+def test_a_flat_hump_is_of_one_kind(n):
+    draws = [np.random.default_rng(seed).uniform(0.92, 1.08, n) for seed in range(100)]
+    assert sum("its turns are of two kinds, faster and slower ones" in doubts(draw) for draw in draws) <= 3
+
+
 @pytest.mark.parametrize(
     ("times", "said"),
     [

@@ -13,8 +13,9 @@ from solvers import create
 
 from harness import selfcheck, soak
 from harness.machine import facts
-from harness.proof import rates, trials
+from harness.proof import processes, rates, trials
 from harness.proof.planted import Off, Repeats, Work
+from harness.upkeep import estimators
 from implementations import command_line as cli
 
 ROW = {"kind": "arrays, 0.2 ms", "burners": 0, "commit": "abc", "seed": 1, "machine": facts.machine()["id"]}
@@ -177,10 +178,17 @@ def test_what_grows_is_named():
     assert soak.look().keys() == soak.MATTERS.keys()
 
 
+@pytest.mark.parametrize("command", [processes, estimators])
+def test_where_nothing_is_kept_is_said_in_one_line(tmp_path, command, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        command.main(["--write", "--out", str(tmp_path / "none")])
+    assert capsys.readouterr().err.endswith(f"{tmp_path / 'none'} can't be read: No such file or directory\n")
+
+
 @pytest.mark.slow
 def test_the_commands_run_for_real(tmp_path):
-    assert selfcheck.main(["--minutes", "1", "--out", str(tmp_path)]) in (cli.OK, cli.GATE_FAILED)
-    kept = [json.loads(line) for line in (tmp_path / selfcheck.KEPT).read_text().splitlines() if line]
+    assert selfcheck.main(["--minutes", "6", "--out", str(tmp_path)]) in (cli.OK, cli.GATE_FAILED)
+    kept = [json.loads(line) for line in (tmp_path / selfcheck.QUICKLY).read_text().splitlines() if line]
     assert {t["command"] for t in kept} >= {"sweep", "compare", "regression", "gates"}
     assert not [t for t in kept if "failed" in t]
     assert soak.main(["--minutes", "0.2"]) in (cli.OK, cli.GATE_FAILED)

@@ -10,6 +10,7 @@ import signal
 import pytest
 import records
 
+from harness.measure.plan import Plan
 from harness.records.files import dump, write_atomically
 from harness.records.run import RUN_FILE, Run
 from harness.records.schema import ALWAYS, COLUMNS, MEASURED, Cell, solver_slug
@@ -207,6 +208,23 @@ def test_a_run_file_without_one_of_its_parts_is_said_in_one_line(good, key):
     without(key)(run.folder / RUN_FILE)
     with pytest.raises(ValueError, match="has record schema None" if key == "schema" else f"lacks its {key}"):
         Run.open(run.folder)
+
+
+@pytest.mark.parametrize("value", [None, "x", [], {}])
+@pytest.mark.parametrize("key", ["cores", "memory_gb", "usable_cores"])
+def test_a_machine_of_no_numbers_is_said_in_one_line(tmp_path, key, value):
+    run = records.write_run(tmp_path / "run", {"fast": records.fast})
+    facts = json.loads((run.folder / RUN_FILE).read_text())
+    facts["machine"][key] = value
+    (run.folder / RUN_FILE).write_text(json.dumps(facts))
+    with pytest.raises(ValueError, match=f"lacks its {key}"):
+        Run.open(run.folder)
+
+
+@pytest.mark.parametrize(("key", "value"), [("pixels", None), ("bins", [[]]), ("threads", "x"), ("rel_ci", {})])
+def test_a_grid_that_no_sweep_writes_is_said_in_one_line(key, value):
+    with pytest.raises(ValueError, match=r"^the grid of a run holds something else than a sweep writes: .+$"):
+        Plan.from_json(Plan().to_json() | {key: value})
 
 
 @pytest.mark.parametrize("kind", ["cut short", "noise", "empty", "a directory", "a list", "NaN"])
