@@ -29,7 +29,7 @@ KINDS = {
     "arrays, 0.1 ms": ("work[kind=arrays,units=50]", 20),
     "calls of NumPy, 5 ms": ("work[kind=calls,units=2500]", 20),
     "bare loop, 5 ms": ("work[kind=interpreted,units=5000]", 20),
-    "memory, 5 ms": ("work[kind=memory,units=250]", 20),
+    "memory, 6 ms": ("work[kind=memory,units=100]", 20),
     "`numba`, 10 ms": ("numba", 7500),
     "`l2`, 10 ms": ("l2", 5000),
     "`vectorized`, 10 ms": ("vectorized", 20),

@@ -30,7 +30,7 @@ COMMANDS = ("sweep", "compare", "regression")
 KINDS = {
     "arrays, 0.2 ms": ("work[kind=arrays,units=100{}]", 20),
     "calls, 5 ms": ("work[kind=calls,units=2500{}]", 20),
-    "memory, 4 ms": ("work[kind=memory,units=200{}]", 20),
+    "memory, 6 ms": ("work[kind=memory,units=100{}]", 20),
     "numba, 15 ms": ("repeats[solver=numba{}]", 5000),
     "calls, 100 ms": ("work[kind=calls,units=50000{}]", 20),
     "interpreted, 5 ms": ("work[kind=interpreted,units=5000{}]", 20),

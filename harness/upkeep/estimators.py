@@ -33,7 +33,7 @@ MORE = (0.0, 0.02, 0.05)
 KINDS = {
     "arrays, 0.2 ms": ("work[kind=arrays,units=100{}]", 20, 0.0002),
     "calls, 5 ms": ("work[kind=calls,units=2500{}]", 20, 0.005),
-    "memory, 4 ms": ("work[kind=memory,units=200{}]", 20, 0.004),
+    "memory, 6 ms": ("work[kind=memory,units=100{}]", 20, 0.006),
     "numba, 10 ms": ("repeats[solver=numba{}]", 4000, 0.010),
     "numba, 2 threads": ("repeats[solver=numba,threads=2{}]", 20000, 0.030),
 }
