@@ -16,14 +16,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 from rich.console import Console
 
+from harness.figures.common import STYLE
 from harness.machine import facts, load
 from harness.proof import rates, trials
 from harness.proof.trial import burners
 from harness.proof.trials import KINDS, REPORTED, Trial
-from harness.records.files import write_atomically
+from harness.records.files import replacing, write_atomically
 from harness.show import markdown, terminal
 from implementations import command_line as cli
 from implementations.places import ROOT
@@ -31,6 +33,7 @@ from implementations.places import ROOT
 OUT, KEPT, QUICKLY = Path("results") / "selfcheck", "trials.jsonl", "quick.jsonl"
 """Where verdicts are kept, those of `--full` in a file of their own: these may be hours."""
 PAGE, README = ROOT / "docs" / "trust.md", ROOT / "README.md"
+PICTURE = ROOT / "plots" / "selfcheck.svg"
 QUICK, FULL = (0.1,), (0.02, 0.05, 0.1, 0.2)
 """Slownesses that are planted, one in a cell beside two equal solvers."""
 QUICK_KINDS = tuple(kind for kind in KINDS if kind not in REPORTED)
@@ -67,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.readme:
         if not known:
             parser.error(f"{given.out} has no verdicts: python -m harness.selfcheck --full makes them")
-        _write(given.out, known)
+        _write(known)
         return cli.OK
     parser.folder(given.out)
     if not given.full:
@@ -172,8 +175,8 @@ def _show(console: Console, file: Path, known: list[Trial]) -> int:
     return cli.GATE_FAILED if any(rates.missed(row) for row in frame.itertuples()) else cli.OK
 
 
-def _write(out: Path, known: list[Trial]) -> None:
-    """The tables in README.md and docs/trust.md, and the picture beside the verdicts."""
+def _write(known: list[Trial]) -> None:
+    """The tables in README.md and docs/trust.md, and the picture."""
     frame = rates.table(known)
     commits = ", ".join(dict.fromkeys(trial["commit"] for trial in known))
     where = f"[{KEPT}](../results/selfcheck/{KEPT})"
@@ -182,9 +185,10 @@ def _write(out: Path, known: list[Trial]) -> None:
     for path, table in pages.items():
         text = f"{table}\n\n{origin.replace('../', '' if path == README else '../')}"
         write_atomically(path, markdown.rewritten(path.read_text(), "selfcheck", text))
-    figure = rates.picture(frame)
-    figure.savefig(out / "seen.svg")
-    plt.close(figure)
+    with mpl.rc_context(STYLE), replacing(PICTURE) as whole:
+        figure = rates.picture(frame)
+        figure.savefig(whole, format="svg", metadata={"Date": None})
+        plt.close(figure)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy.stats import binomtest
 
+from harness.figures.common import BLUE, GREEN, GREY, MARKERS, ORANGE
 from harness.proof.trials import COMMANDS, REPORTED, Trial
 from harness.show import markdown
 
@@ -111,7 +112,7 @@ def in_short(frame: pd.DataFrame) -> str:
 
 
 def picture(frame: pd.DataFrame) -> Figure:
-    """The share that is seen against what was planted, with its interval, a panel for each load."""
+    """The share that is seen against what was planted, with its interval, beside what is aimed at; by load."""
     loads = sorted(frame.burners.unique())
     figure, axes = plt.subplots(
         1, len(loads), figsize=(4.5 * len(loads), 3.6), sharey=True, squeeze=False, layout="constrained"
@@ -125,13 +126,22 @@ def picture(frame: pd.DataFrame) -> Figure:
                 [shares.index(more) + 0.2 * (place - 1) for more in same.more],
                 100 * same.rate,
                 100 * pd.DataFrame(error).to_numpy(),
-                fmt="osD"[place],
+                fmt=MARKERS[place],
+                color=(BLUE, ORANGE, GREEN)[place],
                 capsize=3,
                 label=command,
             )
+        aims = {shares.index(more): _aim(COMMANDS[0], more, burners) for more in shares}
+        axis.hlines(
+            [100 * aim for aim in aims.values()],
+            [place - 0.4 for place in aims],
+            [place + 0.4 for place in aims],
+            color=GREY,
+            label="aim: below for nothing, above for the rest",
+        )
         axis.set_xticks(range(len(shares)), [f"{share:.0%}" if share else "nothing" for share in shares])
         axis.tick_params(labelleft=True)
         axis.set(title=f"{burners} burners" if burners else "as it was", xlabel="planted slowness")
     axes[0][0].set_ylabel("verdicts that say so, %")
-    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(COMMANDS))
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(COMMANDS) + 1)
     return figure
