@@ -157,9 +157,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse(arguments)
     try:
         runs = Run.open(given.a), Run.open(given.b)
-        tolerance = tolerances(given.tolerance)
-        check_tolerances(given.tolerance, (row for run in runs for row in run.table().to_dict("records")))
-        found = list(rows(*runs, tolerance, _chosen(given)))
+        tolerance, every = tolerances(given.tolerance), pd.concat([run.table() for run in runs])
+        check_tolerances(given.tolerance, every.to_dict("records"))
+        found = list(rows(*runs, tolerance, _chosen(given, every)))
         if not found:
             raise ValueError("no row is of the solvers and cells asked for")
     except ValueError as error:
@@ -187,9 +187,13 @@ def _head(runs: Sequence[Run], said: Sequence[str]) -> list[str]:
     return [*lines, f"machine: {machine}", *(f"note: {note}" for note in said)]
 
 
-def _chosen(given: Any) -> Callable[[Row], bool]:
-    """Whether a row is asked for."""
+def _chosen(given: Any, every: pd.DataFrame) -> Callable[[Row], bool]:
+    """Whether a row is asked for. ValueError, in one line, when no row is of something that is."""
     asked = {"solver": given.solvers, "dataset": given.dataset, "pixels": given.pixels, "bins": given.bins}
+    for name, wanted in asked.items():
+        known = list(dict.fromkeys(every[name]))
+        if unknown := [one for one in wanted or () if one not in known]:
+            raise ValueError(f"no row's {name} is {unknown[0]}; there are: {', '.join(map(str, known))}")
     return lambda row: all(row[name] in wanted for name, wanted in asked.items() if wanted)
 
 

@@ -259,9 +259,14 @@ def test_rows_are_chosen_and_all_is_data(tmp_path, capsys):
     with pytest.raises(SystemExit):
         compare.main([a, b, "--tolerance", "fats=0.5"])
     assert "--tolerance: no row is of fats; nearest: fast" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        compare.main([a, b, "--solvers", "none"])
-    assert "no row is of the solvers and cells asked for" in capsys.readouterr().err
+    for asked, said in (
+        (["--solvers", "fast,none"], "no row's solver is none; there are: baseline, fast"),
+        (["--bins", "34,35"], "no row's bins is 35; there are: 34"),
+        (["--dataset", "random-response,moon"], "no row's dataset is moon; there are: random-response"),
+    ):
+        with pytest.raises(SystemExit):
+            compare.main([a, b, *asked])
+        assert said in capsys.readouterr().err
 
 
 def test_what_prints_fits_a_comment(tmp_path):
