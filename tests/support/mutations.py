@@ -32,6 +32,7 @@ JUDGE = "tests/harness/judge/test_gates.py tests/harness/judge/test_limits_of_ga
 FIGURES = "tests/harness/judge/test_judged_figures.py " + JUDGE
 STATS = "tests/harness/judge/test_stats.py"
 BLAME = "tests/commands/test_regression.py -k blamed"
+COMPARED = "tests/commands/test_compare.py"
 TURNS = "tests/harness/measure/test_timed_path.py tests/harness/measure/test_contender.py"
 CLOCK = "tests/harness/measure/test_clock.py " + TURNS
 VARIANT = "tests/harness/workloads/test_variant.py"
@@ -171,6 +172,15 @@ MUTATIONS = [
         (' and _gate(self.base) != "fail"', "", "a gate that failed before is blamed on a change"),
         (" and (self.base is None or _fine(self.base))", "", "a failure from before is blamed on a change"),
         ('in ("ok", "skipped")', 'in ("ok", "skipped", "timeout")', "a solver that hangs is fine"),
+        ("not b <= a * (1 +", "b > a * (1 +", "an error that nobody knows any more is as good as before"),
+        ("b >= MORE_MEMORY * a and", "False and", "memory may grow without end"),
+    ),
+    *_in(
+        "reports/two_runs",
+        COMPARED,
+        ('if run.damaged(row) else ""', 'if False else ""', "a record that was lost counts as removed"),
+        ('!= pd.isna(head["others_cores"])', '!= pd.isna(base["others_cores"])', "an unknown load counts as none"),
+        ("np.hypot(np.median(logs), ", "np.hypot(0.0, ", "what all rows have in common is blamed on their code"),
     ),
     *_in(
         "measure/clock",
