@@ -64,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     minutes = (float("inf") if given.full else 10.0) if given.minutes is None else given.minutes
     if not minutes > 0:
         parser.error(f"--minutes must be > 0, got {minutes:g}")
-    origin = {"machine": facts.machine()["id"], "commit": facts.commit()}
+    machine = facts.machine()
+    origin = {"machine": f"{machine['id']} {machine['cpu_numbers']}".strip(), "commit": facts.commit()}
     file = given.out / (KEPT if given.full or given.readme else QUICKLY)
     known = _of_this_machine(parser, file, origin["machine"]) if given.full or given.readme else []
     if given.readme:

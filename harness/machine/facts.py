@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 import tomllib
 from importlib.metadata import PackageNotFoundError, distribution, version
@@ -82,11 +83,13 @@ def machine() -> dict[str, Any]:
 
 
 def machine_label(facts: dict[str, Any]) -> str:
-    """One line that names a machine beside every absolute time."""
+    """One line that names a machine beside every absolute time; family, model and stepping where its name has none."""
     gpus = "".join(f", {name}" for name in facts.get("devices") or ())
     usable = facts.get("usable_cores") or facts["cores"]
     part = f"{usable:g} of " if usable < facts["cores"] else ""
-    return f"{facts['cpu']}, {part}{facts['cores']} cores, {facts['memory_gb']} GB{gpus}, {facts['system']}"
+    numbers = "/".join(str(facts.get("cpu_numbers") or "").split()[1:])
+    cpu = facts["cpu"] + f" ({numbers})" * bool(numbers and not re.search(r"\d", facts["cpu"]))
+    return f"{cpu}, {part}{facts['cores']} cores, {facts['memory_gb']} GB{gpus}, {facts['system']}"
 
 
 def software() -> dict[str, str]:

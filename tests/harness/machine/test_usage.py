@@ -120,6 +120,19 @@ def test_a_label_says_what_part_of_a_machine_was_used():
     assert facts.machine_label(machine | {"usable_cores": 4.0}) == facts.machine_label(machine) == "C, 4 cores, 1 GB, S"
 
 
+@pytest.mark.parametrize(
+    ("cpu", "numbers", "said"),
+    [
+        ("AMD EPYC", "AuthenticAMD 25 17 1", "AMD EPYC (25/17/1)"),
+        ("AMD EPYC 9354", "AuthenticAMD 25 17 1", "AMD EPYC 9354"),
+        ("ARM", "", "ARM"),
+    ],
+)
+def test_a_label_tells_processors_of_one_name_apart(cpu, numbers, said):
+    machine = {"cpu": cpu, "cores": 4, "memory_gb": 1, "system": "S", "cpu_numbers": numbers}
+    assert facts.machine_label(machine) == f"{said}, 4 cores, 1 GB, S"
+
+
 def test_affinity_is_seen():
     done = subprocess.run(
         [

@@ -18,7 +18,8 @@ from harness.proof.planted import Off, Repeats, Work
 from harness.upkeep import estimators
 from implementations import command_line as cli
 
-ROW = {"kind": "arrays, 0.2 ms", "burners": 0, "commit": "abc", "seed": 1, "machine": facts.machine()["id"]}
+HERE = f"{facts.machine()['id']} {facts.machine()['cpu_numbers']}".strip()
+ROW = {"kind": "arrays, 0.2 ms", "burners": 0, "commit": "abc", "seed": 1, "machine": HERE}
 
 
 def trial(command="sweep", more=0.0, seen=False, ratio=1.0, **how):
@@ -126,6 +127,7 @@ def test_verdicts_that_are_none_of_this_machines_are_refused(tmp_path, capsys):
     kept = tmp_path / selfcheck.KEPT
     for text, said in (
         (json.dumps(trial() | {"machine": "another"}), "has verdicts of another machine, another"),
+        (json.dumps(trial() | {"machine": f"{HERE}0"}), f"has verdicts of another machine, {HERE}0"),
         ("5\n[1]\n", "has no verdicts"),
         ("", "has no verdicts"),
     ):
