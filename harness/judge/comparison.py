@@ -71,11 +71,8 @@ class Comparison:
     @property
     def code(self) -> int:
         """What the change is blamed for: nothing that the base has already, and no time where either has none."""
-        return self._worst + WORSE * (self.worse or self.heavier)
-
-    @property
-    def _worst(self) -> int:
-        return SLOWER * self.slower + GATE_VIOLATED * self.gate_violated + FAILED * self.failed
+        rest = GATE_VIOLATED * self.gate_violated + FAILED * self.failed
+        return SLOWER * self.slower + rest + WORSE * (self.worse or self.heavier)
 
     @property
     def failed(self) -> bool:
@@ -130,8 +127,8 @@ class Comparison:
         return ", ".join(word for word, holds in words.items() if holds)
 
     def _words(self) -> str:
-        if self._worst:
-            found = {"FAILED": self.failed, "GATE VIOLATED": self.gate_violated, "SLOWER": self.slower}
+        found = {"FAILED": self.failed, "GATE VIOLATED": self.gate_violated, "SLOWER": self.slower}
+        if any(found.values()):
             return ", ".join(word for word, holds in found.items() if holds)
         if self.doubt and (self.base is None or self.head is None):
             return self._words_of_time()
