@@ -196,7 +196,7 @@ def pixel_axis(axes: Axes, pixels: pd.Series) -> None:
     sizes = sorted(pixels.unique())
     kept = sizes[-1:]
     for size in reversed(sizes[:-1]):
-        if kept[0] / size >= (sizes[-1] / sizes[0]) ** 0.22:
+        if kept[0] / size >= (sizes[-1] / sizes[0]) ** 0.2:
             kept.insert(0, size)
     axes.set_xlim(sizes[0] / 1.5, sizes[-1] * 1.5)  # before the scale, which can't span a single size
     axes.set(xscale="log", xlabel="pixels")

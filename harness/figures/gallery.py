@@ -28,6 +28,8 @@ class Picture(NamedTuple):
     draw: Callable[[Measured], Figure | str]
     title: str
     caption: str
+    key: str = ""
+    """How to read it, beneath the figure: without a page about it, too."""
 
     @property
     def name(self) -> str:
@@ -40,7 +42,8 @@ class Picture(NamedTuple):
             with mpl.rc_context(STYLE):
                 figure = self.draw(data)
                 if isinstance(figure, Figure):
-                    figure.supxlabel(textwrap.fill(footer(figure, data), 150), fontsize=8, alpha=0.7)
+                    below = [self.key, textwrap.fill(footer(figure, data), 150)]
+                    figure.supxlabel("\n".join(filter(None, below)), fontsize=8, alpha=0.7)
             return figure
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             plt.close()
@@ -59,19 +62,20 @@ FIGURES = (
         speed.runtime_against_pixels,
         "Runtime against pixels",
         "Median headline time (transfers included) with 99% intervals, of workloads that were measured at two sizes or "
-        "more. k is the fitted exponent, time ~ pixels^k, with its 95% interval, where there are three.",
+        "more.",
+        "k: the exponent of time ~ pixels^k, fitted to three sizes or more, with its 95% interval",
     ),
     Picture(
         speed.speedup,
         "Speedup over the baseline",
-        "Ratio to the baseline in the same rounds, with 99% intervals; one mark a map size, the largest lowest and "
-        "labelled. A hollow mark was timed too seldom for an interval.",
+        "Ratio to the baseline in the same rounds, with 99% intervals.",
+        "a mark for each map size, the largest lowest and labelled; hollow: timed too seldom for an interval",
     ),
     Picture(
         quality.chisq_distribution,
         "Chi-squared",
-        "Over the valid pixels of the largest map: box from the 25th to the 75th percentile with the median, line "
-        "from the 5th to the 95th, diamond at the 95th. The scale is logarithmic; dotted: one, a fit as good as noise.",
+        "Over the valid pixels of the largest map.",
+        "box: quartiles and median; line: 5th to 95th percentile; diamond: the 95th; dotted: 1, a fit as good as noise",
     ),
     Picture(
         quality.dem_recovery,
@@ -83,14 +87,14 @@ FIGURES = (
         quality.truth,
         "Distance to the truth",
         "Medians over the sampled pixels: relative error of the DEM, distance of its peak, and the share of bins "
-        "whose true value lies within one standard error. edem is of noise alone: what is missing to 0.68 (dotted) is "
-        "what regularisation costs.",
+        "whose true value lies within one edem. edem is the noise's, carried through the inverse as it was chosen: "
+        "that it was chosen from the same noise, and what regularisation costs, are what is missing to 0.68.",
     ),
     Picture(
         machine.peak_memory,
         "Peak memory",
-        "Resident memory of the solver's process and its children at the highest, imports and inputs included; one "
-        "mark a map size, the largest lowest and labelled.",
+        "Resident memory of the solver's process and its children at the highest, imports and inputs included.",
+        "a mark for each map size, the largest lowest and labelled",
     ),
     Picture(
         machine.phases,

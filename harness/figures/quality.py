@@ -151,8 +151,9 @@ def truth(data: Measured) -> Figure | str:
             one.set_xlabel(said)
         axes[3 * n + 2].axvline(NORMAL, color="grey", lw=1, ls=":")
         axes[3 * n + 2].annotate(
-            "short of this:\nwhat regulari-\nsation costs", (NORMAL, 1), (-3, -2), xycoords=("data", "axes fraction"),
-            textcoords="offset points", ha="right", va="top", fontsize=SIZE, color="grey",
+            "a standard\nerror of a\nnormal\ndistribution", (NORMAL, 1), (-3, -2),
+            xycoords=("data", "axes fraction"), textcoords="offset points", ha="right", va="top",
+            fontsize=SIZE, color="grey",
         )  # fmt: skip
     return figure
 

@@ -66,7 +66,7 @@ def speedup(data: Measured) -> Figure | str:
         by_solver(one, solvers)
         one.axvline(1, color="grey", lw=1)
         one.set_xlabel("times the baseline")
-        one.set_xlim(0.7 * min(rated.speedup.min(), 1), 8 * rated.speedup.max())
+        one.set_xlim(0.7 * min(rated.speedup.min(), 1), 40 * rated.speedup.max())
         logarithmic(one, "x")
     return figure
 
@@ -82,7 +82,8 @@ def _speedups(axes: Axes, points: pd.DataFrame, place: int) -> None:
             mark_each(points.index[some], marks)
     last = points.iloc[-1]
     right = np.nanmax([last.speedup, last.speedup_high])
-    beyond(axes, ratio(last.speedup), right, heights[-1], int(points.index[-1]))
+    said = ratio(last.speedup) + ", gate failed" * (last.gate == "fail")
+    beyond(axes, said, right, heights[-1], int(points.index[-1]))
 
 
 def offsets(number: int) -> list[float]:

@@ -107,7 +107,7 @@ def _cells(records: Records, solver: str, name: str) -> tuple[str, ...]:
         return (name, f"{row.status}: {row.reason}", *[""] * 7)
     return (
         name,
-        f"{(row.pixels - row.invalid_pixels) / row.median_s:,.0f}",
+        f"{(row.pixels - row.invalid_pixels) / row.median_s:,.0f}" + " ?" * bool(row.doubts),
         "not yet measured" if whole is None else _time(whole),
         "no" if "edem" in row.leaves_out.split() else "yes",
         f"{row.chisq_median:.2f} / {row.chisq_p95:.2f}",
@@ -121,7 +121,8 @@ def _cells(records: Records, solver: str, name: str) -> tuple[str, ...]:
 def _time(row: pd.Series) -> str:
     if row.status != "ok":
         return f"{row.status}: {row.reason}"
-    return seconds(row.median_s) + (f" (n={row.n})" if row.n < FEWEST else "")
+    doubted = " ?" if row.doubts else ""
+    return seconds(row.median_s) + (f" (n={row.n})" if row.n < FEWEST else "") + doubted
 
 
 def _on_bad_pixels(records: Records, solver: str) -> str:
@@ -174,7 +175,7 @@ def _whole_image(row: pd.Series | None) -> Statement:
     return Statement(
         f"`{OURS}` inverts all {row.pixels - row.invalid_pixels:,} valid pixels of the image's {row.pixels:,}, "
         f"{row.bins} bins, with all five outputs, in {seconds(row.median_s)} on {row.threads} cores "
-        f"(asked for: under {WHOLE_IMAGE_S:g} s).",
+        f"(asked for: under {WHOLE_IMAGE_S:g} s{f'; with care: {row.doubts}' if row.doubts else ''}).",
         bool(row.median_s < WHOLE_IMAGE_S and row.threads == CORES and not row.leaves_out and row.gate == "pass"),
     )
 
@@ -220,7 +221,9 @@ def told(records: Records) -> str:
 def _provenance(records: Records) -> str:
     runs = ", ".join(f"[{r.folder.name}](results/{r.folder.name}/{TABLE_FILE})" for r in records.runs)
     datasets = ", ".join(f"`{name}`" for name in (IMAGE, KNOWN, *FLARES))
-    seldom = "n: how often it was timed, where seldom. " * ("(n=" in table_of(records))
+    table = table_of(records)
+    seldom = "n: how often it was timed, where seldom. " * ("(n=" in table)
+    seldom += "?: to be read with care; the row's `doubts` say why. " * (" ?" in table)
     return (
         f"DEM/s: of the valid ones of {records.crop_table.pixels.max():,} pixels of the disc, "
         f"{records.crop_table.bins.max()} bins, one thread each, all solvers in the same rounds. χ² and pixels "

@@ -1,4 +1,4 @@
-"""What docs/trust.md says of a quiet and a busy run of the same code, and of what an hour of sweeps holds.
+"""What docs/trust.md says of a quiet and a busy run of the same code, of an hour of sweeps, and of machines' limits.
 
 `harness.reports.readme` writes it; what isn't there is "not yet measured": `make busy`, `make soak`. Whatever says of
 the two runs that something changed is false.
@@ -7,6 +7,8 @@ the two runs that something changed is false.
 import json
 from collections import Counter
 from pathlib import Path
+
+import pandas as pd
 
 from harness.judge.comparison import tolerances
 from harness.machine import facts
@@ -54,7 +56,20 @@ def of_soak(file: Path = SOAK) -> str:
     return f"{markdown.table(head, rows, 1)}\n\n{told}"
 
 
+def of_limit(results: Path = ROOT / "results") -> str:
+    """The row of all committed runs that comes nearest to the machine's limit for its work."""
+    tables = [pd.read_csv(file).assign(run=file.parent.name) for file in sorted(results.glob("*/table.csv"))]
+    rows = pd.concat(tables, ignore_index=True)
+    row = rows.loc[rows.of_limit.astype(float).idxmax()]
+    return (
+        f"Of all committed runs' rows, `{row.solver}` comes nearest to its machine's limit, with {row.of_limit:.0%} of "
+        f"it, at {row.pixels:,} pixels x {row.bins} bins of `{row.dataset}` "
+        f"([{row.run}](../results/{row.run}/table.csv))."
+    )
+
+
 def rewritten() -> str:
     """The page with the figures between its markers."""
     page = markdown.rewritten(PAGE.read_text(), "busy", text_of())
+    page = markdown.rewritten(page, "limit", of_limit())
     return markdown.rewritten(page, "soak", of_soak())

@@ -22,6 +22,10 @@ def test_false_verdicts_are_named_and_counted(tmp_path):
     assert "False: 0." in trust_page.text_of(quiet, run("again", baseline=1.0, fast=0.1, faster=0.01))
 
 
+def test_the_page_is_what_the_committed_runs_say():
+    assert trust_page.PAGE.read_text() == trust_page.rewritten(), "make readme"
+
+
 def test_without_runs_it_is_not_yet_measured(tmp_path):
     assert trust_page.text_of(tmp_path / "a", tmp_path / "b").startswith("Not yet measured")
 
