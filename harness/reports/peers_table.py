@@ -107,7 +107,7 @@ def _cells(records: Records, solver: str, name: str) -> tuple[str, ...]:
         return (name, f"{row.status}: {row.reason}", *[""] * 7)
     return (
         name,
-        f"{(row.pixels - row.invalid_pixels) / row.median_s:,.0f}" + " ?" * bool(row.doubts),
+        f"{(row.pixels - row.invalid_pixels) / row.median_s:,.0f}" + "?" * bool(row.doubts),
         "not yet measured" if whole is None else _time(whole),
         "no" if "edem" in row.leaves_out.split() else "yes",
         f"{row.chisq_median:.2f} / {row.chisq_p95:.2f}",
@@ -121,7 +121,7 @@ def _cells(records: Records, solver: str, name: str) -> tuple[str, ...]:
 def _time(row: pd.Series) -> str:
     if row.status != "ok":
         return f"{row.status}: {row.reason}"
-    doubted = " ?" if row.doubts else ""
+    doubted = "?" if row.doubts else ""
     return seconds(row.median_s) + (f" (n={row.n})" if row.n < FEWEST else "") + doubted
 
 
@@ -223,7 +223,7 @@ def _provenance(records: Records) -> str:
     datasets = ", ".join(f"`{name}`" for name in (IMAGE, KNOWN, *FLARES))
     table = table_of(records)
     seldom = "n: how often it was timed, where seldom. " * ("(n=" in table)
-    seldom += "?: to be read with care; the row's `doubts` say why. " * (" ?" in table)
+    seldom += "?: see the row's `doubts`. " * ("? |" in table)
     return (
         f"DEM/s: of the valid ones of {records.crop_table.pixels.max():,} pixels of the disc, "
         f"{records.crop_table.bins.max()} bins, one thread each, all solvers in the same rounds. χ² and pixels "

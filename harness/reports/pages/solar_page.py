@@ -54,7 +54,7 @@ def text_of(got: dict[str, Any] | None = None) -> str:
 
 def in_short() -> str:
     """What a full frame takes, in a sentence."""
-    what = "A full AIA frame, six images of 4096 x 4096 pixels (1024 x 1024, enlarged)"
+    what = "A full AIA frame, six images of 4096 x 4096 pixels (enlarged ones)"
     if not RECORD.is_file():
         return f"{what}: {NOT}."
     got = dict(json.loads(RECORD.read_text()))
