@@ -40,6 +40,8 @@ QUICK_KINDS = tuple(kind for kind in KINDS if kind not in REPORTED)
 MIDDLE, LOADS = 0.05, (0, 4)
 SHARES = {"sweep": 0.5, "regression": 0.45, "gates": 0.05}
 """Of the time, where time is the limit; what compare says comes of the sweeps."""
+MOST_FAILED = 10
+"""Verdicts that could not be had, after which the check ends."""
 NEEDED = {"command", "kind", "more", "seen", "burners", "seed", "machine", "commit"}
 Rows = dict[tuple[str, int], list[dict[str, Any]]]
 """Kind of solver, burners -> the rows of the last sweep, beside which `compare` looks at the next one's."""
@@ -77,14 +79,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given.full:
         file.unlink(missing_ok=True)
     plan = _full(given.cells, known) if given.full else _quick(60 * minutes)
-    deadline = time.monotonic() + 60 * minutes
+    failed, deadline = 0, time.monotonic() + 60 * minutes
     with file.open("a", encoding="utf-8") as kept:
         kept.write("\n" * bool(known))  # the last line may have been cut short
         for trial in plan:
             known.append(trial | origin)
             kept.write(json.dumps(known[-1]) + "\n")
             kept.flush()
-            if given.full and time.monotonic() > deadline:
+            failed += "failed" in trial
+            if failed >= MOST_FAILED or (given.full and time.monotonic() > deadline):
                 break
     return _show(console, file, known)
 
@@ -125,14 +128,16 @@ def _full(cells: int, known: list[Trial]) -> Iterator[Trial]:
     seed, earlier = max((trial["seed"] for trial in known), default=0), Rows()
     asked = {(c, n): cells if c != "gates" else max(cells // 10, 1) for c in SHARES for n in LOADS}
     for trial in known:
-        if trial["more"] == 0.0 and trial["kind"] not in REPORTED and (trial["command"], trial["burners"]) in asked:
+        same = trial["more"] == 0.0 and trial["kind"] not in REPORTED and "failed" not in trial
+        if same and (trial["command"], trial["burners"]) in asked:
             asked[trial["command"], trial["burners"]] -= 1
     while open_ones := [key for key, missing in asked.items() if missing > 0]:
         seed += 1
         for command, count in open_ones:
             kind, more = QUICK_KINDS[seed % len(QUICK_KINDS)], FULL[seed % len(FULL)]
             for trial in _cell(command, kind, more, count, seed, earlier):
-                asked[command, count] -= trial["command"] == command and trial["more"] == 0.0
+                same = trial["more"] == 0.0 and "failed" not in trial
+                asked[command, count] -= trial["command"] == command and same
                 yield trial
     there = {(trial["command"], trial["kind"], trial["burners"]) for trial in known}
     for command, kind, count in itertools.product(("sweep", "regression"), REPORTED, LOADS):
@@ -173,7 +178,8 @@ def _show(console: Console, file: Path, known: list[Trial]) -> int:
     if failed:
         console.print(f"without a result: {len(failed)}, the first: {failed[0]['command']}: {failed[0]['failed']}")
     console.print(f"machine: {facts.machine_label(facts.machine())}; verdicts: {file}", soft_wrap=True)
-    return cli.GATE_FAILED if any(rates.missed(row) for row in frame.itertuples()) else cli.OK
+    missed = any(rates.missed(row) for row in frame.itertuples())
+    return cli.GATE_FAILED if missed or failed or frame.empty else cli.OK
 
 
 def _write(known: list[Trial]) -> None:

@@ -393,8 +393,8 @@ class Registry:
         Returns
         -------
         dict[str, Any]
-            `name`, `external`, `device`, `accuracy`, `method`, `available`, `reason` and `tunables` with their
-            defaults.
+            `name`, `external`, `device`, `accuracy`, `method`, `available`, `reason`, `fault`, what keeps it from
+            being a solver on any machine, and `tunables` with their defaults.
 
         Raises
         ------
@@ -403,7 +403,7 @@ class Registry:
         """
         said = self._description(name)
         said = said | {"available": not said["fault"] and said["available"], "reason": said["fault"] or said["reason"]}
-        kept = {key: said[key] for key in ("device", "accuracy", "method", "available", "reason", "tunables")}
+        kept = {key: said[key] for key in ("device", "accuracy", "method", "available", "reason", "fault", "tunables")}
         return {"name": name, "external": self.entry(name).external, **kept}
 
     def fault(self, spec: str) -> str:

@@ -16,6 +16,8 @@ isn't compiled yet."""
 NO_ESTIMATE = Estimate(float("nan"), float("nan"), float("nan"))
 SETTLED = ("same", "skipped")
 """Verdicts that nobody need look at."""
+WITHIN = 4.0
+"""Of too few rounds for an interval a time is known within this factor: a busy machine makes it longer by less."""
 Row = dict[str, Any]
 Tolerance = Callable[[Row], float]
 TOLERANCE = "[SOLVER[@PIXELSxBINS]=]SHARE"
@@ -77,12 +79,18 @@ class Comparison:
     @property
     def failed(self) -> bool:
         """The head has no result, though it should have one, and the base has, or doesn't have the solver."""
-        return self.head is not None and not _fine(self.head) and (self.base is None or _fine(self.base))
+        return self.head is not None and not _fine(self.head) and self._was_fine
+
+    @property
+    def _was_fine(self) -> bool:
+        """The base has a result, or didn't have the solver, for all that is known."""
+        return _fine(self.base) if self.base is not None else not self.doubt
 
     @property
     def gate_violated(self) -> bool:
         """The head violates its gate, and the base doesn't."""
-        return _gate(self.head) == "fail" and _gate(self.base) != "fail"
+        known = self.base is not None or not self.doubt
+        return known and _gate(self.head) == "fail" and _gate(self.base) != "fail"
 
     @property
     def error(self) -> tuple[float, float]:
@@ -113,12 +121,19 @@ class Comparison:
     @property
     def slower(self) -> bool:
         """The whole interval lies beyond the tolerance."""
-        return self.ratio.low > 1 + self.tolerance and not self.doubt
+        return self._known.low > 1 + self.tolerance and not self.doubt
 
     @property
     def changed(self) -> bool:
         """It is slower or faster, whether that is tolerated or not: the interval doesn't hold 1."""
-        return not (self.doubt or self.ratio.low <= 1 <= self.ratio.high or self.ratio.low != self.ratio.low)
+        known = self._known
+        return not (self.doubt or known.low <= 1 <= known.high or math.isnan(known.low))
+
+    @property
+    def _known(self) -> Estimate:
+        """The ratio with its interval, or with how far it may be off where there were too few rounds for one."""
+        value = self.ratio.value
+        return Estimate(value, value / WITHIN, value * WITHIN) if math.isnan(self.ratio.low) else self.ratio
 
     @property
     def words(self) -> str:
@@ -151,10 +166,10 @@ class Comparison:
     def _words_of_time(self) -> str:
         if self.doubt:
             return f"undecided: {self.doubt}"
-        if self.ratio.low != self.ratio.low:
-            return "undecided: too few rounds"
         if self.changed:
             return "slower" if self.ratio.value > 1 else "faster"
+        if math.isnan(self.ratio.low):
+            return "undecided: too few rounds"
         within = 1 / (1 + self.tolerance) <= self.ratio.low and self.ratio.high <= 1 + self.tolerance
         return "same" if within else "undecided"
 

@@ -62,6 +62,6 @@ class Timed:
         ours, theirs = self.turn_times(clock), baseline.turn_times(clock)
         shared = sorted(ours.keys() & theirs.keys())
         if len(shared) < 2:
-            return intervals.Estimate(baseline.seconds().value / self.seconds().value, np.nan, np.nan)
+            return intervals.Estimate(baseline.seconds(clock).value / self.seconds(clock).value, np.nan, np.nan)
         pairs = [(self.process.get(r, 0), baseline.process.get(r, 0)) for r in shared]
         return intervals.paired_ratio([theirs[r] for r in shared], [ours[r] for r in shared], pairs)

@@ -81,9 +81,11 @@ def measure_contenders(
     scratch: Path,
     listener: Listener,
     satisfy: Satisfy | None = None,
+    judge: Path | None = None,
 ) -> CellResult:
     """Let contenders that haven't started take turns on one cell; all are judged by the first that is the baseline.
 
+    Where none is, by that of the checkout `judge`, or else of the first one's checkout.
     `satisfy` marks those contenders, now and then, that are known well enough; by default, when their ratio to the
     baseline is. What goes wrong in a solver is in its contender, and nowhere else.
     """
@@ -118,12 +120,22 @@ def measure_contenders(
             contender.stop()
             contender.keep_warming()
         rounds.spoiled(contenders, seal.broken())
-        references = {} if plan.step else _references(contenders, original, plan, folder, limit_mb, listener)
+        references = (
+            {}
+            if plan.step
+            else _references(contenders, original, plan, folder, limit_mb, listener, judge or contenders[0].checkout)
+        )
         return CellResult(original, true_dem, contenders, references, ready - start, rounds_s, plan.reference)
 
 
 def _references(
-    contenders: list[Contender], original: Original, plan: Plan, folder: Path, limit_mb: int, listener: Listener
+    contenders: list[Contender],
+    original: Original,
+    plan: Plan,
+    folder: Path,
+    limit_mb: int,
+    listener: Listener,
+    judge: Path | None,
 ) -> dict[int, Summary]:
     """The baseline's solutions of what is judged: its own where it took part, else some pixels, solved now."""
     own = next((c for c in contenders if c.spec == REFERENCE), None)
@@ -136,7 +148,7 @@ def _references(
     few = folder / "reference"
     few.mkdir()
     workload.save(original.some(chosen), few)
-    contender = Contender(REFERENCE, 1, plan.max_seconds, contenders[0].checkout)
+    contender = Contender(REFERENCE, 1, plan.max_seconds, judge)
     try:
         contender.start(Original(workload.read(few, mapped=False), few), [], limit_mb)
         contender.warm_up()

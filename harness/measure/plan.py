@@ -23,7 +23,10 @@ GRID_OPTIONS = "datasets pixels bins solvers threads seed repeats max_seconds re
 def threads_of(spec: str, threads: int) -> int:
     """Threads of a solver: its own tunable where it names one, else those of the sweep; at least one a worker."""
     given = parse(spec)[1]
-    return max(int(given.get("threads") or threads), int(given.get("workers") or 1))
+    try:
+        return max(int(given.get("threads") or threads), int(given.get("workers") or 1))
+    except (TypeError, ValueError):
+        raise ValueError(f"solver '{spec}': threads and workers must be whole numbers") from None
 
 
 def uses_devices(specs: list[str], table: Registry) -> bool:

@@ -28,7 +28,7 @@ class Sweep:
         self.plan, self.table, self.run, self.origin = plan, table, run, origin
         self.limits = run.provenance.get("limits")
         self.unavailable = {spec: table.unavailable(spec) for spec in plan.solvers}
-        self.at_fault = [spec for spec in run.provenance.get("named", ()) if table.fault(spec)]
+        self.at_fault = [spec for spec in plan.solvers if table.fault(spec)]
         specifications = {name: plan.specification(name) for name in plan.datasets}
         self.workloads = {name: spec.fingerprint for name, spec in specifications.items()}
         self.options = {name: asdict(spec.options) for name, spec in specifications.items()}

@@ -41,14 +41,22 @@ def table(trials: Sequence[Trial]) -> pd.DataFrame:
                 found / n,
                 interval.low,
                 interval.high,
+                int(_withheld(same).sum()),
                 ratio,
                 _aim(command, more, burners),
             ]
         )
-    columns = "command burners more n seen rate low high ratio aim".split()
+    columns = "command burners more n seen rate low high withheld ratio aim".split()
     order = {name: place for place, name in enumerate((*COMMANDS, "gates"))}
     frame = pd.DataFrame(rows, columns=columns)
     return frame.sort_values(["burners", "command", "more"], key=lambda c: c.map(order) if c.name == "command" else c)
+
+
+def _withheld(trials: pd.DataFrame) -> pd.Series:
+    """Verdicts that the interval would have given, had nothing been said against the machine."""
+    if "low" not in trials:
+        return trials.seen & False
+    return ~trials.seen & ((trials.low > 1) | ((trials.high < 1) & (trials.more == 0)))
 
 
 def _aim(command: str, more: float, burners: int) -> float:
@@ -88,7 +96,7 @@ def as_markdown(frame: pd.DataFrame) -> str:
                 row.command,
                 planted,
                 str(row.n),
-                str(row.seen),
+                f"{row.seen} ({row.withheld} withheld)" if row.withheld else str(row.seen),
                 f"{row.rate:.1%} [{row.low:.1%}, {row.high:.1%}]",
                 f"{row.ratio - 1:+.1%}" if row.ratio == row.ratio else "–",
                 aim,

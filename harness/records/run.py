@@ -22,7 +22,11 @@ from harness.records.schema import COLUMNS, COUNTS, SCHEMA, WORDS, Cell, check_r
 RUN_FILE, TABLE_FILE, CELLS, PLOTS, SCRATCH = "run.json", "table.csv", "cells", "plots", ".scratch"
 PROVENANCE = {"run": str, "created": str, "commit": str, "machine": dict, "software": dict, "grid": dict}
 """What every run's own file holds beside its schema."""
-MACHINE = {"id": str, "cpu": str, "cores": int, "memory_gb": int | float, "usable_cores": int | float, "system": str}
+NUMBER = int | float
+MACHINE = {"id": str, "cpu": str, "cores": int, "memory_gb": NUMBER, "system": str}
+MACHINE |= {"usable_cores": NUMBER, "cpu_numbers": str}
+UNSAID = {"usable_cores": 1, "cpu_numbers": ""}
+"""What older records don't say."""
 
 
 def _missing(facts: dict[str, Any], expected: dict[str, Any]) -> list[str]:
@@ -74,8 +78,9 @@ class Run:
             raise ValueError(f"{folder} is not a run: {RUN_FILE} {error}") from error
         if found.get("schema") != SCHEMA:
             raise ValueError(f"{folder} has record schema {found.get('schema')}, expected {SCHEMA}")
-        missing = _missing(found, PROVENANCE) or _missing({"usable_cores": 1, **found["machine"]}, MACHINE)
-        if missing or not isinstance(found["grid"].get("solvers"), list):
+        missing = _missing(found, PROVENANCE) or _missing(UNSAID | found["machine"], MACHINE)
+        solvers = None if missing else found["grid"].get("solvers")
+        if not isinstance(solvers, list) or not all(isinstance(spec, str) for spec in solvers):
             raise ValueError(f"{folder} is not a run: {RUN_FILE} lacks its {(missing or ['solvers'])[0]}")
         return cls(folder, found)
 

@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +42,8 @@ GATES = ("pass", "fail", "none")
 ALWAYS = "run commit machine solver device accuracy external dataset seed pixels bins threads status gate".split()
 MEASURED = "median_s oneoff_s prepare_s solve_s collect_s n pixels_per_s".split()
 """Columns that every row has; those that a row with a result has beside them, as numbers from zero on."""
+TIMES = "ci_low_s ci_high_s cpu_s cpu_low_s cpu_high_s".split()
+"""Columns that are above zero and finite where they are known."""
 DETAILS = "facts hello shown throttled used spent machine process warming".split()
 """What stands beside a row by name, where it stands there."""
 
@@ -103,8 +106,10 @@ def _check_row(row: dict[str, Any]) -> None:
         value = row.get(key)
         if not (isinstance(value, int | float) and 0 <= value < math.inf) or not row["median_s"]:
             raise ValueError(f"has {value!r:.40} for {key}")
-    if row["status"] == "ok" and row.get("cpu_s") is not None and not row["cpu_s"] > 0:
-        raise ValueError(f"has {row['cpu_s']!r:.40} for cpu_s")
+    for key in TIMES:
+        value = row.get(key)
+        if value is not None and not (isinstance(value, int | float) and 0 < value < math.inf):
+            raise ValueError(f"has {value!r:.40} for {key}")
 
 
 def _is_text(value: Any) -> bool:
@@ -113,11 +118,11 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
 
 
 def _is_number(value: Any) -> bool:
-    return value in ("inf", "-inf") or (isinstance(value, int | float) and math.isfinite(value))
+    return value in ("inf", "-inf") or (isinstance(value, int | float) and abs(value) <= sys.float_info.max)
 
 
 def _are_turns(value: Any) -> bool:

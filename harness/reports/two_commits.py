@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from harness.judge import clocks, intervals
-from harness.judge.comparison import NO_ESTIMATE, Comparison, Row, Tolerance
+from harness.judge.comparison import NO_ESTIMATE, SLOWER, Comparison, Row, Tolerance
 from harness.measure import cell as measure_cell
 from harness.measure import record_row
 from harness.measure.contender import Contender
 from harness.measure.plan import Plan, threads_of
 from harness.records.schema import Cell
 from harness.reports.checkout import Checkout
+from implementations.solver_spec import UnknownNameError, parse
 
 FEWEST_ROUNDS = 10
 """Before these, nothing is clear."""
@@ -43,8 +44,20 @@ class Match:
         if unknown:
             raise ValueError(f"neither commit has a solver '{unknown[0]}'; known: {', '.join(every)}")
         self.solvers = list(solvers or every)
+        for spec in solvers:
+            self._check(spec)
         self.unstaged: set[Checkout] = set()
         """Whose workers don't know what problem of its own a run of this harness has."""
+
+    def _check(self, spec: str) -> None:
+        """ValueError, in one line, when neither commit has the tunables that are given, or they are no threads."""
+        name, given = parse(spec)
+        threads_of(spec, self.plan.threads)
+        told = [known[name].get("tunables") for known in self.known.values() if name in known]
+        tunables = {key for each in told for key in each or ()}
+        for key in given:
+            if key not in tunables and None not in told:  # an older commit doesn't say which it has
+                raise UnknownNameError(f"tunable of solver '{name}'", key, tunables or ["(it has none)"])
 
     def notes(self) -> list[str]:
         """What the times and gates stand on, where that isn't a problem of each run's own."""
@@ -73,7 +86,10 @@ class Match:
         found = {}
         if contenders:
             every, nobody = list(contenders.values()), measure_cell.Nobody()
-            result = measure_cell.measure_contenders(cell, every, self.plan, self.scratch, nobody, self._satisfy)
+            judge = self.base.folder
+            result = measure_cell.measure_contenders(
+                cell, every, self.plan, self.scratch, nobody, self._satisfy, judge=judge
+            )
             found = {key: record_row.row_of(contender, result) for key, contender in contenders.items()}
             self.unstaged |= {key[0] for key, each in contenders.items() if each.turns and not each.stages}
 
@@ -81,7 +97,9 @@ class Match:
             described = self._described(checkout, name)
             if not described:
                 return None
-            return found.get((checkout, name)) or record_row.skipped(str(described["reason"]), self.plan.threads)
+            left_out = record_row.skipped(str(described["reason"]), self.plan.threads)
+            failed = {"status": "failed"} if described.get("fault") else {}  # on any machine
+            return found.get((checkout, name)) or left_out | failed
 
         compared = []
         for name in solvers:
@@ -110,10 +128,17 @@ class Match:
 
 
 def _both(first: Comparison, again: Comparison | None) -> Comparison:
-    """What both measurements say together; only where the first said that something changed, there is another."""
-    if again is None or np.isnan([first.ratio.low, again.ratio.low]).any():
-        return again or first
-    return replace(again, ratio=intervals.together(first.ratio, again.ratio))
+    """What both measurements say together; only where the first said that the time changed, there is another.
+
+    Both must say so of times, which noise can change. A gate that was violated once is violated.
+    """
+    if again is None:
+        return first
+    told = first if first.code & ~SLOWER and not again.code & ~SLOWER else again
+    ratio = again.ratio
+    if not np.isnan([first.ratio.low, again.ratio.low]).any():
+        ratio = intervals.together(first.ratio, again.ratio)
+    return replace(told, ratio=ratio, clock=again.clock, doubt=again.doubt)
 
 
 def _ratio(base: Contender | None, head: Contender | None) -> tuple[intervals.Estimate, str, str]:

@@ -83,11 +83,19 @@ def rows(a: Run, b: Run, tolerance: Tolerance, chosen: Callable[[Row], bool] = l
         if key in edited or row is None or not chosen(row):
             continue
         if base is None or head is None:
-            where, run = ("B", b) if head is None else ("A", a)
-            doubt = f"its record in {where} can't be used" if run.damaged(row) else ""
+            doubt = _why_missing(*(("B", b) if head is None else ("A", a)), row)
             yield Change(row["solver"], base, head, NO_ESTIMATE, tolerance(row), doubt=doubt)
             continue
         yield judged(base, head, (baselines[0].get(key[:4]), baselines[1].get(key[:4])), tolerance(row), between)
+
+
+def _why_missing(name: str, run: Run, row: Row) -> str:
+    """Why a run that was asked for a row may be without it; "" where it wasn't asked."""
+    if run.damaged(row):
+        return f"its record in {name} can't be used"
+    asked = {"solver": "solvers", "dataset": "datasets", "pixels": "pixels", "bins": "bins"}
+    unfinished = all(row[one] in run.provenance["grid"].get(several, ()) for one, several in asked.items())
+    return f"{name} isn't finished, and has no record of it yet" if unfinished else ""
 
 
 def scatter(pairs: Sequence[tuple[Row, Row]]) -> float:
@@ -100,7 +108,14 @@ def scatter(pairs: Sequence[tuple[Row, Row]]) -> float:
 
 
 def _logs_of_the_same(pairs: Sequence[tuple[Row, Row]]) -> Array:
-    logs = np.log([of_times(*pair)[0].value for pair in pairs if not _differ(*pair, "source")])
+    """Logarithms of those ratios of times that only the machine can have made, and that say something of it."""
+    told = []
+    for base, head in pairs:
+        ratio, clock = of_times(base, head)
+        doubted = clock == clocks.WALL and _doubt(base, head, clock)  # others' work, and not a lasting difference
+        if base["source"] and base["source"] == head["source"] and not doubted:
+            told.append(ratio.value)
+    logs = np.log(told)
     return logs[np.isfinite(logs)]
 
 
@@ -168,7 +183,8 @@ def notes(a: Run, b: Run) -> list[str]:
     if unlike := machine_facts.unlike(facts_a["machine"], facts_b["machine"]):
         found.append(f"A had another part of the machine than B: {unlike}")
     old, new = facts_a["software"], facts_b["software"]
-    versions = [f"{n} {old[n]}, not {new[n]}" for n in old.keys() & new.keys() if old[n] != new[n]]
+    either = {name: (old.get(name, "none"), new.get(name, "none")) for name in old | new}
+    versions = [f"{name} {mine}, not {other}" for name, (mine, other) in either.items() if mine != other]
     found += [f"other versions in A: {', '.join(sorted(versions))}"] if versions else []
     edited = [head["dataset"] for base, head in both if _differ(base, head, "workload")]
     names = ", ".join(dict.fromkeys(edited))

@@ -70,6 +70,9 @@ def test_a_wall_time_beside_others_work_is_undecided(tmp_path, others, decided):
         (timed(0.9), "faster", False),
         (timed(1.25, 0.3), "undecided", False),
         (timed(1.25, np.nan), "undecided: too few rounds", False),
+        (timed(4.0, np.nan), "undecided: too few rounds", False),
+        (timed(1000.0, np.nan), "SLOWER", True),
+        (timed(0.1, np.nan), "faster", False),
         (timed(1.0, truth_dem_error=1.1), "WORSE, same", True),
         (timed(1.0, truth_dem_error=np.nan), "WORSE, same", True),
         (timed(1.25, truth_dem_error=1.1), "WORSE, SLOWER", True),
@@ -128,7 +131,8 @@ def test_runs_that_scatter_are_told_apart_by_more(tmp_path):
     """Of rows whose source is the same; what all of them have in common, a slower machine, is of it."""
     rng = np.random.default_rng(1)
     rows = [
-        dict.fromkeys(("median_s", "ci_low_s", "ci_high_s"), t) | {"status": "ok", "source": "1", "cpu_s": np.nan}
+        dict.fromkeys(("median_s", "ci_low_s", "ci_high_s"), t)
+        | {"status": "ok", "source": "1", "cpu_s": np.nan, "others_cores": 0.1, "doubts": ""}
         for t in np.exp(rng.normal(0, 0.05, 40))
     ]
     first = rows[0] | dict.fromkeys(("median_s", "ci_low_s", "ci_high_s"), 1.0)
@@ -138,6 +142,10 @@ def test_runs_that_scatter_are_told_apart_by_more(tmp_path):
     assert two_runs.scatter([(first, first)] * 40) == two_runs.BETWEEN_RUNS
     assert two_runs.scatter([(first, row | {"source": "2"}) for row in rows]) == two_runs.BETWEEN_RUNS
     assert two_runs.scatter([(first, row) for row in rows[:3]]) == two_runs.BETWEEN_RUNS
+    beside = slower | {"others_cores": 1.5}
+    assert two_runs.scatter([(first, beside)] * 8) == two_runs.BETWEEN_RUNS, "others' work is no lasting difference"
+    unknown = [{**row, "source": ""} for row in (first, slower)]
+    assert two_runs.scatter([tuple(unknown)] * 8) == two_runs.BETWEEN_RUNS, "which may be the code's"
 
 
 def test_a_machine_that_all_rows_show_to_differ_is_said_to(tmp_path):
@@ -145,7 +153,7 @@ def test_a_machine_that_all_rows_show_to_differ_is_said_to(tmp_path):
     solvers = {"baseline": records.slow} | {f"fast{i}": records.fast for i in range(9)}
 
     def run(name, share):
-        changed = {solver: slowed(share * T, median_s=share * T) for solver in solvers}
+        changed = {solver: slowed(share * T, median_s=share * T, source="1") for solver in solvers}
         return records.write_run(tmp_path / name, solvers, pixels=(200,), bins=(34,), **changed)
 
     runs = run("a", 1.0), run("b", 0.75)
@@ -182,6 +190,26 @@ def test_a_record_that_cannot_be_used_is_neither_new_nor_removed(tmp_path, harme
     found = changes([Run.open(run.folder) for run in (a, b)])
     assert found["fast"].verdict == f"undecided: its record in {verdict} can't be used"
     assert not found["fast"].regression
+
+
+@pytest.mark.parametrize("b", [{"status": "failed", "reason": "x"}, {"gate": "fail", "gate_reasons": "dem off"}])
+def test_where_the_earlier_record_cannot_be_used_nothing_is_blamed(tmp_path, b):
+    runs = pair(tmp_path, a=b, b=b)
+    runs[0].path(Cell("random-response", 200, 34, 1), "fast").write_text("{")
+    found = changes([Run.open(run.folder) for run in runs])["fast"]
+    assert found.verdict == "undecided: its record in A can't be used"
+    assert not found.regression
+
+
+def test_a_row_that_a_run_has_not_reached_is_not_removed(tmp_path):
+    a, b = pair(tmp_path)
+    path = b.folder / "run.json"
+    facts = json.loads(path.read_text())
+    facts["grid"] |= {"datasets": ["random-response"], "pixels": [200], "bins": [34]}
+    path.write_text(json.dumps(facts))
+    b.path(Cell("random-response", 200, 34, 1), "fast").unlink()
+    verdict = changes([Run.open(run.folder) for run in (a, b)])["fast"].verdict
+    assert verdict == "undecided: B isn't finished, and has no record of it yet"
 
 
 def test_a_copy_of_a_run_is_the_same_whatever_is_in_it(tmp_path):
@@ -324,14 +352,14 @@ def test_what_the_figures_may_come_from_is_noted(tmp_path, capsys):
     machine = records.MACHINE | {"affinity": "0"}
     runs = pair(tmp_path, a=known, b=known | {"workload": "2", "source": "2"}, machine=machine)
     facts = json.loads((runs[1].folder / "run.json").read_text())
-    facts |= {"machine": machine | {"affinity": "0,1"}, "software": {"numpy": "9"}}
+    facts |= {"machine": machine | {"affinity": "0,1"}, "software": {"numpy": "9", "cupy-cuda13x": "13"}}
     (runs[1].folder / "run.json").write_text(json.dumps(facts))
     facts |= {"machine": machine, "software": {"numpy": "8"}}
     (runs[0].folder / "run.json").write_text(json.dumps(facts))
     assert compare.main([str(run.folder) for run in runs]) == cli.OK
     shown = capsys.readouterr().out
     assert "note: A had another part of the machine than B: cores 0, not 0,1" in shown
-    assert "note: other versions in A: numpy 8, not 9" in shown
+    assert "note: other versions in A: cupy-cuda13x none, not 13, numpy 8, not 9" in shown
     assert "note: 1 rows are not compared: the workload was edited in between, random-response" in shown
     assert "note: source differs: fast" in shown
     assert shown.count("are of other commits: other") == 2

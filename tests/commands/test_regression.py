@@ -14,7 +14,9 @@ from harness import regression as regression_command
 from harness.judge.comparison import FAILED, GATE_VIOLATED, NO_ESTIMATE, SLOWER, WORSE, Comparison
 from harness.judge.intervals import Estimate
 from harness.measure import contender
+from harness.measure.plan import Plan
 from harness.measure.supervisor import worker_module
+from harness.records.schema import Cell
 from harness.reports import checkout, two_commits
 from implementations.places import ROOT
 
@@ -176,6 +178,7 @@ SAME, SLOW_RATIO, FAST = Estimate(1.0, 0.98, 1.02), Estimate(1.15, 1.1, 1.2), Es
         (row(), row(), Estimate(0.97, 0.96, 0.98), 0, "faster"),
         (row(), row(), Estimate(0.97, 0.8, 1.01), 0, "undecided"),
         (row(), row(), Estimate(1.3, nan, nan), 0, "undecided: too few rounds"),
+        (row(), row(), Estimate(700.0, nan, nan), SLOWER, "SLOWER"),
         (row(), row(gate="fail"), FAST, GATE_VIOLATED, "GATE VIOLATED"),
         (row(), row(gate="fail"), SLOW_RATIO, SLOWER + GATE_VIOLATED, "GATE VIOLATED, SLOWER"),
         (row(gate="fail"), row(gate="fail"), SAME, 0, "same (gate violated before, too)"),
@@ -261,3 +264,30 @@ def test_a_change_must_be_seen_twice(first, again, words):
     both = two_commits._both(*(Comparison("x", row(), row(), ratio, 0.05) for ratio in (first, again)))
     assert both.words == words
     assert two_commits._both(Comparison("x", row(), row(), first, 0.05), None).ratio == first
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_is_wrong_need_not_be_seen_twice(order):
+    """A solver that is wrong in some rounds is caught where those are drawn, and not in others."""
+    pair = [Comparison("x", row(), head, FAST, 0.05) for head in (row(gate="fail"), row())]
+    assert two_commits._both(*pair[::order]).code == GATE_VIOLATED
+
+
+def test_a_solver_that_cannot_be_imported_has_failed(tmp_path):
+    """Unlike one that this machine can't run."""
+
+    class Known(checkout.Checkout):
+        def solvers(self):
+            return {"x": {"available": False, "reason": "NameError", "fault": self.commit, "tunables": {"k": 1}}}
+
+    base, head = (Known(fault, fault, tmp_path) for fault in ("", "it can't be imported"))
+    match = two_commits.Match(base, head, Plan(), lambda _: 0.05, tmp_path)
+    (found,) = match.compare(Cell("random-response", 40, 34, 1))
+    assert (found.base["status"], found.head["status"], found.code) == ("skipped", "failed", FAILED)
+    for spec, said in (
+        ("x[k", "is not of the form"),
+        ("x[j=1]", "unknown tunable of solver 'x' 'j'"),
+        ("x[threads=y]", "threads and workers must be whole numbers"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(said)):
+            two_commits.Match(base, head, Plan(), lambda _: 0.05, tmp_path, (spec,))

@@ -123,6 +123,12 @@ def test_a_speedup_stands_on_cpu_time_where_both_have_it():
     assert ours.speedup(sleeps).value == pytest.approx(3.0, abs=0.05)
 
 
+def test_so_does_that_of_a_single_shared_turn():
+    ours, busy = contender(np.ones(1)), contender(np.full(1, 2.0), cpu=0.5, queued=0.5)
+    assert ours.clock_beside(busy) == clocks.CPU
+    assert ours.speedup(busy).value == pytest.approx(1.0)
+
+
 def test_an_older_worker_is_compared_by_the_cpu_time_of_whole_turns():
     ours, older = contender(np.ones(12)), contender(np.full(12, 3.0))
     older.used, older.hello, ours.hello = {}, {"device": "cpu"}, {"device": "cpu"}

@@ -145,6 +145,28 @@ def test_verdicts_that_are_none_of_this_machines_are_refused(tmp_path, capsys):
         assert "--minutes must be > 0, got nan" in capsys.readouterr().err
 
 
+def test_a_check_without_verdicts_does_not_pass(tmp_path, monkeypatch, capsys):
+    asked = []
+
+    def cell(*given):
+        asked.append(given)
+        yield trial(failed="ImportError: numba")
+
+    monkeypatch.setattr(selfcheck, "_cell", cell)
+    assert selfcheck.main(["--full", "--out", str(tmp_path)]) == cli.GATE_FAILED
+    assert len(asked) == selfcheck.MOST_FAILED
+    assert "without a result: 10, the first: sweep: ImportError: numba" in capsys.readouterr().out
+    monkeypatch.setattr(selfcheck, "_cell", lambda *_: iter([]))
+    assert selfcheck.main(["--minutes", "0.01", "--out", str(tmp_path / "none")]) == cli.GATE_FAILED
+
+
+def test_what_was_withheld_is_counted():
+    trials = [trial("compare", 0.0, ratio=1.3, low=1.2, high=1.4), trial("compare", 0.0, ratio=1.0, low=0.9, high=1.1)]
+    frame = rates.table(trials)
+    assert frame.withheld.tolist() == [1]
+    assert "| 2 | 0 (1 withheld) |" in rates.as_markdown(frame)
+
+
 def test_the_quick_check_leaves_the_full_ones_verdicts(tmp_path, monkeypatch):
     (tmp_path / selfcheck.KEPT).write_text("hours")
     monkeypatch.setattr(selfcheck, "_cell", lambda *_: [trial()])

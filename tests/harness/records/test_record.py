@@ -125,6 +125,10 @@ DAMAGE = {
     "Infinity": (with_value("-Infinity"), "holds -Infinity"),
     "too large": (with_value("1e999"), "has inf for median_s"),
     "too large, beside the result": (with_value("1e999", "ci_high_s"), "has inf for ci_high_s"),
+    "a time without end": (with_value('"inf"', "cpu_s"), "has 'inf' for cpu_s"),
+    "a time below zero": (with_value("-1.0", "ci_low_s"), "has -1.0 for ci_low_s"),
+    "a number beyond all": (with_value("1" + 400 * "0", "of_limit"), "for of_limit"),
+    "a count beyond all": (with_value("1" + 30 * "0", "n"), "for n"),
     "another cell's row": (with_value("35", "bins"), "has a row of another cell"),
     "no time": (with_value("0"), "has 0 for median_s"),
     "a word": (with_value('"fast"'), "has 'fast' for median_s"),
@@ -218,6 +222,14 @@ def test_a_machine_of_no_numbers_is_said_in_one_line(tmp_path, key, value):
     facts["machine"][key] = value
     (run.folder / RUN_FILE).write_text(json.dumps(facts))
     with pytest.raises(ValueError, match=f"lacks its {key}"):
+        Run.open(run.folder)
+
+
+@pytest.mark.parametrize("changed", [{"grid": {"solvers": [{}]}}, {"machine": records.MACHINE | {"cpu_numbers": [1]}}])
+def test_a_run_file_of_something_else_is_said_in_one_line(tmp_path, changed):
+    run = records.write_run(tmp_path / "run", {"fast": records.fast})
+    (run.folder / RUN_FILE).write_text(json.dumps(json.loads((run.folder / RUN_FILE).read_text()) | changed))
+    with pytest.raises(ValueError, match=r"is not a run: run\.json lacks its \w+$"):
         Run.open(run.folder)
 
 
