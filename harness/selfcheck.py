@@ -30,7 +30,7 @@ from harness.show import markdown, terminal
 from implementations import command_line as cli
 from implementations.places import ROOT
 
-OUT, KEPT, QUICKLY = Path("results") / "selfcheck", "trials.jsonl", "quick.jsonl"
+OUT, KEPT, QUICKLY, RATES = Path("results") / "selfcheck", "trials.jsonl", "quick.jsonl", "rates.csv"
 """Where verdicts are kept, those of `--full` in a file of their own: these may be hours."""
 PAGE, README = ROOT / "docs" / "trust.md", ROOT / "README.md"
 PICTURE = ROOT / "plots" / "selfcheck.svg"
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.readme:
         if not known:
             parser.error(f"{given.out} has no verdicts: python -m harness.selfcheck --full makes them")
-        _write(known)
+        _write(given.out, known)
         return cli.OK
     parser.folder(given.out)
     if not given.full:
@@ -168,7 +168,7 @@ def _cell(command: str, kind: str, more: float, count: int, seed: int, earlier: 
 def _show(console: Console, file: Path, known: list[Trial]) -> int:
     """The table, where it is, and whether what is aimed at was missed."""
     frame = rates.table(known)
-    write_atomically(file.with_name("rates.csv" if file.name == KEPT else "quick.csv"), frame.to_csv(index=False))
+    write_atomically(file.with_name(RATES if file.name == KEPT else "quick.csv"), frame.to_csv(index=False))
     console.print(rates.as_markdown(frame), soft_wrap=True)
     for trial in [t for t in known if t["kind"] in REPORTED and t["more"] in (0.0, MIDDLE)]:
         told = f"{trial.get('ratio', trial.get('failed'))} [{trial.get('low', '')}, {trial.get('high', '')}]"
@@ -182,9 +182,10 @@ def _show(console: Console, file: Path, known: list[Trial]) -> int:
     return cli.GATE_FAILED if missed or failed or frame.empty else cli.OK
 
 
-def _write(known: list[Trial]) -> None:
-    """The tables in README.md and docs/trust.md, and the picture."""
+def _write(out: Path, known: list[Trial]) -> None:
+    """The tables in README.md and docs/trust.md and beside the verdicts, and the picture."""
     frame = rates.table(known)
+    write_atomically(out / RATES, frame.to_csv(index=False))
     commits = ", ".join(dict.fromkeys(trial["commit"] for trial in known))
     where = f"[{KEPT}](../results/selfcheck/{KEPT})"
     origin = f"{facts.machine_label(facts.machine())}; commit {commits}; every verdict: {where}."

@@ -121,8 +121,7 @@ def _cells(records: Records, solver: str, name: str) -> tuple[str, ...]:
 def _time(row: pd.Series) -> str:
     if row.status != "ok":
         return f"{row.status}: {row.reason}"
-    doubted = "?" if row.doubts else ""
-    return seconds(row.median_s) + (f" (n={row.n})" if row.n < FEWEST else "") + doubted
+    return seconds(row.median_s) + f" (n={row.n})" * bool(row.n < FEWEST) + "?" * bool(row.doubts)
 
 
 def _on_bad_pixels(records: Records, solver: str) -> str:
