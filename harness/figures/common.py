@@ -200,8 +200,16 @@ def pixel_axis(axes: Axes, pixels: pd.Series) -> None:
             kept.insert(0, size)
     axes.set_xlim(sizes[0] / 1.5, sizes[-1] * 1.5)  # before the scale, which can't span a single size
     axes.set(xscale="log", xlabel="pixels")
-    axes.set_xticks(kept, [f"{size:,}" for size in kept], minor=False)
+    axes.set_xticks(kept, [_short(size) for size in kept], minor=False)
     axes.set_xticks([], minor=True)
+
+
+def _short(size: int) -> str:
+    """A number of pixels as the axis has room for it."""
+    for unit, letter in ((10**6, "M"), (10**3, "k")):
+        if size % unit == 0:
+            return f"{size // unit:,}{letter}"
+    return f"{size:,}"
 
 
 def by_solver(axes: Axes, solvers: Sequence[str]) -> None:

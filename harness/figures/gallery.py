@@ -111,6 +111,7 @@ FIGURES = (
         "Roofline",
         "Operations that each strategy counts for itself, per second and per byte it moves, below what the machine "
         "sustained when it was measured: memory's slope and the multiply-adds' roof, on as many cores as were used.",
+        "operations as each strategy counts them, by the usual formulas: what is above the roof did fewer",
     ),
 )
 

@@ -168,11 +168,9 @@ def _roofs(axes: Any, group: pd.DataFrame, data: Measured) -> list[float]:
         axes.plot(intensity, np.minimum(flops, memory * intensity) / 1e9, color="grey", lw=1.3)
         axes.annotate(
             threads(number),
-            (1, flops / 1e9),
-            (-2, 3),
-            xycoords=axes.get_yaxis_transform(),
+            (flops / memory, flops / 1e9),  # where few strategies are
+            (2, 3),
             textcoords="offset points",
-            ha="right",
             fontsize=SIZE,
         )
         heights.append(flops / 1e9)

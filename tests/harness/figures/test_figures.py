@@ -77,7 +77,8 @@ def test_a_figure_has_every_panel_numbers_at_every_axis_names_at_the_marks_and_i
         assert entry.name == "dem_recovery" or any("fast" in name for name in named), "a name stands in every panel"
     assert not [axes for axes in figure.axes if axes.get_legend()]
     assert bool(figure.legends) == (entry.name == "phases"), "of shapes, which are no solvers"
-    origin = figure.get_supxlabel()
+    assert figure.get_supxlabel().startswith(entry.key), "how to read it stands in the picture, without a page too"
+    origin = figure.get_supxlabel().removeprefix(entry.key).lstrip()
     assert origin.startswith("2026-01-01; commit abc; ")
     assert records.MACHINE["cpu"] in origin
     assert "n = 5; 1" in origin
