@@ -79,6 +79,7 @@ def test_a_plugin_file_adds_its_solvers():
         "external": True,
         "available": False,
         "reason": "no such device",
+        "fault": "",
         "tunables": {},
     }
 
