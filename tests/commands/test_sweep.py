@@ -323,7 +323,7 @@ def test_ctrl_c_while_the_libraries_are_imported_is_one_line():
 
 def test_listing_as_json_has_the_stated_keys():
     rows = json.loads(sweep("--list", "--json", check=0).stdout)
-    keys = {"name", "device", "accuracy", "method", "external", "available", "reason", "tunables"}
+    keys = {"name", "device", "accuracy", "method", "external", "available", "reason", "fault", "tunables"}
     assert all(set(row) == keys for row in rows)
     assert {"baseline", "vectorized"} <= {row["name"] for row in rows}
 

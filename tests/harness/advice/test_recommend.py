@@ -320,8 +320,10 @@ def test_sizes_between_the_reference_runs_own_are_predicted():
 @pytest.mark.skipif(not (RESULTS / "reference-heldout").exists(), reason="make heldout: not yet measured")
 def test_the_committed_runs_predict_the_sizes_held_out(capsys):
     held = RESULTS / "reference-heldout"
-    machine = Run.open(held).provenance["machine"]["id"]
-    asked(capsys, RESULTS / "reference", held, "--check", held, "--machine", machine)
+    machines = [Run.open(folder).provenance["machine"] for folder in (RESULTS / "reference", held)]
+    if machines[0].get("cpu_numbers") != machines[1].get("cpu_numbers"):
+        pytest.skip("the sizes held out were measured on another processor than the reference runs: make heldout")
+    asked(capsys, RESULTS / "reference", held, "--check", held, "--machine", machines[1]["id"])
 
 
 def test_the_decision_table_has_where_a_device_overtakes_the_cores(tmp_path, capsys):
