@@ -128,22 +128,25 @@ def _full(cells: int, known: list[Trial]) -> Iterator[Trial]:
     seed, earlier = max((trial["seed"] for trial in known), default=0), Rows()
     asked = {(c, n): cells if c != "gates" else max(cells // 10, 1) for c in SHARES for n in LOADS}
     for trial in known:
-        same = trial["more"] == 0.0 and trial["kind"] not in REPORTED and "failed" not in trial
-        if same and (trial["command"], trial["burners"]) in asked:
+        if _counts(trial) and trial["kind"] not in REPORTED and (trial["command"], trial["burners"]) in asked:
             asked[trial["command"], trial["burners"]] -= 1
     while open_ones := [key for key, missing in asked.items() if missing > 0]:
         seed += 1
         for command, count in open_ones:
             kind, more = QUICK_KINDS[seed % len(QUICK_KINDS)], FULL[seed % len(FULL)]
             for trial in _cell(command, kind, more, count, seed, earlier):
-                same = trial["more"] == 0.0 and "failed" not in trial
-                asked[command, count] -= trial["command"] == command and same
+                asked[command, count] -= trial["command"] == command and _counts(trial)
                 yield trial
     there = {(trial["command"], trial["kind"], trial["burners"]) for trial in known}
     for command, kind, count in itertools.product(("sweep", "regression"), REPORTED, LOADS):
         if (command, kind, count) not in there:
             seed += 1
             yield from _cell(command, kind, MIDDLE, count, seed, earlier)
+
+
+def _counts(trial: Trial) -> bool:
+    """Whether it is a verdict on equal solvers, of which so many are asked for."""
+    return trial["more"] == 0.0 and "failed" not in trial
 
 
 def _cell(command: str, kind: str, more: float, count: int, seed: int, earlier: Rows) -> Iterator[Trial]:

@@ -98,7 +98,7 @@ def _carried_out(arguments: Sequence[str] | None) -> int:
                 _warn(table, plan.solvers)
                 if given.dry_run:
                     return _dry_run(console, plan, table)
-                here = _provenance(plan, plan.solvers if given.solvers else (), table)
+                here = _provenance(plan, table)
                 if run is None:
                     folder = given.out or _new_folder(given.preset or "quick")
                     run = Run(folder, here | {"limits": limits.known()})
@@ -155,7 +155,7 @@ def _new_folder(preset: str) -> Path:
     return RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{preset}"
 
 
-def _provenance(plan: Plan, named: Sequence[str], table: registry.Registry) -> dict[str, Any]:
+def _provenance(plan: Plan, table: registry.Registry) -> dict[str, Any]:
     external = [spec for spec in plan.solvers if table.entry(solver_spec.parse(spec)[0]).external]
     return {
         "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
@@ -167,7 +167,6 @@ def _provenance(plan: Plan, named: Sequence[str], table: registry.Registry) -> d
         "workloads": {name: plan.specification(name).fingerprint for name in plan.datasets},
         "plugin_sources": {spec: fingerprint.of_solver(spec, table) for spec in external},
         "grid": plan.to_json(),
-        "named": list(named),
     }
 
 

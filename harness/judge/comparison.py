@@ -150,9 +150,8 @@ class Comparison:
         if self.head is None:
             return "removed"
         if self.head["status"] == "skipped":
-            return (
-                SETTLED[1] if self.base is None or self.base["status"] == "skipped" else "no result any more: skipped"
-            )
+            before = self.base is not None and self.base["status"] != "skipped"
+            return "no result any more: skipped" if before else "skipped"
         if not _fine(self.head):
             return "failed before, too"
         if self.base is None or self.base["status"] == "skipped":

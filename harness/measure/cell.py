@@ -120,11 +120,8 @@ def measure_contenders(
             contender.stop()
             contender.keep_warming()
         rounds.spoiled(contenders, seal.broken())
-        references = (
-            {}
-            if plan.step
-            else _references(contenders, original, plan, folder, limit_mb, listener, judge or contenders[0].checkout)
-        )
+        judge = judge or contenders[0].checkout
+        references = {} if plan.step else _references(contenders, original, plan, folder, limit_mb, listener, judge)
         return CellResult(original, true_dem, contenders, references, ready - start, rounds_s, plan.reference)
 
 
