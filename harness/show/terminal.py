@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Iterable, Sequence
 
 import pandas as pd
@@ -35,6 +36,7 @@ CHISQ = ["chisq_median", "chisq_iqr", "chisq_p95"]
 IN_FULL = {"±": "± of the median", "± ": "± of the speedup"}
 NAME_SHARE = 0.3
 """Share of the width that solvers' names keep before columns are dropped for them; longer ones are folded."""
+PERCENT = re.compile(r"\d+(?=%)")
 GATE_STYLE = {"pass": "green", "fail": "bold red", "none": "dim"}
 
 
@@ -179,12 +181,18 @@ def show_table(console: Console, table: pd.DataFrame) -> None:
 
 
 def _show_doubts(console: Console, rows: pd.DataFrame) -> None:
-    """What "?" behind a time means: each doubt with its rows, those of a kind in one line."""
+    """What "?" behind a time means: each doubt with its rows, those of a kind in one line, from least to most."""
     told: dict[str, list[str]] = {}
+    shares: dict[str, list[int]] = {}
     for _, row in rows.iterrows():
         for doubt in row.doubts.split("; "):
-            told.setdefault(doubt.partition(":")[0], []).append(f"{row.solver} at {row.pixels} x {row.bins}")
+            said = doubt.partition(":")[0]
+            kind = PERCENT.sub("{}", said)
+            told.setdefault(kind, []).append(f"{row.solver} at {row.pixels} x {row.bins}")
+            shares.setdefault(kind, []).extend(map(int, PERCENT.findall(said)))
     for kind, where in told.items():
+        ends = sorted({min(shares[kind], default=0), max(shares[kind], default=0)})
+        kind = kind.replace("{}", " to ".join(map(str, ends)))
         more = f" and {len(where) - 2} more" if len(where) > 2 else ""
         console.print(Text(f"? {kind}: {', '.join(where[:2])}{more}", "yellow"), soft_wrap=True)
     if told:

@@ -385,3 +385,15 @@ def test_times_that_cannot_be_trusted_say_so(tmp_path):
     assert re.search(r"sure +\d+ ms ", shown)
     assert "? busy machine: fast at 200 x 34" in shown
     assert "? drifts: fast at 200 x 34, slow at 200 x 34" in shown
+
+
+def test_doubts_of_a_kind_are_one_line_from_least_to_most(tmp_path):
+    shares = {"a": 28, "b": 9, "c": 13}
+    doubted = {name: {"doubts": f"turns scatter by {share}%"} for name, share in shares.items()}
+    doubted["c"]["doubts"] += "; the host took 5% of its time"
+    run = write_run(tmp_path / "run", dict.fromkeys(shares, fast), pixels=(200,), bins=(34,), **doubted)
+    stream = io.StringIO()
+    show_terminal.show_table(Console(file=stream, width=120), run.table())
+    shown = stream.getvalue()
+    assert "? turns scatter by 9 to 28%: a at 200 x 34, b at 200 x 34 and 1 more" in shown
+    assert "? the host took 5% of its time: c at 200 x 34" in shown
