@@ -24,7 +24,6 @@ from harness.show import terminal
 from harness.show.markdown import as_code, cut, table
 from harness.show.terminal import seconds
 from implementations import command_line as cli
-from implementations import solver_spec
 
 EXIT_CODES = "exit codes: 0 no regression; 1 some row is slower, worse or fails; 2 the runs can't be compared"
 DROPPED = ("by", "memory B / A", "DEM error", "A", "B", "workload")
@@ -38,11 +37,11 @@ def _parser() -> cli.Parser:
     add("a", type=Path, metavar="A", help="folder of the earlier run")
     add("b", type=Path, metavar="B", help="folder of the later run")
     add("--tolerance", action="append", default=[], metavar=TOLERANCE, help=TOLERANCE_HELP)
-    add("--solvers", type=lambda s: cli.some(solver_spec.split(s)), help="only these, by commas")
+    add("--solvers", type=cli.words, help="only these, by commas")
     add(
         "--dataset",
         dest="dataset",
-        type=lambda s: cli.some(solver_spec.split(s)),
+        type=cli.words,
         help="only these workloads, by commas",
     )
     add("--pixels", type=cli.whole_numbers, help="only these map sizes, by commas")

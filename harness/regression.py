@@ -42,7 +42,6 @@ from harness.reports.two_commits import Match
 from harness.show import markdown, terminal
 from harness.workloads import problem as workload
 from implementations import command_line as cli
-from implementations import solver_spec
 
 EXIT_CODES = f"""exit codes: 0 none of these; {SLOWER} slower; {GATE_VIOLATED} a gate violated; {FAILED} a cell failed;
 {WORSE} a DEM's error grew, or memory doubled; their sum when several are so; 2 the call can't be carried out as given;
@@ -57,13 +56,11 @@ def _parser() -> cli.Parser:
     add = parser.add_argument
     add("base", metavar="BASE", help="the commit to compare with")
     add("head", metavar="HEAD", nargs="?", default="HEAD", help="the commit under question (HEAD)")
-    add(
-        "--solvers", type=lambda s: cli.some(solver_spec.split(s)), help="names, by commas (all that either commit has)"
-    )
+    add("--solvers", type=cli.words, help="names, by commas (all that either commit has)")
     add(
         "--dataset",
         dest="datasets",
-        type=lambda s: cli.some(solver_spec.split(s)),
+        type=cli.words,
         default=("random-response",),
         help="of datasets/, by commas (random-response)",
     )

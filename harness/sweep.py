@@ -46,11 +46,9 @@ def _parser() -> cli.Parser:
         "--scheduler",
         help="with --preset cluster: address or JSON file of a running Dask cluster, instead of workers here",
     )
-    add(
-        "--solvers", type=lambda s: cli.some(solver_spec.split(s)), help="names or name[key=value,...], by commas (all)"
-    )
+    add("--solvers", type=cli.words, help="names or name[key=value,...], by commas (all)")
     add("--step", help="one step of the algorithm in all its forms: regularisation, factorisation, positivity, ...")
-    add("--dataset", dest="datasets", type=lambda s: cli.some(solver_spec.split(s)), help="of datasets/, by commas")
+    add("--dataset", dest="datasets", type=cli.words, help="of datasets/, by commas")
     add("--pixels", type=cli.whole_numbers, help="map sizes, by commas")
     add("--bins", type=cli.whole_numbers, help="numbers of temperature bins, by commas")
     for name, what in OPTIONS.items():

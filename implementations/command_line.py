@@ -4,9 +4,10 @@ import argparse
 import difflib
 import io
 import os
+import re
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -90,13 +91,8 @@ def whole_numbers(text: str) -> tuple[int, ...]:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """ "a,b" -> ("a", "b")."""
-    return some(part.strip() for part in text.split(",") if part.strip())
-
-
-def some(words: Iterable[str]) -> tuple[str, ...]:
-    """Words that an option gives, one at least: an empty variable of a script's means neither all nor none."""
-    found = tuple(words)
+    """ "a,b[x=1,y=2]" -> ("a", "b[x=1,y=2]"); none, as from a script's empty variable, means neither all nor none."""
+    found = tuple(part.strip() for part in re.split(r",(?![^\[]*\])", text) if part.strip())
     if not found:
         raise argparse.ArgumentTypeError("expected names separated by commas, got none")
     return found

@@ -47,8 +47,3 @@ def _literal(text: str) -> Any:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text
-
-
-def split(text: str) -> list[str]:
-    """A comma-separated list of solver specs, commas inside brackets left alone."""
-    return [part.strip() for part in re.split(r",(?![^\[]*\])", text) if part.strip()]

@@ -22,7 +22,6 @@ from harness.workloads import problem as workload
 from implementations import command_line as cli
 from implementations.contract import Array, Problem, Solver
 from implementations.registry import Registry
-from implementations.solver_spec import split
 
 DATASETS = "aia,gaussian-response,solar-mix,random-response,lines-10,lines-20,lines-30"
 ALIKE, MANY = ("plowman", "utu"), 1000
@@ -178,8 +177,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = cli.Parser("harness.upkeep.coverage", description=__doc__, allow_abbrev=False)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.json")
     parser.add_argument("--draw", type=Path, metavar="FILE.svg", help="draw the figure too")
-    parser.add_argument("--solvers", default="numba,utu,plowman", help="with commas between them (numba,utu,plowman)")
-    parser.add_argument("--dataset", default=DATASETS, help=f"workloads with a known truth ({DATASETS})")
+    parser.add_argument("--solvers", type=cli.words, default="numba,utu,plowman", help="by commas (numba,utu,plowman)")
+    parser.add_argument("--dataset", type=cli.words, default=DATASETS, help=f"with a known truth ({DATASETS})")
     parser.add_argument("--pixels", type=int, default=40, help="how many DEMs of each workload (40)")
     parser.add_argument("--bins", type=int, default=34)
     parser.add_argument("--draws", type=int, default=400, help="of the noise of each pixel (400)")
@@ -189,7 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         workload.check_sizes(given.pixels, given.bins)
         if given.draws < 2:
             raise ValueError(f"--draws must be 2 or more, got {given.draws}")
-        data = measured(split(given.solvers), given.dataset.split(","), given.pixels, given.bins, given.draws)
+        data = measured(given.solvers, given.dataset, given.pixels, given.bins, given.draws)
     except (ValueError, RuntimeError) as error:
         parser.error(" ".join(str(error).split()))
     write_atomically(given.out, dump(data))

@@ -13,6 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -182,8 +183,10 @@ def later(disc: list[Path], scratch: Path, sets: int) -> list[Path]:
         for path in disc:
             copy = scratch / f"{number}-{path.name}"
             shutil.copy(path, copy)
-            moment = np.datetime64(fits.getval(copy, "DATE-OBS")) + np.timedelta64(number, "m")
-            fits.setval(copy, "DATE-OBS", value=str(moment))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of BLANK beside real numbers, which the command says itself
+                moment = np.datetime64(fits.getval(copy, "DATE-OBS")) + np.timedelta64(number, "m")
+                fits.setval(copy, "DATE-OBS", value=str(moment))
             paths.append(copy)
     return paths
 

@@ -20,7 +20,6 @@ from implementations import command_line as cli
 from implementations.aia import files, images
 from implementations.contract import Array, Problem, Solution, as_problem
 from implementations.registry import Registry
-from implementations.solver_spec import split
 
 EVERY = 4
 RINGS = {
@@ -99,11 +98,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = cli.Parser("harness.upkeep.misfit", description=__doc__, allow_abbrev=False)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.json")
-    parser.add_argument("--solvers", default="numba,utu,plowman", help="with commas between them (numba,utu,plowman)")
+    parser.add_argument("--solvers", type=cli.words, default="numba,utu,plowman", help="by commas (numba,utu,plowman)")
     given = parser.parse(arguments)
     parser.folder(given.out.parent)
     try:
-        data = measured(split(given.solvers))
+        data = measured(given.solvers)
     except (ValueError, RuntimeError, ImportError) as error:
         parser.error(" ".join(str(error).split()))
     write_atomically(given.out, dump(data))

@@ -7,8 +7,9 @@ import pytest
 from folders import BAD
 
 from implementations import registry
+from implementations.command_line import words
 from implementations.registry import Registry
-from implementations.solver_spec import parse, split
+from implementations.solver_spec import parse
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,7 @@ def test_a_malformed_spec_is_one_line(spec):
 
 
 def test_commas_inside_brackets_do_not_split():
-    assert split("a, b[x=1,y=2],c") == ["a", "b[x=1,y=2]", "c"]
+    assert words("a, b[x=1,y=2],c") == ("a", "b[x=1,y=2]", "c")
 
 
 def test_unknown_names_and_tunables_name_the_nearest():
