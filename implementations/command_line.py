@@ -41,7 +41,8 @@ def run(main: Callable[[], int]) -> NoReturn:
     was = sys.stdout
     if was is not None:
         binary = io.BufferedWriter(_Output(was.fileno(), "w", closefd=False))
-        sys.stdout = io.TextIOWrapper(binary, was.encoding, was.errors, line_buffering=was.isatty())
+        # a character that the reader's encoding lacks is written as its number
+        sys.stdout = io.TextIOWrapper(binary, was.encoding, "backslashreplace", line_buffering=was.isatty())
     try:
         code = main()
     except KeyboardInterrupt:

@@ -138,7 +138,10 @@ def asks(console: Console, gaps: Sequence[Gap]) -> bool:
     """Ask, on a terminal, whether to measure."""
     for gap in gaps:
         _line(console, f"not measured ({gap.why}): {', '.join(gap.solvers)}")
-    answer = console.input(f"Measure that now, {MINUTE:.0f} s at most? [y/N] ", markup=False)
+    try:
+        answer = console.input(f"Measure that now, {MINUTE:.0f} s at most? [y/N] ", markup=False)
+    except EOFError:
+        answer = "no"
     return answer.strip().lower() in ("y", "yes")
 
 

@@ -21,6 +21,9 @@ from harness.figures.marks import footer
 from harness.records.files import replacing, write_atomically
 from harness.show import html
 
+POINTS_AN_INCH, SMALL, A_LETTER = 72, 8, 0.58
+"""The size of the text below a figure, in points, and how wide its letters are, in sizes."""
+
 
 class Picture(NamedTuple):
     """A figure of the gallery: the function that draws it, and what a reader is told."""
@@ -42,8 +45,9 @@ class Picture(NamedTuple):
             with mpl.rc_context(STYLE):
                 figure = self.draw(data)
                 if isinstance(figure, Figure):
-                    below = [self.key, textwrap.fill(footer(figure, data), 150)]
-                    figure.supxlabel("\n".join(filter(None, below)), fontsize=8, alpha=0.7)
+                    fits = int(figure.get_figwidth() * POINTS_AN_INCH / (SMALL * A_LETTER))
+                    below = [textwrap.fill(text, fits) for text in (self.key, footer(figure, data)) if text]
+                    figure.supxlabel("\n".join(below), fontsize=SMALL, alpha=0.7)
             return figure
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             plt.close()

@@ -18,6 +18,13 @@ SETTLED = ("same", "skipped")
 """Verdicts that nobody need look at."""
 WITHIN = 4.0
 """Of too few rounds for an interval a time is known within this factor: a busy machine makes it longer by less."""
+GATES = {
+    ("fail", "fail"): " (gate violated before, too)",
+    ("fail", "pass"): " (gate violated before, not any more)",
+    ("fail", "none"): " (gate violated before, not judged any more)",
+    ("pass", "none"): " (gate not judged any more)",
+}
+"""What is said of gates beside a time's verdict, by both sides' gates."""
 Row = dict[str, Any]
 Tolerance = Callable[[Row], float]
 TOLERANCE = "[SOLVER[@PIXELSxBINS]=]SHARE"
@@ -69,6 +76,8 @@ class Comparison:
     """What the ratio stands on, where it is known."""
     doubt: str = ""
     """Why nothing can be said of times, where nothing can."""
+    between: float = 0.0
+    """By what share the same code may differ between the two sides."""
 
     @property
     def code(self) -> int:
@@ -99,9 +108,10 @@ class Comparison:
 
     @property
     def worse(self) -> bool:
-        """The DEM's error grew beyond the tolerance, or isn't known any more, though both have a result."""
+        """The DEM's error grew beyond the tolerance or isn't known any more, or an output that was given isn't."""
         a, b = self.error
-        return self._measured and a == a and not b <= a * (1 + self.tolerance)
+        fewer = not _left_out(self.head) <= _left_out(self.base)
+        return self._measured and (fewer or (a == a and not b <= a * (1 + self.tolerance)))
 
     @property
     def heavier(self) -> bool:
@@ -131,9 +141,7 @@ class Comparison:
 
     @property
     def _known(self) -> Estimate:
-        """The ratio with its interval, or with how far it may be off where there were too few rounds for one."""
-        value = self.ratio.value
-        return Estimate(value, value / WITHIN, value * WITHIN) if math.isnan(self.ratio.low) else self.ratio
+        return bounded(self.ratio, self.between)
 
     @property
     def words(self) -> str:
@@ -158,9 +166,8 @@ class Comparison:
             return "new"
         if not _fine(self.base):
             return "mended"
-        gates = _gate(self.base) == "fail", _gate(self.head) == "fail"
-        also = {(True, True): " (gate violated before, too)", (True, False): " (gate violated before, not any more)"}
-        return self._words_of_time() + also.get(gates, "")
+        gates = _gate(self.base), _gate(self.head)
+        return self._words_of_time() + GATES.get(gates, "")
 
     def _words_of_time(self) -> str:
         if self.doubt:
@@ -183,6 +190,18 @@ class Comparison:
 def _fine(row: Row) -> bool:
     """Nothing went wrong: there is a result, or there needn't be one."""
     return row["status"] in ("ok", "skipped")
+
+
+def bounded(ratio: Estimate, between: float = 0.0) -> Estimate:
+    """A ratio with its interval, or with how far it may be off where there were too few rounds for one."""
+    far = WITHIN * (1 + between)
+    return Estimate(ratio.value, ratio.value / far, ratio.value * far) if math.isnan(ratio.low) else ratio
+
+
+def _left_out(row: Row | None) -> set[str]:
+    """Outputs that a solver doesn't give."""
+    said = None if row is None else row.get("leaves_out")
+    return set(said.replace(",", " ").split()) if isinstance(said, str) else set()
 
 
 def _gate(row: Row | None) -> str:

@@ -5,6 +5,7 @@ baseline tells whether the machine was the same: where its source is, its times 
 Where its source changed, that is said, and the others are judged all the same.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ import pandas as pd
 from scipy.stats import median_abs_deviation
 
 from harness.judge import clocks, intervals
-from harness.judge.comparison import NO_ESTIMATE, SETTLED, Comparison, Row, Tolerance
+from harness.judge.comparison import NO_ESTIMATE, SETTLED, Comparison, Row, Tolerance, bounded
 from harness.judge.intervals import Array, Estimate
 from harness.machine import facts as machine_facts
 from harness.measure.plan import Plan
@@ -76,7 +77,8 @@ def rows(a: Run, b: Run, tolerance: Tolerance, chosen: Callable[[Row], bool] = l
         raise ValueError(f"{a.folder} and {b.folder} have no solver, workload and size in common")
     references = {Plan.from_json(run.provenance["grid"]).reference for run in (a, b)}
     baselines = [{key[:4]: row for key, row in run.items() if row["solver"] in references} for run in (before, after)]
-    between = scatter([(before[key], after[key]) for key in before.keys() & after.keys() - edited])
+    pairs = [(before[key], after[key]) for key in before.keys() & after.keys() - edited]
+    between, few = scatter(pairs), _logs_of_the_same(pairs).size < FEWEST_ALIKE
     for key in dict.fromkeys([*before, *after]):
         base, head = before.get(key), after.get(key)
         row = head or base
@@ -86,7 +88,9 @@ def rows(a: Run, b: Run, tolerance: Tolerance, chosen: Callable[[Row], bool] = l
             doubt = _why_missing(*(("B", b) if head is None else ("A", a)), row)
             yield Change(row["solver"], base, head, NO_ESTIMATE, tolerance(row), doubt=doubt)
             continue
-        yield judged(base, head, (baselines[0].get(key[:4]), baselines[1].get(key[:4])), tolerance(row), between)
+        pair = baselines[0].get(key[:4]), baselines[1].get(key[:4])
+        apart = max(between, _moved(*pair)) if few else between
+        yield judged(base, head, pair, tolerance(row), apart)
 
 
 def _why_missing(name: str, run: Run, row: Row) -> str:
@@ -107,6 +111,14 @@ def scatter(pairs: Sequence[tuple[Row, Row]]) -> float:
     return max(BETWEEN_RUNS, float(np.expm1(apart)))
 
 
+def _moved(base: Row | None, head: Row | None) -> float:
+    """By what share a cell's baselines of one source differ: where few rows tell, the machine may have made it all."""
+    if base is None or head is None or _differ(base, head, "source"):
+        return 0.0
+    apart = abs(math.log(of_times(base, head)[0].value))
+    return math.expm1(apart) if math.isfinite(apart) else 0.0
+
+
 def _logs_of_the_same(pairs: Sequence[tuple[Row, Row]]) -> Array:
     """Logarithms of those ratios of times that only the machine can have made, and that say something of it."""
     told = []
@@ -125,7 +137,7 @@ def judged(
     """Two rows of a solver in a cell, beside the two runs' baselines in it; same code may differ by `between`."""
     ratio, clock = of_times(base, head, between)
     doubt = _doubt(base, head, clock) or machine_differed(*baselines) if clock else ""
-    return Change(head["solver"], base, head, ratio, tolerance, clock, doubt)
+    return Change(head["solver"], base, head, ratio, tolerance, clock, doubt, between)
 
 
 def _by_key(run: Run) -> dict[Key, Row]:
@@ -169,7 +181,7 @@ def machine_differed(base: Row | None, head: Row | None) -> str:
     """What a cell's baselines say of the machine: that it took another time though it is the same; "" otherwise."""
     if base is None or head is None or _differ(base, head, "source"):
         return ""
-    ratio, _ = of_times(base, head)
+    ratio = bounded(of_times(base, head)[0])
     apart = ratio.low > 1 + clocks.MATTERS or ratio.high < 1 / (1 + clocks.MATTERS)
     return f"the machine differed (the baseline took {ratio.value:.2f} times as long in B)" if apart else ""
 

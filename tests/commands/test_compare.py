@@ -78,7 +78,9 @@ def test_a_wall_time_beside_others_work_is_undecided(tmp_path, others, decided):
         (timed(1.25, truth_dem_error=1.1), "WORSE, SLOWER", True),
         (timed(1.0, peak_rss_mb=1700.0), "MORE MEMORY, same", True),
         (timed(1.0, peak_rss_mb=380.0), "same", False),
+        (timed(1.0, leaves_out="edem elogt"), "WORSE, same", True),
         (timed(1.0, gate="fail", gate_reasons="dem off"), "GATE VIOLATED", True),
+        (timed(1.0, gate="none"), "same (gate not judged any more)", False),
         ({"status": "crashed", "reason": "signal 9"}, "FAILED", True),
         ({"status": "skipped", "reason": "no device"}, "no result any more: skipped", False),
     ],
@@ -93,10 +95,22 @@ def slowed(share, **more):
     return {"cpu_s": share, "cpu_low_s": 0.995 * share, "cpu_high_s": 1.005 * share} | more
 
 
+DIFFERED = "undecided: the machine differed (the baseline took {:.2f} times as long in B)"
+NO_INTERVAL = {"cpu_low_s": np.nan, "cpu_high_s": np.nan}
+
+
 @pytest.mark.parametrize(
     ("fast", "baseline", "verdicts"),
     [
-        (timed(1.5), slowed(1.5), ("undecided: the machine differed (the baseline took 1.50 times as long in B)",) * 2),
+        (timed(1.5), slowed(1.5), (DIFFERED.format(1.5),) * 2),
+        # a baseline that may have moved as far says that nothing is known, with an interval and without one
+        (timed(1.15), {"cpu_s": 1.15, "cpu_low_s": 1.0, "cpu_high_s": 1.3}, ("undecided", "undecided")),
+        (timed(3.0), slowed(3.0) | NO_INTERVAL, ("undecided", "undecided: too few rounds")),
+        (
+            timed(5.0),
+            slowed(5.0) | NO_INTERVAL,
+            ("undecided: the machine differed (the baseline took 5.00 times as long in B)",) * 2,
+        ),
         (timed(1.0), slowed(0.5, source="2"), ("same", "faster")),
         (timed(1.3), slowed(0.5, source="2"), ("SLOWER", "faster")),
         (timed(2.0, doubts="busy machine: waited"), {}, ("undecided: the machine was busy during B only", "same")),
