@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.figures.common import TELLING, Measured, panels, style_of
+from harness.figures.common import TELLING, Measured, panels, span, style_of
 from harness.figures.labels import Label, beside, logarithmic
 from harness.figures.marks import mark
 from harness.show.terminal import ratio, threads
@@ -90,7 +90,8 @@ def _label(row: Any) -> str:
 
 def _below(rows: pd.DataFrame) -> str:
     """What was measured, and what marks mean."""
-    row = rows.iloc[0]
+    row, most = rows.iloc[0], int(rows.threads.max())
     hollow = "; hollow: a gate failed on some workload" if rows.failed.any() else ""
+    of_threads = threads(most) if rows.threads.min() == most else f"{span(rows.threads)} threads"
     ringed = "; ringed: another method than DEMREG" if (rows.method != "demreg").any() else ""
-    return f"{row.dataset}, {row.pixels:,} pixels x {row.bins} bins, {threads(row.threads)}{hollow}{ringed}"
+    return f"{row.dataset}, {row.pixels:,} pixels x {row.bins} bins, {of_threads}{hollow}{ringed}"

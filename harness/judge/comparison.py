@@ -158,7 +158,7 @@ class Comparison:
         if self.head is None:
             return "removed"
         if self.head["status"] == "skipped":
-            before = self.base is not None and self.base["status"] != "skipped"
+            before = self.base is not None and self.base["status"] == "ok"
             return "no result any more: skipped" if before else "skipped"
         if not _fine(self.head):
             return "failed before, too"

@@ -91,6 +91,11 @@ def test_what_changed_is_named(tmp_path, changed, verdict, regression):
     assert found["baseline"].verdict == "same"
 
 
+def test_what_had_no_result_before_has_not_lost_one(tmp_path):
+    a, b = {"status": "failed", "reason": "no luck"}, {"status": "skipped", "reason": "no device"}
+    assert changes(pair(tmp_path, a=a, b=b))["fast"].verdict == "skipped"
+
+
 def slowed(share, **more):
     return {"cpu_s": share, "cpu_low_s": 0.995 * share, "cpu_high_s": 1.005 * share} | more
 
