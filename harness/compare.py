@@ -38,12 +38,7 @@ def _parser() -> cli.Parser:
     add("b", type=Path, metavar="B", help="folder of the later run")
     add("--tolerance", action="append", default=[], metavar=TOLERANCE, help=TOLERANCE_HELP)
     add("--solvers", type=cli.words, help="only these, by commas")
-    add(
-        "--dataset",
-        dest="dataset",
-        type=cli.words,
-        help="only these workloads, by commas",
-    )
+    add("--dataset", type=cli.words, help="only these workloads, by commas")
     add("--pixels", type=cli.whole_numbers, help="only these map sizes, by commas")
     add("--bins", type=cli.whole_numbers, help="only these numbers of bins, by commas")
     add("--all", action="store_true", help="every row, not only those that changed")

@@ -201,7 +201,7 @@ def bounded(ratio: Estimate, between: float = 0.0) -> Estimate:
 def _left_out(row: Row | None) -> set[str]:
     """Outputs that a solver doesn't give."""
     said = None if row is None else row.get("leaves_out")
-    return set(said.replace(",", " ").split()) if isinstance(said, str) else set()
+    return set(said.split()) if isinstance(said, str) else set()
 
 
 def _gate(row: Row | None) -> str:
