@@ -16,7 +16,7 @@ from scipy import stats
 
 from harness.judge import intervals
 
-BUSY = "busy machine"
+BUSY, STOLEN = "busy machine", "the host took"
 WALL, CPU, WHOLE = "wall", "CPU", "CPU of whole turns"
 OF_WALL, OF_CPU = ("median_s", "ci_low_s", "ci_high_s"), ("cpu_s", "cpu_low_s", "cpu_high_s")
 """Columns of a row's time with its interval, by either clock."""
@@ -122,7 +122,7 @@ def doubts(
     if len(machine):
         passed, _, _, stolen = np.sum([machine[r] for r in machine], axis=0)
         if stolen / passed > MATTERS:
-            found.append(f"the host took {stolen / passed:.0%} of its time")
+            found.append(f"{STOLEN} {stolen / passed:.0%} of its time")
     values = cpu(turns, used) if by == CPU else seconds(turns)
     times = np.array([values[number] for number in sorted(values)])
     if times.size < FEWEST or not np.ptp(times):

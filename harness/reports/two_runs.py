@@ -7,7 +7,7 @@ Where its source changed, that is said, and the others are judged all the same.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -77,6 +77,7 @@ def rows(a: Run, b: Run, tolerance: Tolerance, chosen: Callable[[Row], bool] = l
         raise ValueError(f"{a.folder} and {b.folder} have no solver, workload and size in common")
     references = {Plan.from_json(run.provenance["grid"]).reference for run in (a, b)}
     baselines = [{key[:4]: row for key, row in run.items() if row["solver"] in references} for run in (before, after)]
+    confined = machine_facts.unlike(*machines)
     pairs = [(before[key], after[key]) for key in before.keys() & after.keys() - edited]
     between, few = scatter(pairs), _logs_of_the_same(pairs).size < FEWEST_ALIKE
     for key in dict.fromkeys([*before, *after]):
@@ -90,7 +91,10 @@ def rows(a: Run, b: Run, tolerance: Tolerance, chosen: Callable[[Row], bool] = l
             continue
         pair = baselines[0].get(key[:4]), baselines[1].get(key[:4])
         apart = max(between, _moved(*pair)) if few else between
-        yield judged(base, head, pair, tolerance(row), apart)
+        found = judged(base, head, pair, tolerance(row), apart)
+        if confined and found.clock == clocks.WALL:
+            found = replace(found, doubt=f"its clock is the wall, and A had another part of the machine: {confined}")
+        yield found
 
 
 def _why_missing(name: str, run: Run, row: Row) -> str:
@@ -168,6 +172,8 @@ def _doubt(base: Row, head: Row, clock: str) -> str:
         return f"the machine was busy during {'A' if clocks.was_busy(base) else 'B'} only"
     if clock != clocks.WALL:
         return ""
+    if stolen := [name for name, row in (("A", base), ("B", head)) if clocks.STOLEN in str(row["doubts"])]:
+        return f"its clock is the wall, and the host took a part of it in {' and '.join(stolen)}"
     more = head["others_cores"] - base["others_cores"]
     if pd.isna(base["others_cores"]) != pd.isna(head["others_cores"]):
         unknown = "A" if pd.isna(base["others_cores"]) else "B"

@@ -19,6 +19,7 @@ from harness.show.markdown import MOST_CHARACTERS
 from implementations import command_line as cli
 
 T = records.fast(200, 34)
+TAKEN = "the host took 40% of its time"
 
 
 def timed(share, width=0.005, **more):
@@ -129,6 +130,31 @@ def test_solvers_of_several_threads_are_not_judged_by_the_wall_of_a_busy_machine
     busy = {"cpu_s": np.nan, "doubts": "busy machine: waited"}
     found = changes(pair(tmp_path, a=busy, b=busy | {"median_s": 2 * T, "ci_low_s": 1.9 * T, "ci_high_s": 2.1 * T}))
     assert found["fast"].verdict == "undecided: the machine was busy, and its clock is the wall"
+
+
+@pytest.mark.parametrize(("a", "b", "where"), [("", TAKEN, "B"), (TAKEN, "", "A"), (TAKEN, TAKEN, "A and B")])
+def test_a_wall_time_of_which_the_host_took_a_part_is_undecided(tmp_path, a, b, where):
+    twice = {"cpu_s": np.nan, "median_s": 2 * T, "ci_low_s": 1.9 * T, "ci_high_s": 2.1 * T, "doubts": b}
+    found = changes(pair(tmp_path, a={"cpu_s": np.nan, "doubts": a}, b=twice))
+    assert found["fast"].verdict == f"undecided: its clock is the wall, and the host took a part of it in {where}"
+
+
+def test_a_wall_time_on_other_cores_is_undecided_and_a_cpu_time_is_not(tmp_path):
+    def on(name, cores, share, cpu):
+        machine = records.MACHINE | {"affinity": cores}
+        rows = {"cpu_s": np.nan} if cpu is None else timed(cpu)
+        return records.write_run(
+            tmp_path / name,
+            {"fast": lambda p, b: share * records.fast(p, b)},
+            pixels=(200,),
+            bins=(34,),
+            machine=machine,
+            fast=rows,
+        )
+
+    wall = changes([on("a", "0,1", 1.0, None), on("b", "0", 1.9, None)])["fast"]
+    assert wall.verdict.startswith("undecided: its clock is the wall, and A had another part of the machine: cores 0,1")
+    assert changes([on("c", "0,1", 1.0, 1.0), on("d", "0", 1.9, 1.9)])["fast"].verdict == "SLOWER"
 
 
 def test_wall_times_are_compared_where_no_cpu_time_is_known(tmp_path):
