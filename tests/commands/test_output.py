@@ -1,14 +1,17 @@
 """What all commands print, and how: text as it comes, their own names, widths, and a reader that leaves early."""
 
 import importlib
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from harness import cli, compare, sweep
+from harness.advice import text
 from harness.show import terminal
 from implementations import command_line
 from implementations.places import ROOT
@@ -93,6 +96,21 @@ def test_a_reader_that_leaves_early_ends_a_command_quietly(words):
     with os.fdopen(writer, "w") as gone:
         done = subprocess.run(command, stdout=gone, stderr=subprocess.PIPE, text=True, timeout=100, check=False)
     assert (done.returncode, done.stderr) == (command_line.READER_GONE, "")
+
+
+def test_a_reader_whose_encoding_lacks_a_sign_gets_its_number():
+    """And not the exit code of a regression."""
+    command = [sys.executable, "-m", "harness.compare", REFERENCE, REFERENCE, "--all"]
+    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, env=ascii_only, capture_output=True, timeout=100, check=False)
+    assert (done.returncode, done.stderr) == (command_line.OK, b"")
+    assert b"\\xb5s" in done.stdout
+
+
+@pytest.mark.parametrize(("typed", "answer"), [("", False), ("\n", False), ("Yes\n", True)])
+def test_the_end_of_what_is_typed_is_a_no(monkeypatch, typed, answer):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+    assert text.asks(Console(file=io.StringIO()), []) is answer
 
 
 def test_a_sweep_whose_reader_leaves_ends_and_keeps_what_it_measured(tmp_path):
