@@ -101,7 +101,7 @@ def test_a_reader_that_leaves_early_ends_a_command_quietly(words):
 def test_a_reader_whose_encoding_lacks_a_sign_gets_its_number():
     """And not the exit code of a regression."""
     command = [sys.executable, "-m", "harness.compare", REFERENCE, REFERENCE, "--all"]
-    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "160"}
     done = subprocess.run(command, env=ascii_only, capture_output=True, timeout=100, check=False)
     assert (done.returncode, done.stderr) == (command_line.OK, b"")
     assert b"\\xb5s" in done.stdout
