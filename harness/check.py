@@ -30,7 +30,7 @@ LONGEST_S = 300.0
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check the solvers and return the exit code."""
-    parser = cli.Parser("harness.check", description=__doc__, epilog=EXIT_CODES, allow_abbrev=False)
+    parser = cli.Parser("harness.check", description=__doc__, epilog=EXIT_CODES)
     parser.add_argument("solvers", nargs="*", help="names or name[key=value,...] (all of the plugins)")
     parser.add_argument("--plugin", dest="plugins", action="append", default=[], metavar="FILE.py", help="repeatable")
     given = parser.parse(arguments)

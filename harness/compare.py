@@ -32,7 +32,7 @@ SHOWN = ("status", "reason", "median_s", "cpu_s", "n", "peak_rss_mb", "truth_dem
 
 
 def _parser() -> cli.Parser:
-    parser = cli.Parser("harness.compare", description=__doc__, epilog=EXIT_CODES, allow_abbrev=False)
+    parser = cli.Parser("harness.compare", description=__doc__, epilog=EXIT_CODES)
     add = parser.add_argument
     add("a", type=Path, metavar="A", help="folder of the earlier run")
     add("b", type=Path, metavar="B", help="folder of the later run")
@@ -62,7 +62,7 @@ def summary(found: Sequence[Change]) -> str:
 
 def markdown(found: Sequence[Change], head: str = "", every: bool = False) -> str:
     """The rows that are listed, as a table, and what the rest is; fit for a comment."""
-    texts = [_texts(row) | {"solver": f"`{row.solver}`", "why": as_code(row.reason)} for row in listed(found, every)]
+    texts = [_texts(row) | {"solver": f"`{row.solver}`", "why": as_code(_why(row))} for row in listed(found, every)]
     rows = [list(text.values()) for text in texts]
     return cut([head, table(["", *list(texts[0])[1:]], rows) if texts else "", summary(found)])
 
@@ -85,10 +85,16 @@ def show(console: Console, found: Sequence[Change], every: bool) -> None:
         console.print(view)
         terminal.say_left_out(console, texts, names, "; --json has every figure")
     for change in changes:
-        if why := "; ".join(filter(None, (change.verdict.partition(": ")[2], change.reason))):
+        if why := "; ".join(filter(None, (change.verdict.partition(": ")[2], _why(change)))):
             where = f"{change.row['pixels']} x {change.row['bins']}"
-            console.print(Text(f"{change.solver} at {where}: {why}", "dim"), soft_wrap=True)
-    console.print(summary(found), soft_wrap=True)
+            console.print(Text(f"{change.solver} at {where}: {why}", "dim"), soft_wrap=not console.is_terminal)
+    console.print(summary(found), soft_wrap=not console.is_terminal)
+
+
+def _why(change: Change) -> str:
+    """What a program or a gate says of B, and what either row doubts of its own time."""
+    doubts = [f"{name}: {row['doubts']}" for name, row in (("A", change.base), ("B", change.head)) if row]
+    return "; ".join(filter(None, (change.reason, *(doubt for doubt in doubts if doubt[3:]))))
 
 
 def _texts(change: Change) -> dict[str, str]:
@@ -119,7 +125,9 @@ def _quotient(head: Row, base: Row, name: str) -> str:
 def _time(row: Row | None, clock: str) -> str:
     if row is None:
         return "–"
-    return seconds(row["cpu_s" if clock == "CPU" else "median_s"]) if row["status"] == "ok" else str(row["status"])
+    if row["status"] != "ok":
+        return str(row["status"])
+    return seconds(row["cpu_s" if clock == "CPU" else "median_s"]) + "?" * bool(row["doubts"])
 
 
 def as_json(found: Sequence[Change], runs: Sequence[Run], said: Sequence[str]) -> dict[str, Any]:
@@ -166,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         console = terminal.console()
         for line in _head(runs, said):
-            console.print(line, soft_wrap=True)
+            console.print(line, soft_wrap=not console.is_terminal)
         show(console, found, given.all)
     return cli.GATE_FAILED if any(row.regression for row in found) else cli.OK
 

@@ -56,7 +56,7 @@ def memory_mb(text: str) -> float:
 
 def _parser() -> cli.Parser:
     codes = "exit codes: 0 all well; 1 nothing can be recommended, or a checked prediction is off; 2 bad call"
-    parser = cli.Parser("harness.recommend", description=__doc__, epilog=codes, allow_abbrev=False)
+    parser = cli.Parser("harness.recommend", description=__doc__, epilog=codes)
     add = parser.add_argument
     add("runs", nargs="*", type=Path, metavar="RUN", help="folders of records (all in results/)")
     add("--pixels", type=pixels, help="size of the map: 4096x4096, 1e6")
@@ -169,6 +169,9 @@ def _table(given: argparse.Namespace, known: Evidence) -> int:
     rows = known.measured[known.measured.dataset == request.dataset]
     bins = list(given.bins or sorted(int(b) for b in rows.bins.unique()))
     legs = breakeven.table(known, request, bins)
+    if missing := [count for count in bins if count not in {leg.bins for leg in legs}]:
+        there = ", ".join(str(count) for count in sorted(rows.bins.unique()))
+        raise ValueError(f"no solver's time can be predicted at {missing[0]} bins; measured are {there or 'none'}")
     if given.json:
         facts_of = {"machine": known.machine, "guess": known.guess, "dataset": request.dataset}
         _print_json(facts_of | {"table": [asdict(leg) for leg in legs]})

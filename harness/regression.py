@@ -52,7 +52,7 @@ STYLES = {FAILED: "bold red", GATE_VIOLATED: "bold red", WORSE: "bold red", SLOW
 
 
 def _parser() -> cli.Parser:
-    parser = cli.Parser("harness.regression", description=__doc__, epilog=EXIT_CODES, allow_abbrev=False)
+    parser = cli.Parser("harness.regression", description=__doc__, epilog=EXIT_CODES)
     add = parser.add_argument
     add("base", metavar="BASE", help="the commit to compare with")
     add("head", metavar="HEAD", nargs="?", default="HEAD", help="the commit under question (HEAD)")
@@ -117,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif given.markdown:
         print(_markdown(heads, found, _conclusion(code).plain))
     else:
-        console.print(*below, sep="\n", soft_wrap=True)
+        console.print(*below, sep="\n", soft_wrap=not console.is_terminal)
         console.print(_conclusion(code))
     return code
 
@@ -176,7 +176,9 @@ def _show(console: Console, cell: Cell, comparisons: list[Comparison]) -> None:
     terminal.say_left_out(console, texts, widths)
     for c in comparisons:
         if c.reason:
-            console.print(Text(f"{c.solver}: {c.reason}", "red" if c.code else "dim"), soft_wrap=True)
+            console.print(
+                Text(f"{c.solver}: {c.reason}", "red" if c.code else "dim"), soft_wrap=not console.is_terminal
+            )
 
 
 def _texts(c: Comparison) -> dict[str, str]:

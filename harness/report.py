@@ -18,6 +18,7 @@ from harness.reports.run import page
 from implementations import command_line as cli
 
 RESULTS, BESIDE, PAGE = Path("results"), "report", "report.html"
+EXIT_CODES = "exit codes: 0 the page is written; 2 it can't be: no run, no record, no room"
 
 
 def newest() -> Path:
@@ -30,7 +31,7 @@ def newest() -> Path:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page and the figures, and return the exit code."""
-    parser = cli.Parser("harness.report", description=__doc__)
+    parser = cli.Parser("harness.report", description=__doc__, epilog=EXIT_CODES)
     parser.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="folders of runs (the newest in results/)")
     parser.add_argument("--out", type=Path, metavar="DIR", help=f"where it is written ({BESIDE}/ of the first RUN)")
     parser.add_argument(

@@ -7,15 +7,17 @@ import os
 import re
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-OK, GATE_FAILED, USAGE, CELL_FAILED, BOTH_FAILED, INTERRUPTED, READER_GONE, TERMINATED = 0, 1, 2, 3, 4, 130, 141, 143
+OK, GATE_FAILED, USAGE, CELL_FAILED, BOTH_FAILED, OWN_ERROR = 0, 1, 2, 3, 4, 70
+INTERRUPTED, READER_GONE, TERMINATED = 130, 141, 143
 EXIT_CODES = """exit codes: 0 all well; 1 a gate failed (with --strict); 2 the call can't be carried out as given; 3 a
-solver failed, crashed, hung or ran out of memory in some cell; 4 both 1 and 3; 130 interrupted; 141 whoever read the
-output left; 143 terminated"""
+solver failed, crashed, hung or ran out of memory in some cell; 4 both 1 and 3; 70 a fault of the program itself; 130
+interrupted; 141 whoever read the output left; 143 terminated"""
 SCRIPT = "demreg-bench"
 
 
@@ -26,7 +28,7 @@ def called(module: str) -> str:
 
 
 class _Output(io.FileIO):
-    """Standard output that ends the command, without a word, when its reader has left."""
+    """Standard output that ends the command: without a word when its reader has left, with one when a disk is full."""
 
     def write(self, data: Any) -> int:
         try:
@@ -34,10 +36,14 @@ class _Output(io.FileIO):
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())  # what is left in buffers goes there
             raise SystemExit(READER_GONE) from None
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            print(f"standard output can't be written: {error.strerror}", file=sys.stderr)
+            raise SystemExit(USAGE) from None
 
 
 def run(main: Callable[[], int]) -> NoReturn:
-    """Run a command in this process, which ends with its exit code."""
+    """Run a command in this process, which ends with its exit code; a fault of its own is never a verdict's code."""
     was = sys.stdout
     if was is not None:
         binary = io.BufferedWriter(_Output(was.fileno(), "w", closefd=False))
@@ -47,16 +53,19 @@ def run(main: Callable[[], int]) -> NoReturn:
         code = main()
     except KeyboardInterrupt:
         code = INTERRUPTED
+    except Exception:
+        traceback.print_exc()
+        code = OWN_ERROR
     finally:
         print(end="", flush=True)
     sys.exit(code)
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, naming the nearest known option."""
+    """An argument parser whose errors are one line, naming the nearest known option; no option is abbreviated."""
 
     def __init__(self, module: str, **options: Any):
-        super().__init__(called(module), **options)
+        super().__init__(called(module), allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with 2."""

@@ -48,7 +48,7 @@ DRAWS = 200
 
 
 def _parser() -> cli.Parser:
-    parser = cli.Parser("implementations.invert", description=__doc__, allow_abbrev=False)
+    parser = cli.Parser("implementations.invert", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     add("inputs", nargs="+", type=Path, metavar="FITS", help="AIA images, level 1.5, six for each time; or one .zarr")

@@ -211,4 +211,4 @@ def _machine(known: Evidence) -> str:
 
 
 def _line(console: Console, text: str, style: str = "") -> None:
-    console.print(Text(text, style), soft_wrap=True)
+    console.print(Text(text, style), soft_wrap=not console.is_terminal)

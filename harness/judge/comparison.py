@@ -42,7 +42,7 @@ def tolerances(words: Sequence[str]) -> Tolerance:
             known[name] = math.nan
         if not 0 <= known[name] < 1:
             raise ValueError(
-                f"--tolerance must be a share from 0 to below 1, or SOLVER[@PIXELSxBINS]=SHARE, got {word}"
+                f"--tolerance must be a share from 0 to below 1, or SOLVER[@PIXELSxBINS]=SHARE, got '{word}'"
             )
 
     def of(row: Row) -> float:
@@ -108,9 +108,9 @@ class Comparison:
 
     @property
     def worse(self) -> bool:
-        """The DEM's error grew beyond the tolerance or isn't known any more, or an output that was given isn't."""
+        """The DEM's error grew beyond the tolerance or isn't known any more, or an output, or exactness, is gone."""
         a, b = self.error
-        fewer = not _left_out(self.head) <= _left_out(self.base)
+        fewer = not _left_out(self.head) <= _left_out(self.base) or bool(self._looser)
         return self._measured and (fewer or (a == a and not b <= a * (1 + self.tolerance)))
 
     @property
@@ -184,7 +184,13 @@ class Comparison:
         """Why there is no result, or what the gate says; "" where there is nothing to say."""
         if self.head is None:
             return ""
-        return str(self.head.get("reason") or self.head.get("gate_reasons") or "")
+        return str(self.head.get("reason") or self.head.get("gate_reasons") or self._looser)
+
+    @property
+    def _looser(self) -> str:
+        """That it was held to the gate of exact solvers, and isn't any more."""
+        was, now = ("" if row is None else str(row.get("accuracy") or "") for row in (self.base, self.head))
+        return f"it was exact, and is {now} now" if was == "exact" and now not in ("", "exact") else ""
 
 
 def _fine(row: Row) -> bool:

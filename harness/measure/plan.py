@@ -22,11 +22,14 @@ GRID_OPTIONS = "datasets pixels bins solvers threads seed repeats max_seconds re
 
 def threads_of(spec: str, threads: int) -> int:
     """Threads of a solver: its own tunable where it names one, else those of the sweep; at least one a worker."""
-    given = parse(spec)[1]
+    given = {"threads": threads, "workers": 1} | {k: v for k, v in parse(spec)[1].items() if v is not None}
     try:
-        return max(int(given.get("threads") or threads), int(given.get("workers") or 1))
+        numbers = int(given["threads"]), int(given["workers"])
     except (TypeError, ValueError):
-        raise ValueError(f"solver '{spec}': threads and workers must be whole numbers") from None
+        numbers = 0, 0
+    if min(numbers) < 1:
+        raise ValueError(f"solver '{spec}': threads and workers must be whole numbers from 1 on")
+    return max(numbers)
 
 
 def uses_devices(specs: list[str], table: Registry) -> bool:

@@ -5,6 +5,7 @@ in the cell files; the table holds one row for each.
 """
 
 import hashlib
+import json
 import shutil
 import sys
 from collections.abc import Iterator
@@ -17,16 +18,17 @@ import pandas as pd
 
 from harness.records.files import dump, load, write_atomically
 from harness.records.lock import LOCK_FILE, locked
-from harness.records.schema import COLUMNS, COUNTS, SCHEMA, WORDS, Cell, check_record, file_name
+from harness.records.schema import COLUMNS, COUNTS, SCHEMA, WORDS, Cell, check_record, file_name, is_text
 
 RUN_FILE, TABLE_FILE, CELLS, PLOTS, SCRATCH = "run.json", "table.csv", "cells", "plots", ".scratch"
 PROVENANCE = {"run": str, "created": str, "commit": str, "machine": dict, "software": dict, "grid": dict}
 """What every run's own file holds beside its schema."""
 NUMBER = int | float
 MACHINE = {"id": str, "cpu": str, "cores": int, "memory_gb": NUMBER, "system": str}
-MACHINE |= {"usable_cores": NUMBER, "cpu_numbers": str}
-UNSAID = {"usable_cores": 1, "cpu_numbers": ""}
-"""What older records don't say."""
+MACHINE |= {"usable_cores": NUMBER, "cpu_numbers": str, "devices": list}
+UNSAID: dict[str, Any] = {"usable_cores": 1, "cpu_numbers": "", "devices": []}
+"""What older records don't say, or that there is none of."""
+OPTIONAL = {"devices": list, "limits": dict, "workloads": dict, "load": dict, "named": list, "plugin_sources": dict}
 
 
 def _missing(facts: dict[str, Any], expected: dict[str, Any]) -> list[str]:
@@ -79,9 +81,15 @@ class Run:
         if found.get("schema") != SCHEMA:
             raise ValueError(f"{folder} has record schema {found.get('schema')}, expected {SCHEMA}")
         missing = _missing(found, PROVENANCE) or _missing(UNSAID | found["machine"], MACHINE)
+        missing += _missing(
+            {name: kind() for name, kind in OPTIONAL.items()} | {k: v for k, v in found.items() if v is not None},
+            OPTIONAL,
+        )
         solvers = None if missing else found["grid"].get("solvers")
         if not isinstance(solvers, list) or not all(isinstance(spec, str) for spec in solvers):
             raise ValueError(f"{folder} is not a run: {RUN_FILE} lacks its {(missing or ['solvers'])[0]}")
+        if not is_text(json.dumps(found, ensure_ascii=False)):
+            raise ValueError(f"{folder} is not a run: {RUN_FILE} holds half a character")
         return cls(folder, found)
 
     @contextmanager
@@ -161,6 +169,12 @@ class Run:
             self._named.add(path.name)
             return None
         return record
+
+    @property
+    def unused(self) -> list[str]:
+        """Files of records that are damaged."""
+        self.table()
+        return sorted(self._named)
 
     def table(self) -> pd.DataFrame:
         """The tidy table: one row per solver and cell, every column of the schema."""

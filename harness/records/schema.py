@@ -97,7 +97,7 @@ def _check_row(row: dict[str, Any]) -> None:
         if row.get(key) is None:
             raise ValueError(f"lacks {key}")
     for key in [key for key in COLUMNS if row.get(key) is not None]:
-        fits = _is_text if key in WORDS else _is_whole if key in COUNTS else _is_number
+        fits = is_text if key in WORDS else _is_whole if key in COUNTS else _is_number
         if not fits(row[key]):
             raise ValueError(f"has {row[key]!r:.40} for {key}")
     if row["status"] not in STATUSES or row["gate"] not in GATES:
@@ -112,7 +112,7 @@ def _check_row(row: dict[str, Any]) -> None:
             raise ValueError(f"has {value!r:.40} for {key}")
 
 
-def _is_text(value: Any) -> bool:
+def is_text(value: Any) -> bool:
     """Half a character of two can't be shown or written."""
     return isinstance(value, str) and value == value.encode(errors="replace").decode()
 

@@ -6,9 +6,8 @@ Where its source changed, that is said, and the others are judged all the same.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,10 +17,10 @@ from harness.judge import clocks, intervals
 from harness.judge.comparison import NO_ESTIMATE, SETTLED, Comparison, Row, Tolerance, bounded
 from harness.judge.intervals import Array, Estimate
 from harness.machine import facts as machine_facts
-from harness.measure.plan import Plan
+from harness.measure.plan import threads_of
 from harness.records.run import Run
+from harness.reports import matched
 
-KEYS = ("dataset", "bins", "pixels", "seed", "solver", "threads")
 BETWEEN_RUNS = 0.01
 """Two runs of the same code may differ by this beyond what their turns show. Whether it is enough, `python -m
 harness.selfcheck` says."""
@@ -29,7 +28,10 @@ OTHERS = 0.25
 """Cores that others kept busy in one run more than in the other, from which on wall times of the two say nothing."""
 FEWEST_ALIKE, SURE = 4, 2.58
 """Rows of unchanged source by whose scatter two runs are known to differ more; so many times that scatter is rare."""
-Key = tuple[Any, ...]
+UNSHARED = 2.0
+"""By no more than this a machine is taken to slow one solver and not the baseline of its cell."""
+BENEATH = ("python", "numpy", "scipy", "numba", "llvmlite", "cupy-cuda12x", "cupy-cuda13x")
+"""Packages that solvers' time stands on: where they differ, an unchanged source doesn't tell of the machine."""
 
 
 @dataclass(frozen=True)
@@ -69,17 +71,16 @@ def rows(a: Run, b: Run, tolerance: Tolerance, chosen: Callable[[Row], bool] = l
     """Every chosen row that either run has. ValueError, in one line, when they can't be compared."""
     machines = [run.provenance["machine"] for run in (a, b)]
     if not machine_facts.same(*machines):
-        names = " and ".join(machine_facts.machine_label(machine) for machine in machines)
+        names = " and ".join(dict.fromkeys(machine_facts.machine_label(machine) for machine in machines))
         raise ValueError(f"runs of different machines can't be compared: {a.folder} and {b.folder} are of {names}")
-    before, after = _by_key(a), _by_key(b)
-    edited = {key for key in before.keys() & after.keys() if _differ(before[key], after[key], "workload")}
+    before, after = matched.by_key(a), matched.by_key(b)
+    edited = matched.edited(before, after)
     if not (before.keys() & after.keys()) - edited:
-        raise ValueError(f"{a.folder} and {b.folder} have no solver, workload and size in common")
-    references = {Plan.from_json(run.provenance["grid"]).reference for run in (a, b)}
-    baselines = [{key[:4]: row for key, row in run.items() if row["solver"] in references} for run in (before, after)]
+        raise ValueError(f"{a.folder} and {b.folder} have no row in common: {matched.apart(before, after, edited)}")
+    baselines = matched.baselines(a, b)
     confined = machine_facts.unlike(*machines)
-    pairs = [(before[key], after[key]) for key in before.keys() & after.keys() - edited]
-    between, few = scatter(pairs), _logs_of_the_same(pairs).size < FEWEST_ALIKE
+    told = of_the_machine(a, b)
+    between, few = scatter(told), told.size < FEWEST_ALIKE
     for key in dict.fromkeys([*before, *after]):
         base, head = before.get(key), after.get(key)
         row = head or base
@@ -101,14 +102,16 @@ def _why_missing(name: str, run: Run, row: Row) -> str:
     """Why a run that was asked for a row may be without it; "" where it wasn't asked."""
     if run.damaged(row):
         return f"its record in {name} can't be used"
+    grid = run.provenance["grid"]
     asked = {"solver": "solvers", "dataset": "datasets", "pixels": "pixels", "bins": "bins"}
-    unfinished = all(row[one] in run.provenance["grid"].get(several, ()) for one, several in asked.items())
+    unfinished = all(row[one] in grid.get(several, ()) for one, several in asked.items())
+    threads = threads_of(row["solver"], grid.get("threads", 1))
+    unfinished &= grid.get("seed") in (None, row["seed"]) and threads == row["threads"]
     return f"{name} isn't finished, and has no record of it yet" if unfinished else ""
 
 
-def scatter(pairs: Sequence[tuple[Row, Row]]) -> float:
-    """By what share two runs differ where the source is the same: what all rows have in common, and the rest."""
-    logs = _logs_of_the_same(pairs)
+def scatter(logs: Array) -> float:
+    """By what share two runs differ where only the machine can: what all rows have in common, and the rest."""
     if logs.size < FEWEST_ALIKE:
         return BETWEEN_RUNS
     apart = np.hypot(np.median(logs), SURE * median_abs_deviation(logs, scale="normal"))
@@ -117,21 +120,30 @@ def scatter(pairs: Sequence[tuple[Row, Row]]) -> float:
 
 def _moved(base: Row | None, head: Row | None) -> float:
     """By what share a cell's baselines of one source differ: where few rows tell, the machine may have made it all."""
-    if base is None or head is None or _differ(base, head, "source"):
-        return 0.0
-    apart = abs(math.log(of_times(base, head)[0].value))
+    apart = abs(_moved_by(base, head))
     return math.expm1(apart) if math.isfinite(apart) else 0.0
 
 
-def _logs_of_the_same(pairs: Sequence[tuple[Row, Row]]) -> Array:
+def _moved_by(base: Row | None, head: Row | None) -> float:
+    """The logarithm of what a cell's baselines of one source differ by; NaN where there are none."""
+    if base is None or head is None or matched.differ(base, head, "source"):
+        return math.nan
+    return math.log(of_times(base, head)[0].value)
+
+
+def of_the_machine(a: Run, b: Run) -> Array:
     """Logarithms of those ratios of times that only the machine can have made, and that say something of it."""
-    told = []
-    for base, head in pairs:
+    before, after, baselines, told = matched.by_key(a), matched.by_key(b), matched.baselines(a, b), []
+    both = (before.keys() & after.keys()) - matched.edited(before, after)
+    for key in sorted(both) if not matched.versions(a, b, BENEATH) else ():
+        base, head = before[key], after[key]
         ratio, clock = of_times(base, head)
         doubted = clock == clocks.WALL and _doubt(base, head, clock)  # others' work, and not a lasting difference
-        if base["source"] and base["source"] == head["source"] and not doubted:
-            told.append(ratio.value)
-    logs = np.log(told)
+        moved = _moved_by(*(run.get(key[:4]) for run in baselines))
+        beyond = abs(math.log(ratio.value) - moved) > math.log(UNSHARED)
+        if base["source"] and base["source"] == head["source"] and not doubted and not beyond:
+            told.append(math.log(ratio.value))
+    logs = np.array(told)
     return logs[np.isfinite(logs)]
 
 
@@ -142,16 +154,6 @@ def judged(
     ratio, clock = of_times(base, head, between)
     doubt = _doubt(base, head, clock) or machine_differed(*baselines) if clock else ""
     return Change(head["solver"], base, head, ratio, tolerance, clock, doubt, between)
-
-
-def _by_key(run: Run) -> dict[Key, Row]:
-    records: list[Row] = run.table().to_dict("records")
-    return {tuple(row[name] for name in KEYS): row for row in records}
-
-
-def _differ(a: Row, b: Row, column: str) -> bool:
-    """Whether two rows say different things there; one from before it was kept says nothing."""
-    return bool(a[column] and b[column] and a[column] != b[column])
 
 
 def of_times(base: Row, head: Row, between: float = BETWEEN_RUNS) -> tuple[Estimate, str]:
@@ -185,7 +187,7 @@ def _doubt(base: Row, head: Row, clock: str) -> str:
 
 def machine_differed(base: Row | None, head: Row | None) -> str:
     """What a cell's baselines say of the machine: that it took another time though it is the same; "" otherwise."""
-    if base is None or head is None or _differ(base, head, "source"):
+    if base is None or head is None or matched.differ(base, head, "source"):
         return ""
     ratio = bounded(of_times(base, head)[0])
     apart = ratio.low > 1 + clocks.MATTERS or ratio.high < 1 / (1 + clocks.MATTERS)
@@ -195,27 +197,29 @@ def machine_differed(base: Row | None, head: Row | None) -> str:
 def notes(a: Run, b: Run) -> list[str]:
     """What differs between two runs that the figures may come from, a line each."""
     facts_a, facts_b = a.provenance, b.provenance
-    before, after = _by_key(a), _by_key(b)
+    before, after = matched.by_key(a), matched.by_key(b)
     both = [(before[key], after[key]) for key in before if key in after]
     found = []
     if unlike := machine_facts.unlike(facts_a["machine"], facts_b["machine"]):
         found.append(f"A had another part of the machine than B: {unlike}")
-    old, new = facts_a["software"], facts_b["software"]
-    either = {name: (old.get(name, "none"), new.get(name, "none")) for name in old | new}
-    versions = [f"{name} {mine}, not {other}" for name, (mine, other) in either.items() if mine != other]
-    found += [f"other versions in A: {', '.join(sorted(versions))}"] if versions else []
-    edited = [head["dataset"] for base, head in both if _differ(base, head, "workload")]
-    names = ", ".join(dict.fromkeys(edited))
-    found += [f"{len(edited)} rows are not compared: the workload was edited in between, {names}"] if names else []
-    logs = _logs_of_the_same(both)
+    versions = matched.versions(a, b)
+    found += [f"other versions in A: {matched.some(versions)}"] if versions else []
+    edited = [head["dataset"] for base, head in both if matched.differ(base, head, "workload")]
+    told = f"{len(edited)} rows are not compared: the workload was edited in between, {matched.some(edited)}"
+    found += [told] if edited else []
+    logs = of_the_machine(a, b)
     shift = float(np.median(logs)) if logs.size >= FEWEST_ALIKE else 0.0
     if abs(shift) > np.log1p(clocks.MATTERS):
         found.append(f"rows of the same source took {np.exp(shift):.2f} times as long in B, in the middle of all")
-    changed = dict.fromkeys(head["solver"] for base, head in both if _differ(base, head, "source"))
-    found += [f"source differs: {', '.join(changed)}"] if changed else []
+    for column in ("method", "device", "accuracy"):
+        moved = [f"{h['solver']} ({b[column]}, then {h[column]})" for b, h in both if matched.differ(b, h, column)]
+        found += [f"{column} differs: {matched.some(moved)}"] if moved else []
+    changed = dict.fromkeys(head["solver"] for base, head in both if matched.differ(base, head, "source"))
+    found += [f"source differs: {matched.some(changed)}"] if changed else []
     if "baseline" in changed:
         found.append("the baseline changed: speedups of A and B are ratios to different things")
     for name, run in (("A", a), ("B", b)):
         commits = sorted(set(run.table().commit) - {run.provenance["commit"], ""})
-        found += [f"some rows of {name} are of other commits: {', '.join(commits)}"] if commits else []
+        found += [f"some rows of {name} are of other commits: {matched.some(commits)}"] if commits else []
+        found += [f"records of {name} that can't be used: {matched.some(run.unused)}"] if run.unused else []
     return found

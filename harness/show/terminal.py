@@ -3,6 +3,7 @@
 import math
 import os
 import re
+import shutil
 from collections.abc import Iterable, Sequence
 
 import pandas as pd
@@ -42,11 +43,12 @@ GATE_STYLE = {"pass": "green", "fail": "bold red", "none": "dim"}
 
 def console() -> Console:
     """Standard output, taking text as it comes: as wide as COLUMNS says or the terminal, or 100 where it is none."""
-    made = Console(markup=False, emoji=False, highlight=False)
     asked = os.environ.get("COLUMNS", "")
-    if asked.isdigit() and int(asked):
-        made.width = int(asked)
-    elif not made.is_terminal:
+    width = int(asked) if asked.isdecimal() and int(asked) else None
+    if asked and width is None:  # Rich takes a superscript for a digit
+        width = shutil.get_terminal_size((PLAIN_WIDTH, 24)).columns
+    made = Console(markup=False, emoji=False, highlight=False, width=width)
+    if width is None and not made.is_terminal:
         made.width = PLAIN_WIDTH
     return made
 
@@ -170,13 +172,15 @@ def show_table(console: Console, table: pd.DataFrame) -> None:
             console.print(Text("; ".join(told), "dim"))
     for _, row in measured[measured.gate == "fail"].iterrows():
         console.print(
-            Text(f"✘ {row.solver}, {row.pixels} px x {row.bins} bins: {row.gate_reasons}", "red"), soft_wrap=True
+            Text(f"✘ {row.solver}, {row.pixels} px x {row.bins} bins: {row.gate_reasons}", "red"),
+            soft_wrap=not console.is_terminal,
         )
     _show_reasons(console, table[(table.status != "ok") | (table.reason != "")])
     _show_doubts(console, measured[measured.doubts != ""])
     if len(others := measured.others_cores.dropna()):
         console.print(
-            f"other work had {others.median():.1f} cores during turns, {others.max():.1f} at most", soft_wrap=True
+            f"other work had {others.median():.1f} cores during turns, {others.max():.1f} at most",
+            soft_wrap=not console.is_terminal,
         )
 
 
@@ -194,7 +198,7 @@ def _show_doubts(console: Console, rows: pd.DataFrame) -> None:
         ends = sorted({min(shares[kind], default=0), max(shares[kind], default=0)})
         kind = kind.replace("{}", " to ".join(map(str, ends)))
         more = f" and {len(where) - 2} more" if len(where) > 2 else ""
-        console.print(Text(f"? {kind}: {', '.join(where[:2])}{more}", "yellow"), soft_wrap=True)
+        console.print(Text(f"? {kind}: {', '.join(where[:2])}{more}", "yellow"), soft_wrap=not console.is_terminal)
     if told:
         console.print(Text("? such times are not to be relied on; CPU: time that the solver itself used", "dim"))
 
@@ -203,4 +207,4 @@ def _show_reasons(console: Console, rows: pd.DataFrame) -> None:
     for (solver, status, reason), same in rows.groupby(["solver", "status", "reason"], sort=False):
         where = "all cells" if len(same) > 1 else f"{same.pixels.iloc[0]} px x {same.bins.iloc[0]} bins"
         style = "dim" if status == "skipped" else "red"
-        console.print(Text(f"{solver}: {status} ({where}): {reason}", style), soft_wrap=True)
+        console.print(Text(f"{solver}: {status} ({where}): {reason}", style), soft_wrap=not console.is_terminal)

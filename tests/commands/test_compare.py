@@ -14,7 +14,7 @@ from harness import compare, regression
 from harness.judge import comparison
 from harness.records.run import Run
 from harness.records.schema import Cell
-from harness.reports import two_runs
+from harness.reports import matched, two_runs
 from harness.show.markdown import MOST_CHARACTERS
 from implementations import command_line as cli
 
@@ -80,6 +80,7 @@ def test_a_wall_time_beside_others_work_is_undecided(tmp_path, others, decided):
         (timed(1.0, peak_rss_mb=1700.0), "MORE MEMORY, same", True),
         (timed(1.0, peak_rss_mb=380.0), "same", False),
         (timed(1.0, leaves_out="edem elogt"), "WORSE, same", True),
+        (timed(1.0, accuracy="approximate"), "WORSE, same", True),
         (timed(1.0, gate="fail", gate_reasons="dem off"), "GATE VIOLATED", True),
         (timed(1.0, gate="none"), "same (gate not judged any more)", False),
         ({"status": "crashed", "reason": "signal 9"}, "FAILED", True),
@@ -170,23 +171,59 @@ def test_wall_times_are_compared_where_no_cpu_time_is_known(tmp_path):
 
 def test_runs_that_scatter_are_told_apart_by_more(tmp_path):
     """Of rows whose source is the same; what all of them have in common, a slower machine, is of it."""
-    rng = np.random.default_rng(1)
-    rows = [
-        dict.fromkeys(("median_s", "ci_low_s", "ci_high_s"), t)
-        | {"status": "ok", "source": "1", "cpu_s": np.nan, "others_cores": 0.1, "doubts": ""}
-        for t in np.exp(rng.normal(0, 0.05, 40))
-    ]
-    first = rows[0] | dict.fromkeys(("median_s", "ci_low_s", "ci_high_s"), 1.0)
-    assert two_runs.scatter([(first, row) for row in rows]) == pytest.approx(2.58 * 0.05, rel=0.35)
-    slower = first | dict.fromkeys(("median_s", "ci_low_s", "ci_high_s"), 1.25)
-    assert two_runs.scatter([(first, slower)] * 8) == pytest.approx(0.25)
-    assert two_runs.scatter([(first, first)] * 40) == two_runs.BETWEEN_RUNS
-    assert two_runs.scatter([(first, row | {"source": "2"}) for row in rows]) == two_runs.BETWEEN_RUNS
-    assert two_runs.scatter([(first, row) for row in rows[:3]]) == two_runs.BETWEEN_RUNS
-    beside = slower | {"others_cores": 1.5}
-    assert two_runs.scatter([(first, beside)] * 8) == two_runs.BETWEEN_RUNS, "others' work is no lasting difference"
-    unknown = [{**row, "source": ""} for row in (first, slower)]
-    assert two_runs.scatter([tuple(unknown)] * 8) == two_runs.BETWEEN_RUNS, "which may be the code's"
+    logs = np.random.default_rng(1).normal(0, 0.05, 40)
+    assert two_runs.scatter(logs) == pytest.approx(2.58 * 0.05, rel=0.35)
+    assert two_runs.scatter(np.full(8, np.log(1.25))) == pytest.approx(0.25)
+    assert two_runs.scatter(np.zeros(40)) == two_runs.BETWEEN_RUNS
+    assert two_runs.scatter(logs[:3]) == two_runs.BETWEEN_RUNS
+
+
+EVERY = {"baseline": records.slow} | {f"fast{i}": records.fast for i in range(8)}
+
+
+def moved(tmp_path, share, baseline=1.0, software=(), **more):
+    """Two runs of a baseline and eight solvers of one source; these take `share` times as long in the second one."""
+
+    def run(name, share, baseline, more, software):
+        shares = {solver: baseline if solver == "baseline" else share for solver in EVERY}
+        columns = {solver: slowed(s * T, median_s=s * T, source="1") | dict(more) for solver, s in shares.items()}
+        made = records.write_run(tmp_path / name, EVERY, pixels=(200,), bins=(34,), **columns)
+        made.provenance["software"] = dict(software)
+        return made
+
+    return run("a", 1.0, 1.0, (), ()), run("b", share, baseline, more, software)
+
+
+def test_only_rows_that_can_tell_of_the_machine_do(tmp_path):
+    assert two_runs.of_the_machine(*moved(tmp_path, 1.25, 1.25)) == pytest.approx(np.full(9, np.log(1.25)))
+    assert two_runs.of_the_machine(*moved(tmp_path / "source", 1.25, source="2")).size == 0
+    assert two_runs.of_the_machine(*moved(tmp_path / "unknown", 1.25, source="")).size == 0, "may be the code's"
+    beside = {"cpu_s": np.nan, "others_cores": 1.5}
+    assert two_runs.of_the_machine(*moved(tmp_path / "load", 1.25, **beside)).size == 0, "is no lasting difference"
+    numba = {"numba": "0.1"}
+    assert two_runs.of_the_machine(*moved(tmp_path / "numba", 1.25, software=numba)).size == 0, "may be Numba's"
+    drawn = {"matplotlib": "1"}
+    assert two_runs.of_the_machine(*moved(tmp_path / "drawn", 1.25, software=drawn)).size == 9
+    assert two_runs.of_the_machine(*moved(tmp_path / "far", 2.5)) == pytest.approx([0.0]), "no machine does that"
+    assert two_runs.of_the_machine(*moved(tmp_path / "all", 2.5, 2.5)).size == 9, "unless to the baseline too"
+
+
+@pytest.mark.parametrize(
+    ("share", "baseline", "software", "verdict"),
+    [
+        (10.0, 1.0, (), "SLOWER"),
+        (1.3, 1.0, {"numba": "0.1"}, "SLOWER"),
+        (1.3, 1.3, {"numba": "0.1"}, "undecided"),
+        (1.3, 1.0, (), "undecided"),
+        (2.5, 2.5, (), "undecided"),
+    ],
+)
+def test_all_solvers_but_the_baseline_are_slower_by_more_than_a_machine_makes(
+    tmp_path, share, baseline, software, verdict
+):
+    found = changes(moved(tmp_path, share, baseline, software))
+    assert {row.verdict.partition(":")[0] for name, row in found.items() if name != "baseline"} == {verdict}
+    assert found["baseline"].verdict.partition(":")[0] == ("same" if baseline == 1.0 else "undecided")
 
 
 def test_a_machine_that_all_rows_show_to_differ_is_said_to(tmp_path):
@@ -208,8 +245,32 @@ def test_rows_of_other_options_are_other_rows(tmp_path):
         name: records.write_run(tmp_path / name, {"fast": records.fast}, pixels=(200,), bins=(34,), fast=given)
         for name, given in (("own", {}), ("b", {"dataset": "random-response[nmu=500]"}))
     }
-    with pytest.raises(ValueError, match="have no solver, workload and size in common"):
+    said = r"have no row in common: dataset random-response in A, random-response\[nmu=500\] in B"
+    with pytest.raises(ValueError, match=said):
         list(two_runs.rows(made["own"], made["b"], lambda _: 0.05))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"threads": 2}, "threads 1 in A, 2 in B"),
+        ({"pixels": 500, "bins": 100}, "bins 34 in A, 100 in B; pixels 200 in A, 500 in B"),
+        ({"workload": "2"}, "the workload was edited in between, random-response"),
+    ],
+)
+def test_runs_of_nothing_in_common_say_what_sets_them_apart(tmp_path, given, said):
+    sizes = {name: (given.pop(name, usual),) for name, usual in (("pixels", 200), ("bins", 34))}
+    a = records.write_run(tmp_path / "a", {"fast": records.fast}, (200,), (34,), fast={"workload": "1"})
+    b = records.write_run(tmp_path / "b", {"fast": records.fast}, **sizes, fast={"workload": "1"} | given)
+    with pytest.raises(ValueError, match=f"have no row in common: {said}"):
+        list(two_runs.rows(a, b, lambda _: 0.05))
+
+
+def test_a_row_of_other_threads_was_not_asked_for(tmp_path):
+    a, b = pair(tmp_path, b={"threads": 2})
+    b.provenance["grid"] |= {"datasets": ["random-response"], "pixels": [200], "bins": [34], "threads": 2}
+    rows = list(two_runs.rows(a, b, lambda _: 0.05))
+    assert {(row.solver, row.row["threads"], row.verdict) for row in rows} >= {("fast", 1, "removed")}
 
 
 def test_rows_that_came_and_went_are_listed(tmp_path):
@@ -385,7 +446,54 @@ def test_on_a_terminal_it_is_a_table_and_markdown_is_asked_for(tmp_path, capsys,
 def test_why_a_row_is_undecided_stands_below_the_table(tmp_path, capsys):
     runs = pair(tmp_path, b=timed(2.0, doubts="busy machine: waited"))
     assert compare.main([str(run.folder) for run in runs]) == cli.OK
-    assert "fast at 200 x 34: the machine was busy during B only" in capsys.readouterr().out
+    assert "fast at 200 x 34: the machine was busy during B only; B: busy machine: waited" in capsys.readouterr().out
+
+
+def test_doubts_stand_beside_a_verdict(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    runs = [str(run.folder) for run in pair(tmp_path, a={"doubts": "drifts: 3%"}, b=timed(2.0))]
+    assert compare.main(runs) == cli.GATE_FAILED
+    shown = capsys.readouterr().out
+    assert "fast at 200 x 34: A: drifts: 3%" in shown
+    assert re.search(r" \d+ [mµ]s\? ", shown), shown
+    assert compare.main([*runs, "--markdown"]) == cli.GATE_FAILED
+    assert "| `A: drifts: 3%` |" in capsys.readouterr().out
+
+
+def test_what_a_solver_is_now_is_noted(tmp_path):
+    was, now = {"method": "demreg", "device": "cpu"}, {"method": "xrt", "device": "gpu", "accuracy": "approximate"}
+    runs = pair(tmp_path, a=was, b=timed(1.0, **now))
+    assert {note for note in two_runs.notes(*runs) if "differs" in note} == {
+        "method differs: fast (demreg, then xrt)",
+        "device differs: fast (cpu, then gpu)",
+        "accuracy differs: fast (exact, then approximate)",
+    }
+    assert changes(runs)["fast"].reason == "it was exact, and is approximate now"
+
+
+def test_records_that_neither_run_can_use_are_said(tmp_path, capsys):
+    runs = pair(tmp_path)
+    for run in runs:
+        run.path(Cell("random-response", 200, 34, 1), "fast").write_text("{")
+    folders = [str(run.folder) for run in runs]
+    for form in ("--markdown", "--json"):
+        compare.main([*folders, form])
+        assert "that can't be used: random-response-p200-b34-s1--fast.json" in capsys.readouterr().out
+
+
+def test_many_names_are_some_of_them(tmp_path):
+    assert matched.some(["a", "b", "a"]) == "a, b"
+    assert matched.some(range(25)) == ", ".join(map(str, range(20))) + " and 5 more"
+
+
+def test_a_grid_that_is_none_says_of_which_run(tmp_path, capsys):
+    a, b = pair(tmp_path)
+    facts = json.loads((b.folder / "run.json").read_text())
+    facts["grid"]["repeats"] = "many"
+    (b.folder / "run.json").write_text(json.dumps(facts))
+    with pytest.raises(SystemExit, match="2"):
+        compare.main([str(a.folder), str(b.folder)])
+    assert f"{b.folder}: the grid of a run holds something else than a sweep writes" in capsys.readouterr().err
 
 
 def test_what_the_figures_may_come_from_is_noted(tmp_path, capsys):

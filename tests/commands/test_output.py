@@ -47,7 +47,7 @@ def test_all_commands_print_through_one_console():
 
 
 @pytest.mark.parametrize(
-    ("columns", "width"), [("150", 150), ("0", terminal.PLAIN_WIDTH), ("wide", terminal.PLAIN_WIDTH)]
+    ("columns", "width"), [("150", 150), *((text, terminal.PLAIN_WIDTH) for text in ("0", "wide", "²", "-5"))]
 )
 def test_columns_holds_in_a_pipe(columns, width, monkeypatch):
     monkeypatch.setenv("COLUMNS", columns)
@@ -107,6 +107,14 @@ def test_a_reader_whose_encoding_lacks_a_sign_gets_its_number():
     assert b"\\xb5s" in done.stdout
 
 
+def test_a_disk_that_is_full_is_one_line():
+    command = [sys.executable, "-m", "harness.compare", REFERENCE, REFERENCE, "--all"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=100, check=False)
+    said = "standard output can't be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (command_line.USAGE, said)
+
+
 @pytest.mark.parametrize(("typed", "answer"), [("", False), ("\n", False), ("Yes\n", True)])
 def test_the_end_of_what_is_typed_is_a_no(monkeypatch, typed, answer):
     monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
@@ -144,6 +152,21 @@ def test_an_interrupted_command_says_so_by_its_exit_code():
     code = "from implementations import command_line as cli\ndef main(): raise KeyboardInterrupt\ncli.run(main)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (command_line.INTERRUPTED, "", "")
+
+
+def test_a_fault_of_the_program_has_no_verdicts_exit_code():
+    code = "from implementations import command_line as cli\ndef main(): raise KeyError('x')\ncli.run(main)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (command_line.OWN_ERROR, "")
+    assert done.stderr.endswith("KeyError: 'x'\n")
+
+
+@pytest.mark.parametrize("command", ["report", "selfcheck", "soak", "limits", "predict"])
+def test_no_option_is_abbreviated(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        importlib.import_module(f"harness.{command}").main(["--ou", "x"])
+    assert end.value.code == command_line.USAGE
+    assert "unknown option '--ou'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

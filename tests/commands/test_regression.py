@@ -212,6 +212,8 @@ def test_what_a_change_is_blamed_for(before, after, ratio, code, words):
         (["HEAD", "--tolerance", "nmuba=0.1"], "no row is of nmuba; nearest: numba"),
         (["HEAD", "--dataset", "random-response,moon"], "unknown dataset 'moon'"),
         (["HEAD", "--solvers", "nmuba", "--bins", "12"], "neither commit has a solver 'nmuba'"),
+        (["HEAD", "--solvers", "numba,numba"], "--solvers names something twice: numba, numba"),
+        (["HEAD", "--solvers", "numba[threads=0]"], "threads and workers must be whole numbers from 1 on"),
     ],
 )
 def test_a_call_that_cannot_be_carried_out_is_one_line(clone, base, arguments, said, monkeypatch, capsys):

@@ -178,6 +178,12 @@ def test_the_decision_table_has_the_break_even_size(run, capsys):
     assert "overtakes" in asked(capsys, run, "--table")
 
 
+def test_a_table_of_what_was_never_measured_is_one_line(run, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        recommend.main([str(run), "--table", "--bins", "34,7"])
+    assert "no solver's time can be predicted at 7 bins; measured are 34, 200" in capsys.readouterr().err
+
+
 def device_run(folder, **columns):
     """Two solvers on the cores and two on a device, whose overhead is five times that of the faster of those."""
     laws = {"baseline": slow, "quick": fast, "gpu-exact": device, "gpu-rough": lambda p, b: 0.8 * device(p, b)}

@@ -225,11 +225,27 @@ def test_a_machine_of_no_numbers_is_said_in_one_line(tmp_path, key, value):
         Run.open(run.folder)
 
 
-@pytest.mark.parametrize("changed", [{"grid": {"solvers": [{}]}}, {"machine": records.MACHINE | {"cpu_numbers": [1]}}])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"grid": {"solvers": [{}]}},
+        {"machine": records.MACHINE | {"cpu_numbers": [1]}},
+        {"machine": records.MACHINE | {"devices": 1}},
+        *({key: "x"} for key in ("devices", "limits", "workloads", "load", "named", "plugin_sources")),
+    ],
+)
 def test_a_run_file_of_something_else_is_said_in_one_line(tmp_path, changed):
     run = records.write_run(tmp_path / "run", {"fast": records.fast})
     (run.folder / RUN_FILE).write_text(json.dumps(json.loads((run.folder / RUN_FILE).read_text()) | changed))
     with pytest.raises(ValueError, match=r"is not a run: run\.json lacks its \w+$"):
+        Run.open(run.folder)
+
+
+def test_half_a_character_in_a_run_file_is_said_in_one_line(tmp_path):
+    run = records.write_run(tmp_path / "run", {"fast": records.fast})
+    facts = json.loads((run.folder / RUN_FILE).read_text())
+    (run.folder / RUN_FILE).write_text(json.dumps(facts | {"commit": "\ud800", "limits": None}))
+    with pytest.raises(ValueError, match=r"is not a run: run\.json holds half a character"):
         Run.open(run.folder)
 
 
