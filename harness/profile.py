@@ -41,7 +41,7 @@ SHOWN = 12
 
 
 def _parser() -> cli.Parser:
-    parser = cli.Parser("harness.profile", description=__doc__, epilog=cli.EXIT_CODES, allow_abbrev=False)
+    parser = cli.Parser("harness.profile", description=__doc__, epilog=cli.EXIT_CODES)
     add = parser.add_argument
     add("solver", help="name or name[key=value,...]")
     add("--dataset", default="random-response", help="a specification in datasets/ (random-response)")
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _cold(console, given, cell, out)
         figures = thread_counts.measure(given, cell, given.threads) if several else measure(given, cell, out)
     except WorkerEnded as end:
-        console.print(f"{given.solver}: {end.status}: {end}", soft_wrap=True)
+        console.print(f"{given.solver}: {end.status}: {end}", soft_wrap=not console.is_terminal)
         return cli.CELL_FAILED
     record = _provenance(given, cell) | figures
     if engines.PROF in figures.get("files", ()):
@@ -94,9 +94,8 @@ def _cold(console: Console, given: argparse.Namespace, cell: Cell, out: Path) ->
     record = _provenance(given, cell) | cold.measure(given, cell)
     write_atomically(out / cold.RECORD, json.dumps(record, indent=1) + "\n")
     cold.show(console, record)
-    title = f"{given.solver}: {cell.dataset}, {cell.pixels} pixels x {cell.bins} bins"
     with replacing(out / COLD_FILE) as file:
-        first_calls(record["cold"], title).savefig(file, metadata={"Date": None})
+        first_calls(record).savefig(file, metadata={"Date": None})
     for name in (cold.RECORD, COLD_FILE):
         console.print(f"written: {out / name}", soft_wrap=True)
     return cli.OK
@@ -150,7 +149,7 @@ def measure(given: argparse.Namespace, cell: Cell, out: Path) -> dict[str, Any]:
 
 def _provenance(given: argparse.Namespace, cell: Cell) -> dict[str, Any]:
     return {
-        "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "created": facts.now(),
         "commit": facts.commit(),
         "machine": facts.machine(),
         "software": facts.software(),
@@ -176,12 +175,12 @@ def _show(console: Console, record: dict[str, Any], out: Path) -> None:
     console.print(
         f"{record['solver']}: {cell['dataset']}, {cell['pixels']} pixels x {cell['bins']} bins, "
         f"{record['threads']} thread(s): {terminal.seconds(record['undisturbed_s'])} undisturbed",
-        soft_wrap=True,
+        soft_wrap=not console.is_terminal,
     )
     _show_stages(console, record)
-    console.print(f"{record['engine']}: {_disturbance(record)}", soft_wrap=True)
+    console.print(f"{record['engine']}: {_disturbance(record)}", soft_wrap=not console.is_terminal)
     for line in memory.sentences(record):
-        console.print(line, soft_wrap=True)
+        console.print(line, soft_wrap=not console.is_terminal)
     if "functions" in record:
         view = Table("function", box=None, padding=(0, 1, 0, 0))
         for name in ("calls", "own", "share", "cumulative", "share"):
@@ -196,7 +195,7 @@ def _show(console: Console, record: dict[str, Any], out: Path) -> None:
                 f"{row['cumulative_share']:.1%}",
             )
         console.print(view)
-        console.print(f"hot spot: {record['hot_spot']}", soft_wrap=True)
+        console.print(f"hot spot: {record['hot_spot']}", soft_wrap=not console.is_terminal)
     for row in record.get("allocations", [])[:SHOWN]:
         console.print(f"{row['mb']:9.2f} MB in {row['count']:,} allocations: {row['where']}")
     for name in (*record["files"], PROFILE_FILE):
@@ -222,12 +221,12 @@ def _show_stages(console: Console, record: dict[str, Any]) -> None:
     total = sum(record["stages"].values())
     parts = sorted(record["stages"].items(), key=lambda item: -item[1])
     shares = ", ".join(f"{name} {value / total:.1%}" for name, value in parts)
-    console.print(f"stages: {shares}", soft_wrap=True)
+    console.print(f"stages: {shares}", soft_wrap=not console.is_terminal)
     if not record["stages_agree"]:
         console.print(
             f"the stages add up to {record['stages_excess']:+.0%} beyond the undisturbed run: counting disturbs it, or "
             "the machine is not quiet",
-            soft_wrap=True,
+            soft_wrap=not console.is_terminal,
         )
 
 

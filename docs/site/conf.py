@@ -3,8 +3,10 @@
 `make docs` builds it into build/site. Nothing is asked of the network when a page is looked at.
 """
 
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
@@ -46,3 +48,15 @@ html_theme_options = {
     "navigation_with_keys": False,
     "show_toc_level": 2,
 }
+
+
+def unlink_records(app: Any, error: Exception | None) -> None:
+    """Take the links to records out of the committed page's copy: these lie beside it in a checkout alone."""
+    for page in Path(app.outdir, "_downloads").glob("*/report.html"):
+        text = re.sub(r'<a href="\.\./results/[^"]*">([^<]*)</a>', r"\1", page.read_text(encoding="utf-8"))
+        page.write_text(re.sub(r'"\.\./results/[^"]*"', '""', text), encoding="utf-8")
+
+
+def setup(app: Any) -> None:
+    """Of Sphinx."""
+    app.connect("build-finished", unlink_records)

@@ -1,5 +1,6 @@
 """What all figures share: what they are drawn from, their style, panels and axes."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,7 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "savefig.dpi": 160,
     "svg.hashsalt": "demreg-bench",
+    "text.parse_math": False,  # a solver's value may be a broken formula
 }
 
 
@@ -61,8 +63,14 @@ LOOKS = {
     "gpu-batched": (PINK, "s"),
     "gpu-fused": (VIOLET, "D"),
     "gpu-l2": (OCHRE, "^"),
+    "published": (GREY, "s"),
+    "numpy": (BLUE, "o"),
+    "numba-parallel": (OCHRE, "o"),
 }
-"""Fixed, so that no solver changes its colour when another is added; grey is the baseline's alone."""
+"""Fixed, so that no solver changes its colour when another is added; grey is the baseline's alone, and the published
+form's of a step."""
+FREE = [(hue, shape) for hue in HUES for shape in MARKERS if (hue, shape) not in LOOKS.values()]
+"""What the others have, by their names, and what variants have."""
 
 
 TELLING = ("aia", "solar-mix", "gaussian-response")
@@ -107,11 +115,13 @@ class Measured:
 def style_of(solver: str) -> tuple[str, str]:
     """A solver's colour and marker, the same in every figure of every run; its variants have its colour."""
     name, _, tunables = solver.partition("[")
-    place = crc32(name.encode())
-    hue, marker = LOOKS.get(name) or (HUES[1 + place % (len(HUES) - 1)], MARKERS[place // len(HUES) % len(MARKERS)])
+    form = name.rpartition(".")[2]  # of a step: step.form
+    coloured = [look for look in FREE if look[0] != GREY]
+    hue, marker = LOOKS.get(form) or coloured[crc32(name.encode()) % len(coloured)]
     if not tunables:
         return hue, marker
-    return hue, MARKERS[(MARKERS.index(marker) + 1 + crc32(tunables.encode()) % (len(MARKERS) - 1)) % len(MARKERS)]
+    others = [shape for each, shape in FREE if each == hue and shape != marker]
+    return hue, others[crc32(tunables.encode()) % len(others)]
 
 
 def measured(runs: Sequence[Run]) -> Measured:
@@ -179,8 +189,9 @@ def panels(
         gridspec_kw={"height_ratios": heights},
     )
     axes = list(grid.flat)
+    fits = int(72 * width / (0.58 * STYLE["axes.titlesize"]))
     for name, one in zip(names, axes, strict=False):
-        one.set_title(name)
+        one.set_title("\n".join(folded(line, fits) for line in name.split("\n")))
     for unused in axes[len(names) :]:
         unused.remove()
     return figure, axes[: len(names)]
@@ -212,8 +223,25 @@ def _short(size: int) -> str:
     return f"{size:,}"
 
 
+LONGEST_NAME = 30
+"""Letters of a solver's name in a line of an axis' labels."""
+
+
+def folded(name: str, most: int) -> str:
+    """A name in lines of at most so many letters, broken where it has a blank, a comma, or a bracket opens."""
+    lines = [""]
+    for part in filter(None, re.findall(r"\[?[^ ,\[]*[ ,]?", name)):
+        if len(lines[-1]) + len(part) > most and lines[-1]:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines)
+
+
 def by_solver(axes: Axes, solvers: Sequence[str]) -> None:
     """A row for each solver, the first on top."""
-    axes.set_yticks(range(len(solvers)), solvers)
+    names = [folded(solver, LONGEST_NAME) for solver in solvers]
+    axes.set_yticks(range(len(solvers)), names)
+    for name, label in zip(names, axes.get_yticklabels(), strict=True):
+        label.set_fontsize(7.5 if "\n" in name else STYLE["font.size"])
     axes.set_ylim(len(solvers) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)

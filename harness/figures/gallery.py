@@ -5,7 +5,7 @@ figure, or a sentence that says why there is nothing to draw. No figure averages
 measured the same workload and number of bins, each has a panel of its own, named by what sets the runs apart.
 """
 
-import textwrap
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,12 +17,12 @@ from matplotlib.figure import Figure
 
 from harness.figures import headline, machine, quality, speed
 from harness.figures.common import STYLE, Measured
-from harness.figures.marks import footer
+from harness.figures.marks import beneath, footer
 from harness.records.files import replacing, write_atomically
 from harness.show import html
 
-POINTS_AN_INCH, SMALL, A_LETTER = 72, 8, 0.58
-"""The size of the text below a figure, in points, and how wide its letters are, in sizes."""
+CANNOT = (ArithmeticError, LookupError, TypeError, ValueError)
+"""What drawing and layout raise of odd records."""
 
 
 class Picture(NamedTuple):
@@ -43,15 +43,17 @@ class Picture(NamedTuple):
         """The figure with its origin beneath, or why there is none: what one can't draw must not cost the others."""
         try:
             with mpl.rc_context(STYLE):
-                figure = self.draw(data)
+                figure = self.draw(data) if len(data.table) else "no solver has a result in these runs"
                 if isinstance(figure, Figure):
-                    fits = int(figure.get_figwidth() * POINTS_AN_INCH / (SMALL * A_LETTER))
-                    below = [textwrap.fill(text, fits) for text in (self.key, footer(figure, data)) if text]
-                    figure.supxlabel("\n".join(below), fontsize=SMALL, alpha=0.7)
+                    beneath(figure, self.key, footer(figure, data))
             return figure
-        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        except CANNOT as error:
             plt.close()
-            return f"can't be drawn of these records: {type(error).__name__}: {error}"
+            return _why(error)
+
+
+def _why(error: Exception) -> str:
+    return f"can't be drawn of these records: {type(error).__name__}: {error}"
 
 
 FIGURES = (
@@ -73,7 +75,7 @@ FIGURES = (
         speed.speedup,
         "Speedup over the baseline",
         "Ratio to the baseline in the same rounds, with 99% intervals.",
-        "a mark for each map size, the largest lowest and labelled; hollow: timed too seldom for an interval",
+        "a mark for each map size, the largest lowest and labelled; pale: timed too seldom for an interval",
     ),
     Picture(
         quality.chisq_distribution,
@@ -125,13 +127,21 @@ def pictures(data: Measured, folder: Path | None = None, entries: Sequence[Pictu
 
     Each is drawn and laid out once, which is most of what a report costs.
     """
-    made = []
-    for entry in entries:
-        figure = entry.of(data)
-        made.append(html.picture(entry.name, entry.title, entry.caption, figure))
-        if folder and isinstance(figure, Figure):
-            write_atomically(folder / f"{entry.name}.svg", made[-1].svg)
-            with replacing(folder / f"{entry.name}.png") as whole:
-                figure.set_dpi(STYLE["savefig.dpi"])
-                FigureCanvasAgg(figure).print_png(whole)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a box stands for a letter that no font has
+        return [_written(entry, data, folder) for entry in entries]
+
+
+def _written(entry: Picture, data: Measured, folder: Path | None) -> html.Picture:
+    figure, about = entry.of(data), (entry.name, entry.title, entry.caption)
+    try:
+        made = html.picture(*about, figure)
+    except CANNOT as error:
+        plt.close()
+        return html.picture(*about, _why(error))
+    if folder and isinstance(figure, Figure):
+        write_atomically(folder / f"{entry.name}.svg", made.svg)
+        with replacing(folder / f"{entry.name}.png") as whole:
+            figure.set_dpi(STYLE["savefig.dpi"])
+            FigureCanvasAgg(figure).print_png(whole)
     return made

@@ -18,11 +18,11 @@ def speed_against_quality(data: Measured) -> Figure | str:
     rows = _rows(data)
     if rows.empty:
         return "no workload of these runs has a known truth"
-    figure, (axes,) = panels([_below(rows)], 4.6, width=7.6)
+    figure, (axes,) = panels([""], 4.6, width=7.6)
     figure.suptitle(
         _finding(rows) or f"{rows.dataset.iloc[0]}: speed against the DEM's error", fontsize=13, fontweight="bold"
     )
-    axes.set_title(axes.get_title(), fontsize=8.5, alpha=0.8)
+    axes.set_title(_below(rows), fontsize=8.5, alpha=0.8)
     for row in rows.itertuples():
         _point(axes, row)
     axes.set_xlabel("DEM / s and core: faster to the right")

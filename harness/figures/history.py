@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.figures.common import STYLE, style_of
-from harness.figures.labels import Label, at_the_right
+from harness.figures.labels import Label, at_the_right, written
+from harness.figures.marks import beneath
 from harness.records.history import METRICS, History
 
 LOGARITHMIC = ("time_solve", "track_time_to_baseline", "track_oneoff", "track_worst_parity")
@@ -33,7 +34,10 @@ def draw(history: History, machine: str, group: str) -> Figure | str:
     if not names:
         return "none of its quantities was measured"
     with mpl.rc_context(STYLE):
-        return _grid(points, steps, names)
+        figure = _grid(points, steps, names)
+        commits = list(dict.fromkeys(points.commit))
+        beneath(figure, f"{history.machines[machine]}; commits {' to '.join(dict.fromkeys((commits[0], commits[-1])))}")
+        return figure
 
 
 def _metrics(group: str) -> list[str]:
@@ -61,6 +65,7 @@ def _grid(points: pd.DataFrame, steps: pd.DataFrame, names: list[str]) -> Figure
                 axes.set_title(f"{pixels} pixels x {bins} bins", fontsize=10)
             if name in LOGARITHMIC and (_only(points, inside).value > 0).any():
                 axes.set_yscale("log")
+                written(axes.yaxis)
         axes_row[0].set_ylabel(METRICS[name].title, fontsize=9)
     if "track_gate_violation" in names:
         grid[names.index("track_gate_violation")][0].set(ylim=(-0.1, 1.1), yticks=(0, 1), yticklabels=("no", "yes"))

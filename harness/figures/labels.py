@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.text import Annotation
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from harness.figures.marks import mark
 
@@ -16,11 +17,10 @@ PLACES = [(12, dy) for dy in (0, 12, -12)] + [(-12, 0), (12, 24), (12, -24), (-1
 """Where a name may stand, in points from its mark, the most wanted first."""
 FEW_DECADES = 1.3
 """A logarithmic axis of no more has numbers between the powers of ten."""
-MANY_DECADES = 3
-"""One of more has no ticks between them: dozens that nobody reads, and most of what an axis costs."""
 
 SHORT = (5e-4, 5e4)
 """Between these an axis' numbers are written out, beyond them as powers of ten."""
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class Label(NamedTuple):
@@ -136,10 +136,26 @@ def logarithmic(axes: Axes, which: str) -> None:
     getattr(axes, f"set_{which}scale")("log")
     low, high = getattr(axes, f"get_{which}lim")()
     decades = np.log10(high / low)
-    few = decades < FEW_DECADES
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=8))
-    axis.set_minor_formatter(NullFormatter())
-    if few or decades > MANY_DECADES:
-        axis.set_minor_locator(NullLocator())
-    if low > SHORT[0] and high < SHORT[1]:
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < FEW_DECADES else (1,), numticks=8))
+    written(axis, short=low > SHORT[0] and high < SHORT[1])
+
+
+def written(axis: Axis, short: bool = False) -> None:
+    """Have a logarithmic axis' numbers stand as they are, or as powers of ten; no tick is without one.
+
+    Not in Matplotlib's own way, which needs its mathematical text: with that, a name may be a broken formula.
+    """
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _plain(value) if short else _power(value)))
+    axis.set_minor_locator(NullLocator())
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1 else f"{value:g}"
+
+
+def _power(value: float) -> str:
+    if not value > 0:
+        return ""
+    digits, _, exponent = f"{value:.0e}".partition("e")
+    power = "10" + str(int(exponent)).translate(RAISED)
+    return power if digits == "1" else f"{digits}·{power}"

@@ -22,7 +22,7 @@ PHASES = {
     "solve_s": ("solve", "s"),
     "collect_s": ("collect", "v"),
 }
-FILLED = "solve_s"
+MAIN = "solve_s"
 SHORTEST_S = 1e-6
 """Phases below a microsecond are at the axis' left end."""
 
@@ -66,14 +66,14 @@ def phases(data: Measured) -> Figure | str:
             (line,) = one.plot([SHORTEST_S, max(spans.values())], [place] * 2, color="grey", lw=0.6, alpha=0.5)
             mark(row.Index, line, values=False)
             for name, (_, shape) in PHASES.items():
-                fill = colour if name == FILLED else "none"
-                mark(row.Index, *one.plot(spans[name], place, shape, color=colour, mfc=fill, ms=6))
+                strength = 1.0 if name == MAIN else 0.5
+                mark(row.Index, *one.plot(spans[name], place, shape, color=colour, alpha=strength, ms=6))
         by_solver(one, solvers)
         one.set_xlabel("seconds")
         one.set_xlim(SHORTEST_S / 2, 2 * max(rows[list(PHASES)].max()))
         logarithmic(one, "x")
     shapes = [
-        Line2D([], [], ls="", marker=shape, color="grey", mfc="grey" if name == FILLED else "none", label=label)
+        Line2D([], [], ls="", marker=shape, color="grey", alpha=1.0 if name == MAIN else 0.5, label=label)
         for name, (label, shape) in PHASES.items()
     ]
     figure.legend(handles=shapes, loc="outside upper left", ncols=len(shapes))
@@ -168,10 +168,13 @@ def _roofs(axes: Any, group: pd.DataFrame, data: Measured) -> list[float]:
         axes.plot(intensity, np.minimum(flops, memory * intensity) / 1e9, color="grey", lw=1.3)
         axes.annotate(
             threads(number),
-            (flops / memory, flops / 1e9),  # where few strategies are
-            (2, 3),
+            (1, flops / 1e9),
+            (3, 0),
+            xycoords=("axes fraction", "data"),
             textcoords="offset points",
+            va="center",
             fontsize=SIZE,
+            color="grey",
         )
         heights.append(flops / 1e9)
     return heights

@@ -1,5 +1,6 @@
 """What tells whose a mark of a figure is, and what a figure is drawn of."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,6 +38,17 @@ def bars(axes: Axes, points: pd.DataFrame, colour: str, x: Sequence[Any], y: Seq
         drawn = LineCollection(list(known), colors=colour, capstyle="projecting", **look)
         mark(int(points.index[-1]), drawn, values=False)
         axes.add_collection(drawn)
+
+
+POINTS_AN_INCH, SMALL, A_LETTER = 72, 8, 0.58
+"""The size of the text below a figure, in points, and how wide its letters are, in sizes."""
+
+
+def beneath(figure: Figure, *texts: str) -> None:
+    """Write below a figure how it is read and what it is of, in lines that fit."""
+    fits = int(figure.get_figwidth() * POINTS_AN_INCH / (SMALL * A_LETTER))
+    lines = [textwrap.fill(text, fits) for text in texts if text]
+    figure.supxlabel("\n".join(lines), fontsize=SMALL, alpha=0.7)
 
 
 def footer(figure: Figure, data: Measured) -> str:

@@ -5,15 +5,18 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from harness.figures.common import style_of
+from harness.figures.marks import beneath
 
 
-def draw(table: pd.DataFrame) -> Figure:
+def draw(table: pd.DataFrame, origin: str) -> Figure:
     """Two panels from the rows of `harness.reports.contention.of_run`, a line for each inner solver.
 
     Parameters
     ----------
     table
         Columns inner, processes, gain, process_rss_mb.
+    origin
+        Where the rows are from.
     """
     figure, (gains, memory) = plt.subplots(1, 2, figsize=(8.6, 3.6))
     counts = sorted(table.processes.unique())
@@ -31,4 +34,5 @@ def draw(table: pd.DataFrame) -> Figure:
     gains.set_ylim(top=1.3 * max(table.gain.max(), 1.0))
     memory.set_ylabel("resident memory of a process, MB")
     gains.legend()
+    beneath(figure, origin)
     return figure

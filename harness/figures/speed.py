@@ -76,9 +76,9 @@ def _speedups(axes: Axes, points: pd.DataFrame, place: int) -> None:
     heights = place + np.array(offsets(len(points)))
     bars(axes, points, colour, [points.speedup_low, points.speedup_high], [heights] * 2, lw=1.5)
     sure = np.isfinite(points.speedup_low.to_numpy(float))
-    for some, fill in ((sure, colour), (~sure, "none")):
+    for some, strength in ((sure, 1.0), (~sure, 0.35)):
         if some.any():
-            (marks,) = axes.plot(points.speedup[some], heights[some], marker, color=colour, ms=5, mfc=fill)
+            (marks,) = axes.plot(points.speedup[some], heights[some], marker, color=colour, ms=5, alpha=strength)
             mark_each(points.index[some], marks)
     last = points.iloc[-1]
     right = np.nanmax([last.speedup, last.speedup_high])

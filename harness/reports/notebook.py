@@ -134,9 +134,8 @@ def cold(given: str, folder: Path) -> None:
         say("No first calls are committed: `python -m harness.profile numba --cold` shows this machine's.")
         return
     record = json.loads(path.read_text())
-    title = f"{record['solver']}, {record['cell']['pixels']} pixels x {record['cell']['bins']} bins"
     made = f"Made on {facts.machine_label(record['machine'])}."
-    picture(first_calls(record["cold"], title), made, folder / "first_calls")
+    picture(first_calls(record), made, folder / "first_calls")
     say([f"**{name}**: {sentence(process)}" for name, process in record["cold"].items()])
 
 

@@ -76,10 +76,11 @@ def sections(runs: Sequence[Run], table: pd.DataFrame, pictures: Sequence[Pictur
     trusted = "No test found a busy machine, a warm-up that wasn't over, drift, or turns of several kinds."
     if not (table.clock != "").any():
         trusted = "Not recorded in these runs."
+    first = next((picture for picture in pictures if not picture.missing), pictures[0])
     every = "Click a heading to sort, a solver for its record."
     return [
-        Section("At a glance", lead, [pictures[0]], [tables.glance(table)]),
-        Section("Figures", [" ".join(POINT.split())], pictures[1:]),
+        Section("At a glance", lead, [first], [tables.glance(table)]),
+        Section("Figures", [" ".join(POINT.split())], [each for each in pictures if each is not first]),
         Section("Every row", [every], (), [tables.all_rows(table[table.status == "ok"])]),
         Section("Times to be read with care", [] if care.rows else [trusted], (), [care] if care.rows else []),
         Section("Gates, failed and skipped", told, (), [tables.gates(table)] + [missing] * bool(missing.rows)),

@@ -19,13 +19,15 @@ from harness.show.terminal import GATE_MARK, ratio, seconds
 GATE_KIND = {"pass": "good", "fail": "bad", "none": "quiet"}
 
 
+SIGNS = {"CPU": "CPU: the processor's time", "?": "?: doubted, see below", "n=": "n=: rounds too few for an interval"}
+"""What stands behind a time."""
 NUMBERS = (
     ("pixels", "pixels", "{:,.0f}"),
     ("bins", "bins", "{:.0f}"),
     ("threads", "threads", "{:.0f}"),
     ("median_s", "median", seconds),
     ("n", "n", "{:.0f}"),
-    ("pixels_per_s", "DEM/s", "{:,.0f}"),
+    ("pixels_per_s", "pixels/s", "{:,.0f}"),
     ("speedup", "speedup", ratio),
     ("of_limit", "of limit", "{:.2%}"),
     ("peak_rss_mb", "peak MB", "{:,.0f}"),
@@ -78,11 +80,14 @@ def glance(table: pd.DataFrame) -> Grid:
     cells = {name: n for n, name in enumerate(dict.fromkeys(table.cell))}
     time = table.median_s.where(table.status == "ok")
     table = table.assign(number=table.cell.map(cells), time=time).sort_values(["number", "time"], kind="stable")
+    lines = [_glanced(row) for _, row in table.iterrows()]
+    times = " ".join(line[1].text for line in lines)
+    told = [said for sign, said in SIGNS.items() if sign in times]
+    told += ["†: measured with another source than the solver has now"] * bool(table.changed.any())
     return Grid(
         ("solver", "time", "speedup", "χ² median", "DEM error", "gate"),
-        [_glanced(row) for _, row in table.iterrows()],
-        "The fastest first; behind times and speedups the larger side of their 99% interval."
-        + " †: measured with another source than the solver has now." * bool(table.changed.any()),
+        lines,
+        "; ".join(["The fastest first; behind times and speedups the larger side of their 99% interval", *told]) + ".",
         solvers=list(table.solver),
         groups=list(table.cell),
     )

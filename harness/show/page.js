@@ -80,7 +80,8 @@ function tell(number, x, y) {
     list.append(Object.assign(document.createElement("dd"), { textContent: value }));
   }
   const record = Object.assign(document.createElement("a"), { href: link, textContent: "its record" });
-  tip.replaceChildren(Object.assign(document.createElement("strong"), { textContent: solver }), list, record);
+  const name = Object.assign(document.createElement("strong"), { textContent: solver });
+  tip.replaceChildren(name, list, ...(link ? [record] : []));
   tip.hidden = false;
   const { width, height } = tip.getBoundingClientRect();
   const right = document.documentElement.clientWidth;

@@ -120,7 +120,9 @@ def test_the_first_call_of_a_fresh_process_stands_beside_the_next_ten(tmp_path):
     assert max(call["import"] for call in new[1:] + known[1:]) < 0.1 * known[0]["import"]
     assert new[0]["compilation"] > 10 * new[0]["steady state"]
     assert "its first call took" in shown
-    assert ET.parse(tmp_path / profile.COLD_FILE).getroot().tag.endswith("svg")
+    drawn = tmp_path / profile.COLD_FILE
+    assert ET.parse(drawn).getroot().tag.endswith("svg")
+    assert f"{record['created'][:10]}; commit {record['commit']}; " in drawn.read_text()
 
 
 def test_the_parts_of_a_call_add_up_to_it():

@@ -15,6 +15,7 @@ from harness.judge import excerpt, intervals
 from harness.records.run import Run
 from harness.reports import tables
 from harness.show.html import svg
+from implementations.places import ROOT
 from implementations.registry import IN_REPO, PEERS
 
 mpl.use("Agg")
@@ -159,7 +160,7 @@ def test_values_of_decades_are_on_a_logarithmic_axis(made):
     for figure in (quality.chisq_distribution(data), machine.peak_memory(data), speed.speedup(data)):
         assert {axes.get_xscale() for axes in figure.axes} == {"log"}
     figure, _ = plt.subplots()
-    for limits, expected in (((0.8, 9), "1"), ((1, 1e4), "1,000"), ((1, 1e6), "$\\mathdefault{10^{3}}$")):
+    for limits, expected in (((0.8, 9), "1"), ((1, 1e4), "1,000"), ((1, 1e6), "10³")):
         axes = figure.add_subplot()
         axes.set_xlim(*limits)
         labels.logarithmic(axes, "x")
@@ -240,8 +241,47 @@ def test_a_figure_that_cannot_be_drawn_costs_no_other(made):
     def broken(data):
         raise ValueError("Axis limits cannot be NaN or Inf")
 
-    said = gallery.Picture(broken, "", "").of(common.measured([made]))
+    def cannot_be_laid_out(data):
+        figure, _ = plt.subplots(layout="constrained")
+        figure.text(0, 0, r"$\frac$", parse_math=True)
+        return figure
+
+    data = common.measured([made])
+    said = gallery.Picture(broken, "", "").of(data)
     assert said == "can't be drawn of these records: ValueError: Axis limits cannot be NaN or Inf"
+    (late, _) = gallery.pictures(data, entries=[gallery.Picture(cannot_be_laid_out, "", ""), gallery.FIGURES[2]])
+    assert late.missing.startswith("can't be drawn of these records: ValueError")
+
+
+def test_long_names_are_folded_where_they_can_be():
+    assert common.folded("numba", 30) == "numba"
+    spec = "regularisation.numba-parallel[threads=2,outputs=float32]"
+    assert common.folded(spec, 30) == "regularisation.numba-parallel\n[threads=2,outputs=float32]"
+    assert common.folded("one two three", 8) == "one two\nthree"
+    assert common.folded("a" * 50, 30) == "a" * 50
+
+
+@pytest.mark.parametrize(("limits", "texts"), [((0.5, 2e3), ["1", "10", "100", "1,000"]), ((2e3, 5e7), ["10⁴", "10⁵"])])
+def test_every_tick_of_a_logarithmic_axis_has_its_number(limits, texts):
+    figure, axes = plt.subplots()
+    axes.set_xlim(*limits)
+    labels.logarithmic(axes, "x")
+    figure.canvas.draw()
+    assert not len(axes.xaxis.get_minorticklocs())
+    shown = [label.get_text() for label in axes.xaxis.get_ticklabels()]
+    assert all(shown)
+    assert set(texts) <= set(shown)
+
+
+def test_axes_of_little_range_beyond_short_numbers_are_written_too():
+    assert [labels._power(value) for value in (1e-12, 2e5, 5e-4, 1e0)] == ["10⁻¹²", "2·10⁵", "5·10⁻⁴", "10⁰"]
+
+
+@pytest.mark.parametrize("folder", sorted(path.parent for path in (ROOT / "results").glob("*/run.json")), ids=str)
+def test_solvers_of_a_committed_runs_panel_look_unlike(folder):
+    for panel, rows in common.measured([Run.open(folder)]).table.groupby("panel"):
+        names = [name for name in dict.fromkeys(rows.solver) if not name.startswith("processes[")]  # a dozen of one
+        assert len({common.style_of(name) for name in names}) == len(names), panel
 
 
 def test_another_method_is_ringed_and_named(tmp_path):

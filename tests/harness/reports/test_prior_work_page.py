@@ -54,7 +54,8 @@ def test_start_methods_have_a_row_each():
 
 def test_processes_are_drawn_over_one_process():
     rows = [{"inner": "numba", "processes": n, "gain": g, "process_rss_mb": 150.0} for n, g in ((1, 1.0), (2, 1.7))]
-    figure = processes.draw(pd.DataFrame(rows))
+    figure = processes.draw(pd.DataFrame(rows), "here, commit abc")
+    assert figure.get_supxlabel() == "here, commit abc"
     gains = figure.axes[0].lines[0]
     assert list(gains.get_xdata()) == [1, 2]
     assert list(gains.get_ydata()) == [1.0, 1.7]

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
+import numpy as np
 import pytest
 import records
 from browser import opened
@@ -123,13 +124,13 @@ def column(browser, table, name):
 def test_a_table_sorts_filters_and_shows_more(page):
     with opened(page) as browser:
         table = browser.query_selector("section:nth-of-type(3) table")
-        before = column(browser, table, "DEM/s")
-        button = next(b for b in table.query_selector_all("th button") if b.inner_text().strip() == "DEM/s")
+        before = column(browser, table, "pixels/s")
+        button = next(b for b in table.query_selector_all("th button") if b.inner_text().strip() == "pixels/s")
         button.click()
-        rising = [int(text.replace(",", "")) for text in column(browser, table, "DEM/s")]
+        rising = [int(text.replace(",", "")) for text in column(browser, table, "pixels/s")]
         assert rising == sorted(rising)
         button.click()
-        assert [int(t.replace(",", "")) for t in column(browser, table, "DEM/s")] == rising[::-1]
+        assert [int(t.replace(",", "")) for t in column(browser, table, "pixels/s")] == rising[::-1]
         assert len(rising) == len(before)
         browser.fill("section:nth-of-type(3) .filter input", "wrong 200")
         assert set(column(browser, table, "solver")) == {"wrong"}
@@ -218,6 +219,43 @@ def test_gates_are_told_by_signs_and_reasons_stand_with_their_rows(tmp_path):
         "absent": ("skipped", "CuPy is not installed"),
         "wrong": ("✘ gate failed", "dem deviates by 1e-2"),
     }
+
+
+def test_signs_at_a_glance_are_explained_where_they_stand(tmp_path):
+    one = records.write_run(tmp_path / "one", {"fast": records.fast}, (200,), (34,))
+    said = tables.glance(tables.rows_of([one])).caption
+    assert "CPU" not in said
+    assert "?" not in said
+    cpu = {"cpu_s": 1.0, "cpu_low_s": 0.9, "cpu_high_s": 1.1, "doubts": "busy machine: waited"}
+    run = records.write_run(tmp_path / "run", {"fast": records.fast}, (200,), (34,), fast=cpu)
+    said = tables.glance(tables.rows_of([run])).caption
+    assert "; CPU: the processor's time; ?: doubted, see below." in said
+
+
+def test_a_page_of_runs_without_a_result_says_why_there_is_no_figure(tmp_path):
+    run = records.write_run(tmp_path / "run", {"fast": records.fast}, fast={"status": "failed", "reason": "no luck"})
+    made = sections([run])
+    assert made[0].pictures[0].missing == "no solver has a result in these runs"
+
+
+def test_the_first_figure_that_can_be_drawn_leads(tmp_path):
+    unknown = {"truth_dem_error": np.nan}
+    run = records.write_run(tmp_path / "run", {"fast": records.fast}, fast=unknown)
+    pictures = gallery.pictures(common.measured([run]), entries=gallery.FIGURES[:2])
+    made = reports_run.sections([run], tables.rows_of([run]), pictures)
+    assert [list(section.pictures) for section in made[:2]] == [[pictures[1]], [pictures[0]]]
+
+
+@pytest.mark.parametrize("name", ["cut-off[by=$\\frac$]", "cut-off[by=$x_$y]", "模型", "a" * 90])
+def test_any_name_of_a_solver_is_drawn(tmp_path, name, recwarn):
+    row = {"speedup": 3.0, "speedup_low": 2.9, "speedup_high": 3.1, "truth_coverage": 0.4, "truth_peak_logt_error": 0.1}
+    laws = {"baseline": records.slow, name: records.fast}
+    run = records.write_run(tmp_path / "named", laws, **{name.partition("[")[0]: row})
+    pictures = gallery.pictures(common.measured([run]), tmp_path)
+    drawn = [picture for picture in pictures if not picture.missing]
+    assert len(drawn) >= 5
+    assert not [picture.missing for picture in pictures if "can't be drawn" in picture.missing]
+    assert not [each for each in recwarn if "Glyph" in str(each.message)]
 
 
 def sections(runs):
