@@ -19,8 +19,7 @@ from typing import NamedTuple
 
 from rich.table import Table
 
-from harness.machine import confinement, counted_work
-from harness.machine import facts as machine_facts
+from harness.machine import confinement, counted_work, facts
 from harness.measure.supervisor import Supervisor
 from harness.show import terminal
 from harness.workloads import problem as workload
@@ -113,8 +112,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"nobody has counted the operations of '{unknown[0]}'; known: {', '.join(PIXELS)}")
     rows = [count(spec, bins) for bins in given.bins for spec in given.solvers]
     if given.json:
-        facts = {"machine": machine_facts.machine(), "commit": machine_facts.commit()}
-        print(json.dumps(facts | {"rows": [row._asdict() | {"density": row.density} for row in rows]}, indent=1))
+        counted = [row._asdict() | {"density": row.density} for row in rows]
+        print(json.dumps(facts.origin() | {"rows": counted}, indent=1))
     else:
         _show(rows)
     return cli.OK if all(LEAST <= row.density <= MOST for row in rows) else cli.GATE_FAILED

@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"memory's first use: {limits['first_use_bytes_per_s'] / 1e9:.3g} GB/s; a Python call: "
         f"{terminal.seconds(limits['call_s'])}; an interpreter's start: {terminal.seconds(limits['interpreter_s'])}; "
         f"device: {'none' if limits['device'] is None else limits['device']}",
-        soft_wrap=True,
+        soft_wrap=not console.is_terminal,
     )
     console.print(f"machine: {facts.machine_label(limits['machine'])}; {limits['vectors']}")
     return cli.OK

@@ -138,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     worst = max(abs(row["ratio"] - 1) for row in rows)
     if given.json:
-        report = {"machine": facts.machine(), "commit": facts.commit(), "worst": worst, "rows": rows}
+        report = facts.origin() | {"worst": worst, "rows": rows}
         print(json.dumps(report | {"costs_s": [each._asdict() for each in calibrated]}, indent=1))
     else:
         _show(rows, worst)

@@ -37,22 +37,26 @@ PICTURE = ROOT / "plots" / "selfcheck.svg"
 QUICK, FULL = (0.1,), (0.02, 0.05, 0.1, 0.2)
 """Slownesses that are planted, one in a cell beside two equal solvers."""
 QUICK_KINDS = tuple(kind for kind in KINDS if kind not in REPORTED)
-MIDDLE, LOADS = 0.05, (0, 4)
+MIDDLE, LOADS, CELLS = 0.05, (0, 4), 300
 SHARES = {"sweep": 0.5, "regression": 0.45, "gates": 0.05}
 """Of the time, where time is the limit; what compare says comes of the sweeps."""
 MOST_FAILED = 10
 """Verdicts that could not be had, after which the check ends."""
-NEEDED = {"command", "kind", "more", "seen", "burners", "seed", "machine", "commit"}
+NEEDED: dict[str, type] = {"command": str, "kind": str, "machine": str, "commit": str, "more": float, "seen": bool}
+NEEDED |= {"burners": int, "seed": int}
+"""What every line of verdicts holds."""
+NUMBERS = ("ratio", "low", "high")
+EXIT_CODES = "exit codes: 0 all may be as aimed at; 1 a rate surely isn't, or a verdict could not be had; 2 bad call"
 Rows = dict[tuple[str, int], list[dict[str, Any]]]
 """Kind of solver, burners -> the rows of the last sweep, beside which `compare` looks at the next one's."""
 
 
 def _parser() -> cli.Parser:
-    parser = cli.Parser("harness.selfcheck", description=__doc__)
+    parser = cli.Parser("harness.selfcheck", description=__doc__, epilog=EXIT_CODES)
     add = parser.add_argument
     add("--full", action="store_true", help="all slownesses, solvers and loads; hours, and goes on where it ended")
     add("--minutes", type=float, help="how long it measures (10; with --full: until --cells are there)")
-    add("--cells", type=int, default=300, help="with --full: verdicts on equal solvers for each command and load (300)")
+    add("--cells", type=int, help="with --full: verdicts on equal solvers for each command and load (300)")
     add("--out", type=Path, default=OUT, metavar="DIR", help="where verdicts are kept (results/selfcheck)")
     add("--readme", action="store_true", help="only write the pages' tables and the picture from what DIR has")
     return parser
@@ -66,8 +70,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     minutes = (float("inf") if given.full else 10.0) if given.minutes is None else given.minutes
     if not minutes > 0:
         parser.error(f"--minutes must be > 0, got {minutes:g}")
+    if given.cells is not None and (given.cells < 1 or not given.full):
+        parser.error(f"--cells is a number from 1 on, with --full, got {given.cells}")
     machine = facts.machine()
     origin = {"machine": f"{machine['id']} {machine['cpu_numbers']}".strip(), "commit": facts.commit()}
+    origin["day"] = facts.now()[:10]
     file = given.out / (KEPT if given.full or given.readme else QUICKLY)
     known = _of_this_machine(parser, file, origin["machine"]) if given.full or given.readme else []
     if given.readme:
@@ -78,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.folder(given.out)
     if not given.full:
         file.unlink(missing_ok=True)
-    plan = _full(given.cells, known) if given.full else _quick(60 * minutes)
+    plan = _full(given.cells or CELLS, known) if given.full else _quick(60 * minutes)
     failed, deadline = 0, time.monotonic() + 60 * minutes
     with file.open("a", encoding="utf-8") as kept:
         kept.write("\n" * bool(known))  # the last line may have been cut short
@@ -104,13 +111,20 @@ def _of_this_machine(parser: cli.Parser, file: Path, machine: str) -> list[Trial
 
 
 def _known(file: Path) -> list[Trial]:
-    """The verdicts that are kept; a line that was cut short when a run was killed is none."""
+    """The verdicts that are kept; a line that was cut short when a run was killed, or holds something else, is none."""
     found: list[Trial] = []
     for line in file.read_text().splitlines() if file.exists() else ():
         with contextlib.suppress(ValueError):
             trial = json.loads(line)
-            found += [trial] if isinstance(trial, dict) and trial.keys() >= NEEDED else []
+            found += [trial] if _is_verdict(trial) else []
     return found
+
+
+def _is_verdict(trial: Any) -> bool:
+    if not isinstance(trial, dict) or ("seen" not in trial and "failed" not in trial):
+        return False
+    whole = all(isinstance(trial.get(name), kind) for name, kind in NEEDED.items())
+    return whole and all(isinstance(trial.get(name, 1.0), float) for name in NUMBERS)
 
 
 def _quick(seconds: float) -> Iterator[Trial]:
@@ -176,7 +190,7 @@ def _show(console: Console, file: Path, known: list[Trial]) -> int:
     for trial in [t for t in known if t["kind"] in REPORTED and t["more"] in (0.0, MIDDLE)]:
         told = f"{trial.get('ratio', trial.get('failed'))} [{trial.get('low', '')}, {trial.get('high', '')}]"
         what = f"{trial['command']}, {trial['kind']}, {trial['more']:.0%} more, {trial['burners']} burners"
-        console.print(f"reported only: {what}: {told}", soft_wrap=True)
+        console.print(f"reported only: {what}: {told}", soft_wrap=not console.is_terminal)
     failed = [t for t in known if "failed" in t]
     if failed:
         console.print(f"without a result: {len(failed)}, the first: {failed[0]['command']}: {failed[0]['failed']}")
@@ -190,14 +204,16 @@ def _write(out: Path, known: list[Trial]) -> None:
     frame = rates.table(known)
     write_atomically(out / RATES, frame.to_csv(index=False))
     commits = ", ".join(dict.fromkeys(trial["commit"] for trial in known))
-    where = f"[{KEPT}](../results/selfcheck/{KEPT})"
-    origin = f"{facts.machine_label(facts.machine())}; commit {commits}; every verdict: {where}."
+    days = sorted({trial["day"] for trial in known if "day" in trial})
+    when = [" to ".join(dict.fromkeys((days[0], days[-1])))] if days else []
+    made = "; ".join([facts.machine_label(facts.machine()), f"commit {commits}", *when])
+    origin = f"{made}; every verdict: [{KEPT}](../results/selfcheck/{KEPT})."
     pages = {PAGE: rates.as_markdown(frame), README: rates.in_short(frame)}
     for path, table in pages.items():
         text = f"{table}\n\n{origin.replace('../', '' if path == README else '../')}"
         write_atomically(path, markdown.rewritten(path.read_text(), "selfcheck", text))
     with mpl.rc_context(STYLE), replacing(PICTURE) as whole:
-        figure = rates.picture(frame)
+        figure = rates.picture(frame, made)
         figure.savefig(whole, format="svg", metadata={"Date": None})
         plt.close(figure)
 

@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             looks.append(look())
     found = growth(looks)
     if given.json:
-        origin = {"machine": facts.machine(), "commit": facts.commit(), "minutes": given.minutes}
+        origin = facts.origin() | {"minutes": given.minutes}
         print(json.dumps(origin | {"looks": looks, "growth": found}, indent=1))
     else:
         first, last = looks[len(looks) // 4], looks[-1]

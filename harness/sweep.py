@@ -39,7 +39,7 @@ OPTIONS = {
 
 
 def _parser() -> cli.Parser:
-    parser = cli.Parser("harness.sweep", description=__doc__, epilog=cli.EXIT_CODES, allow_abbrev=False)
+    parser = cli.Parser("harness.sweep", description=__doc__, epilog=cli.EXIT_CODES)
     add = parser.add_argument
     add("--preset", choices=sorted(PRESETS), default=None, help="grid and limits to start from (quick)")
     add(
@@ -146,7 +146,7 @@ def _check_same(run: Run, here: dict[str, Any], console: Console) -> None:
     now = {"commit": here["commit"], **here["software"]}
     for name in (name for name in now if now[name] != before.get(name, "none")):
         line = f"{name} was {before.get(name, 'none')}, is {now[name]}: rows from here on say so in their records"
-        console.print(line, soft_wrap=True)
+        console.print(line, soft_wrap=not console.is_terminal)
 
 
 def _new_folder(preset: str) -> Path:
@@ -156,7 +156,7 @@ def _new_folder(preset: str) -> Path:
 def _provenance(plan: Plan, table: registry.Registry) -> dict[str, Any]:
     external = [spec for spec in plan.solvers if table.entry(solver_spec.parse(spec)[0]).external]
     return {
-        "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "created": facts.now(),
         "commit": facts.commit(),
         "machine": facts.machine(),
         "devices": facts.devices.facts(),

@@ -7,6 +7,7 @@ import platform
 import re
 import subprocess
 import tomllib
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,22 @@ def machine() -> dict[str, Any]:
     digest = hashlib.sha256(repr(sorted(facts.items())).encode()).hexdigest()
     numbers = " ".join(info[key] for key in CPU_NUMBERS if key in info)
     return {"id": digest[:10], **facts, "cpu_numbers": numbers, "usable_cores": cores(), **confinement()}
+
+
+def now() -> str:
+    """This moment, as records have it."""
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def origin() -> dict[str, Any]:
+    """When, on what, and of which commit something is measured."""
+    return {"created": now(), "machine": machine(), "commit": commit()}
+
+
+def told(kept: dict[str, Any]) -> str:
+    """An `origin` in a line; records from before the date was kept have none."""
+    day = [kept["created"][:10]] if "created" in kept else []
+    return "; ".join([machine_label(kept["machine"]), *day, f"commit {kept['commit']}"])
 
 
 def machine_label(facts: dict[str, Any]) -> str:

@@ -91,7 +91,10 @@ class Display:
             if row["status"] == "skipped" and self.live:
                 continue  # in every cell, and the table at the end says why
             bad = row["status"] != "ok" or row["gate"] == "fail"
-            self.console.print(Text(f"    {row['solver']}: {_outcome(row)}", "red" if bad else ""), soft_wrap=True)
+            self.console.print(
+                Text(f"    {row['solver']}: {_outcome(row)}", "red" if bad else ""),
+                soft_wrap=not self.console.is_terminal,
+            )
 
 
 def _outcome(row: dict[str, Any]) -> str:

@@ -134,7 +134,7 @@ def show(console: Console, record: dict[str, Any]) -> None:
             cells = (terminal.seconds(call[part]) if call[part] else "–" for part in PARTS)
             view.add_row(str(number), *cells, terminal.seconds(sum(call.values())))
         console.print(view)
-        console.print(sentence(process), soft_wrap=True)
+        console.print(sentence(process), soft_wrap=not console.is_terminal)
 
 
 def sentence(process: dict[str, Any]) -> str:

@@ -71,4 +71,4 @@ def show(console: Console, runs: dict[int, dict[str, Any]]) -> None:
     console.print(view)
     for threads, run in runs.items():
         for finding in run["findings"] or ["nothing found that keeps it from being faster"]:
-            console.print(f"{threads} thread(s): {finding}", soft_wrap=True)
+            console.print(f"{threads} thread(s): {finding}", soft_wrap=not console.is_terminal)

@@ -80,8 +80,7 @@ def table(kept: dict[str, Any]) -> str:
         for row in kept["rows"]
     ]
     middle = float(np.median([row["between"] for row in kept["rows"]]))
-    where = f"{facts.machine_label(kept['machine'])}; commit {kept['commit']}"
-    origin = f"{PROCESSES} processes each, which differ by {middle:.2%} in the middle of all. {where}."
+    origin = f"{PROCESSES} processes each, which differ by {middle:.2%} in the middle of all. {facts.told(kept)}."
     return f"{markdown.table(HEAD, lines, 1)}\n\n{origin}"
 
 
@@ -94,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given.write:
         parser.folder(given.out.parent)
         rows = [measure(kind, burning) for kind, burning in itertools.product(KINDS, BURNERS)]
-        kept = {"machine": facts.machine(), "commit": facts.commit(), "rows": rows}
+        kept = facts.origin() | {"rows": rows}
         write_atomically(given.out, json.dumps(kept, indent=1) + "\n")
     try:
         told = table(load(given.out))

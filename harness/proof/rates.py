@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy.stats import binomtest
 
-from harness.figures.common import BLUE, GREEN, GREY, MARKERS, ORANGE
+from harness.figures.common import BLUE, GREEN, GREY, MARKERS, ORANGE, span
+from harness.figures.marks import beneath
 from harness.proof.trials import COMMANDS, REPORTED, Trial
 from harness.show import markdown
 
@@ -119,7 +120,7 @@ def in_short(frame: pd.DataFrame) -> str:
     return markdown.table(head, lines, 1)
 
 
-def picture(frame: pd.DataFrame) -> Figure:
+def picture(frame: pd.DataFrame, origin: str) -> Figure:
     """The share that is seen against what was planted, with its interval, beside what is aimed at; by load."""
     loads = sorted(frame.burners.unique())
     figure, axes = plt.subplots(
@@ -151,5 +152,7 @@ def picture(frame: pd.DataFrame) -> Figure:
         axis.tick_params(labelleft=True)
         axis.set(title=f"{burners} burners" if burners else "as it was", xlabel="planted slowness")
     axes[0][0].set_ylabel("verdicts that say so, %")
-    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(COMMANDS) + 1)
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=len(COMMANDS) + 1)
+    counts = frame[frame.command.isin(COMMANDS)].n
+    beneath(figure, f"lines: 95% intervals of {span(counts)} verdicts; {origin}")
     return figure

@@ -16,6 +16,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from harness.figures.common import STYLE, style_of
+from harness.figures.marks import beneath
 from harness.machine import facts as machine_facts
 from harness.records.files import dump, replacing, write_atomically
 from harness.workloads import problem as workload
@@ -139,7 +140,7 @@ def measured(solvers: Sequence[str], datasets: Sequence[str], pixels: int, bins:
                     **agreement(problem_of(dataset, MANY, bins)[0], *(table.ready(name) for name in ALIKE)),
                 }
             )
-    return {"bins": bins, "draws": draws, "commit": machine_facts.commit(), "rows": rows, "alike": alike}
+    return machine_facts.origin() | {"bins": bins, "draws": draws, "rows": rows, "alike": alike}
 
 
 def agreement(problem: Problem, ours: Solver, theirs: Solver) -> dict[str, float]:
@@ -169,12 +170,15 @@ def figure(data: dict[str, object]) -> Figure:
             one.tick_params(labelleft=True)
             one.set_xlabel("within one edem of the draws' mean" if n == 0 else "within one edem of the truth")
         drawn.legend(loc="outside upper center", ncols=len(solvers), frameon=False)
+        day = [str(data["created"])[:10]] if "created" in data else []
+        said = [f"{data['draws']} draws of the noise", f"{data['bins']} bins", *day, f"commit {data['commit']}"]
+        beneath(drawn, "; ".join(said))
     return drawn
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    parser = cli.Parser("harness.upkeep.coverage", description=__doc__, allow_abbrev=False)
+    parser = cli.Parser("harness.upkeep.coverage", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.json")
     parser.add_argument("--draw", type=Path, metavar="FILE.svg", help="draw the figure too")
     parser.add_argument("--solvers", type=cli.words, default="numba,utu,plowman", help="by commas (numba,utu,plowman)")

@@ -136,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if mode == "duets" and "threads" in kind:
                 continue
             rows += cell(kind, mode, count, seed)
-            kept = {"machine": facts.machine(), "commit": facts.commit(), "seconds": SECONDS, "rows": rows}
+            kept = facts.origin() | {"seconds": SECONDS, "rows": rows}
             write_atomically(given.out, json.dumps(kept) + "\n")
             if seed > 1 and time.monotonic() > deadline:
                 break
@@ -164,8 +164,7 @@ def tables(kept: dict[str, Any]) -> str:
     ]
     curve = _curve(rows[(rows.estimator == CHOSEN[0]) & (rows["mode"] == CHOSEN[1])])
     head = ("burners", "how they take turns", "what stands for a turn", "equal ones are off by", "false alarms", *SEEN)
-    label = facts.machine_label(kept["machine"])
-    origin = f"{label}; commit {kept['commit']}; {kept['seconds']:g} s of rounds a cell."
+    origin = f"{facts.told(kept)}; {kept['seconds']:g} s of rounds a cell."
     title = f"After so many rounds ({CHOSEN[0]}, {CHOSEN[1]}):"
     return f"{markdown.table(head, lines, 3)}\n\n{title}\n\n{curve}\n\n{origin}"
 

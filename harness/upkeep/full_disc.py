@@ -15,7 +15,6 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,7 @@ FOLDER, FILE = Path("results") / "full-disc", "full-disc.json"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    parser = cli.Parser("harness.upkeep.full_disc", description=__doc__, allow_abbrev=False)
+    parser = cli.Parser("harness.upkeep.full_disc", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="turns of each (5)")
     parser.add_argument("--side", type=int, default=SIDE, help=f"pixels, a multiple of {REAL} ({SIDE})")
     parser.add_argument("--scratch", type=Path, help="where the files lie meanwhile (the system's temporary folder)")
@@ -83,7 +82,7 @@ def measure(scratch: Path, side: int, rounds: int) -> dict[str, Any]:
     small = in_turns({"1024 x 1024": lambda: inverted(disc, scratch / "small.fits")}, rounds)
     series = {n: inverted(later(disc, scratch, n), scratch / "series.fits")[1] for n in SERIES}
     figures: dict[str, Any] = {
-        "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "created": facts.now(),
         "commit": facts.commit(),
         "machine": facts.machine(),
         "software": facts.software(),

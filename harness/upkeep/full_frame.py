@@ -15,7 +15,6 @@ import tempfile
 import time
 import warnings
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ FOLDER, FILE = Path("results") / "full-frame", "full-frame.json"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    parser = cli.Parser("harness.upkeep.full_frame", description=__doc__, allow_abbrev=False)
+    parser = cli.Parser("harness.upkeep.full_frame", description=__doc__)
     parser.add_argument("--shape", type=cli.whole_numbers, default=(4096, 4096), help="rows,columns (4096,4096)")
     parser.add_argument("--bins", type=int, default=34, help="temperature bins (34)")
     parser.add_argument("--solver", default=f"dask[inner=numba,workers={CORES},memory=1200MiB]")
@@ -74,7 +73,7 @@ def measure(scratch: Path, shape: tuple[int, ...], bins: int, solver: str, dtype
     load = os.getloadavg()[0]
     seconds, peak = watched([sys.executable, "-m", "implementations.invert", *asked], cores)
     return {
-        "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "created": facts.now(),
         "commit": facts.commit(),
         "machine": facts.machine(),
         "software": facts.software(),

@@ -84,7 +84,7 @@ def measured(run: Run, aim: Aim) -> float | None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    parser = cli.Parser("harness.upkeep.gpu_check", description=__doc__, epilog=cli.EXIT_CODES, allow_abbrev=False)
+    parser = cli.Parser("harness.upkeep.gpu_check", description=__doc__, epilog=cli.EXIT_CODES)
     parser.add_argument("--part", choices=PARTS, default="correctness", help="of the check (correctness)")
     parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="of what is found (results)")
     given = parser.parse(arguments)
@@ -115,7 +115,9 @@ def check(steps: Sequence[Step], prefix: Path, console: Console) -> int:
 def show(ended: dict[str, Any], console: Console) -> None:
     """A line for a step; the last that it said where it failed."""
     about = ended.get("reason") or f"{ended['seconds']:.0f} s"
-    console.print(f"{ended['ended']}: {ended['step']}, {about}", highlight=False, markup=False, soft_wrap=True)
+    console.print(
+        f"{ended['ended']}: {ended['step']}, {about}", highlight=False, markup=False, soft_wrap=not console.is_terminal
+    )
     if ended["ended"] not in ("ok", "not run"):
         console.print("\n".join(f"    {line}" for line in ended["said"][-8:]), highlight=False, markup=False)
 
@@ -126,7 +128,7 @@ def judged(aim: Aim, work: Path, console: Console) -> dict[str, Any]:
     value = measured(Run.open(folder), aim) if folder.is_dir() else None
     verdict = "not measured" if value is None else "reached" if aim.reached(value) else "missed"
     said = "" if value is None else f": {aim.text(value)}"
-    console.print(f"    {verdict}: {aim.name()}{said}", highlight=False, soft_wrap=True)
+    console.print(f"    {verdict}: {aim.name()}{said}", highlight=False, soft_wrap=not console.is_terminal)
     return {"aim": aim.name(), "limit": aim.limit, "measured": value, "verdict": verdict}
 
 

@@ -125,7 +125,7 @@ def compiled(case: Case, compiler: Compiler) -> tuple[list[dict[str, Any]], list
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    parser = cli.Parser("harness.upkeep.gpu_kernels", description=__doc__, allow_abbrev=False)
+    parser = cli.Parser("harness.upkeep.gpu_kernels", description=__doc__)
     parser.add_argument("--out", type=Path, default=FOLDER, metavar="DIR", help="folder of the table")
     given = parser.parse(arguments)
     found = library()

@@ -137,7 +137,7 @@ TASKS: dict[str, Callable[..., dict[str, Any]]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a task and return the exit code."""
-    parser = cli.Parser("harness.upkeep.gpu_tasks", description=__doc__, allow_abbrev=False)
+    parser = cli.Parser("harness.upkeep.gpu_tasks", description=__doc__)
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("words", nargs="*", help="of the task")
     given = parser.parse(arguments)

@@ -17,7 +17,7 @@ CHUNK_PIXELS = 65536
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    parser = cli.Parser("harness.upkeep.mapfile", description=__doc__, allow_abbrev=False)
+    parser = cli.Parser("harness.upkeep.mapfile", description=__doc__)
     parser.add_argument("store", type=Path, metavar="IN.zarr")
     parser.add_argument("--dataset", default="solar-mix", help="specification in datasets/ (solar-mix)")
     parser.add_argument("--shape", type=cli.whole_numbers, default=(256, 256), help="rows,columns (256,256)")

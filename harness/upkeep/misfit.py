@@ -96,7 +96,7 @@ def measured(solvers: Sequence[str]) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    parser = cli.Parser("harness.upkeep.misfit", description=__doc__, allow_abbrev=False)
+    parser = cli.Parser("harness.upkeep.misfit", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.json")
     parser.add_argument("--solvers", type=cli.words, default="numba,utu,plowman", help="by commas (numba,utu,plowman)")
     given = parser.parse(arguments)

@@ -224,7 +224,7 @@ def draw() -> None:
     run = _opened(CONTENTION)
     if run is not None:
         with mpl.rc_context(STYLE), files.replacing(PICTURE) as whole:
-            figure = processes.draw(contention.of_run(run))
+            figure = processes.draw(contention.of_run(run), f"{_label(run.provenance)}; medians")
             figure.savefig(whole, format="svg", metadata={"Date": None})
             plt.close(figure)
 

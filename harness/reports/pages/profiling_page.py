@@ -112,8 +112,7 @@ def _prediction() -> str:
         )
         for row in got["rows"]
     ]
-    where = f"{machine_facts.machine_label(got['machine'])}, commit {got['commit']}"
-    return f"{table(names, rows, left=0)}\n\nWorst: {got['worst']:.0%} off. Made on {where}."
+    return f"{table(names, rows, left=0)}\n\nWorst: {got['worst']:.0%} off. Made on {machine_facts.told(got)}."
 
 
 def counts(file: Path = INSTRUCTIONS) -> dict[str, Any]:
@@ -137,9 +136,8 @@ def _instructions() -> str:
         )
         for row in got["rows"]
     ]
-    where = f"{machine_facts.machine_label(got['machine'])}, commit {got['commit']}"
     then = f"Before: commit {before['commit']}, whose kernels had an SVD of each pixel"
-    return f"{table(names, rows, left=1)}\n\nMade on {where}. {then}."
+    return f"{table(names, rows, left=1)}\n\nMade on {machine_facts.told(got)}. {then}."
 
 
 BLOCKS = {"stages": _stages, "calls": _calls, "limit": _limit, "prediction": _prediction, "instructions": _instructions}

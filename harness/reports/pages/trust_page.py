@@ -51,8 +51,7 @@ def of_soak(file: Path = SOAK) -> str:
     first, last = looks[len(looks) // 4], looks[-1]
     rows = [[name, f"{first[name]:.4g}", f"{last[name]:.4g}", "yes" if name in grown else "no"] for name in last]
     head = ("held by the sweeping process", "after a quarter", "at the end", "grows")
-    where = f"{facts.machine_label(kept['machine'])}; commit {kept['commit']}"
-    told = f"{len(looks)} cells in {kept['minutes']:g} minutes, beside two busy processes. {where}."
+    told = f"{len(looks)} cells in {kept['minutes']:g} minutes, beside two busy processes. {facts.told(kept)}."
     return f"{markdown.table(head, rows, 1)}\n\n{told}"
 
 

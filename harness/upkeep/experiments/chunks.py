@@ -12,7 +12,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ TYPES = ("float64", "float32")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    parser = cli.Parser("harness.upkeep.experiments.chunks", description=__doc__, allow_abbrev=False)
+    parser = cli.Parser("harness.upkeep.experiments.chunks", description=__doc__)
     parser.add_argument("--shape", type=cli.whole_numbers, default=SHAPE, help="rows,columns (512,512)")
     parser.add_argument("--chunks", type=cli.whole_numbers, default=CHUNKS, help="pixels, by commas")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each (3)")
@@ -74,7 +73,7 @@ def measure(scratch: Path, shape: tuple[int, ...], chunks: Sequence[int], rounds
             seconds[way].append(taken)
     pixels = int(np.prod(shape))
     return {
-        "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "created": facts.now(),
         "commit": facts.commit(),
         "machine": facts.machine(),
         "software": facts.software(),

@@ -107,8 +107,7 @@ def table(kept: dict[str, Any]) -> str:
         ]
         for row in kept["rows"]
     ]
-    label = facts.machine_label(kept["machine"])
-    origin = f"Medians over {TURNS} turns; {label}, commit {kept['commit']}."
+    origin = f"Medians over {TURNS} turns; {facts.told(kept)}."
     return f"{markdown.table(head, rows, 1)}\n\n{origin}\n\n{summary(kept['rows'])}"
 
 
@@ -130,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--write", action="store_true", help="only the page's table, from what is kept")
     given = parser.parse(arguments)
     if not given.write:
-        kept = {"machine": facts.machine(), "commit": facts.commit(), "rows": [beside(*cell) for cell in CELLS]}
+        kept = facts.origin() | {"rows": [beside(*cell) for cell in CELLS]}
         KEPT.parent.mkdir(exist_ok=True)
         write_atomically(KEPT, json.dumps(plain(kept), indent=1) + "\n")
     write_atomically(PAGE, markdown.rewritten(PAGE.read_text(), "overhead", table(json.loads(KEPT.read_text()))))

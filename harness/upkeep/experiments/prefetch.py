@@ -12,7 +12,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -37,7 +36,7 @@ BLOCK = 65_536
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    parser = cli.Parser("harness.upkeep.experiments.prefetch", description=__doc__, allow_abbrev=False)
+    parser = cli.Parser("harness.upkeep.experiments.prefetch", description=__doc__)
     parser.add_argument("--shape", type=cli.whole_numbers, default=(1024, 1024), help="rows,columns (1024,1024)")
     parser.add_argument("--bins", type=int, default=34, help="temperature bins (34)")
     parser.add_argument("--solvers", type=cli.words, default=("numba", "l2"), help="by commas (numba,l2)")
@@ -55,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         parser.error(" ".join(str(error).split()))
     made = {
-        "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "created": facts.now(),
         "commit": facts.commit(),
         "machine": facts.machine(),
         "software": facts.software(),

@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,7 @@ LOOKS = 20
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    parser = cli.Parser("harness.upkeep.experiments.scheduling", description=__doc__, allow_abbrev=False)
+    parser = cli.Parser("harness.upkeep.experiments.scheduling", description=__doc__)
     parser.add_argument("--blocks", type=cli.whole_numbers, default=BLOCKS, help="how many, by commas (10000,100000)")
     parser.add_argument("--threads", type=int, default=THREADS, help=f"of each of two processes ({THREADS})")
     parser.add_argument("--pixels", type=int, default=PIXELS, help=f"in a block ({PIXELS})")
@@ -77,7 +76,7 @@ def measure(counts: Sequence[int], threads: int, pixels: int) -> dict[str, Any]:
         finally:
             session.close()
     return {
-        "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "created": facts.now(),
         "commit": facts.commit(),
         "machine": facts.machine(),
         "software": facts.software(),

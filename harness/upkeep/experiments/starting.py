@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
@@ -35,7 +34,7 @@ MIB = 2**20
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    parser = cli.Parser("harness.upkeep.experiments.starting", description=__doc__, allow_abbrev=False)
+    parser = cli.Parser("harness.upkeep.experiments.starting", description=__doc__)
     parser.add_argument("--workers", type=cli.whole_numbers, default=(1, 2, 4, 8), help="by commas (1,2,4,8)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--solver", default=SOLVER, help=f"what each worker imports ({SOLVER})")
@@ -61,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def provenance(rows: list[dict[str, Any]], solver: str) -> dict[str, Any]:
     """The rows with where they are from."""
     return {
-        "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "created": facts.now(),
         "commit": facts.commit(),
         "machine": facts.machine(),
         "software": facts.software(),

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+import matplotlib.pyplot as plt
 import numpy as np
 import psutil
 import pytest
@@ -85,6 +86,9 @@ def test_rates_have_intervals_and_aims_are_missed_only_surely():
     assert "| as it was | sweep | nothing (false alarms) | 300 | 3 | 1.0% [0.2%, 2.9%] | +0.0% | at most 1% |" in shown
     assert "| as it was | sweep | 10% | 300 | 300 | 100.0% [98.8%, 100.0%] | +10.0% | at least 99% |" in shown
     assert shown.count("✘") == 2
+    figure = rates.picture(frame, "here; commit abc")
+    assert " ".join(figure.get_supxlabel().split()) == "lines: 95% intervals of 300 verdicts; here; commit abc"
+    plt.close(figure)
 
 
 def test_compare_reads_two_runs_of_a_solver(monkeypatch):
@@ -143,6 +147,20 @@ def test_verdicts_that_are_none_of_this_machines_are_refused(tmp_path, capsys):
         with pytest.raises(SystemExit, match="2"):
             command.main(["--minutes", "nan"])
         assert "--minutes must be > 0, got nan" in capsys.readouterr().err
+    for cells in (["--full", "--cells", "0"], ["--full", "--cells", "-1"], ["--cells", "5"]):
+        with pytest.raises(SystemExit, match="2"):
+            selfcheck.main([*cells, "--out", str(tmp_path)])
+        assert f"--cells is a number from 1 on, with --full, got {cells[-1]}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"more": "x"}, {"burners": None}, {"burners": 1.5}, {"seed": []}, {"seen": "no"}, {"kind": 1}, {"low": {}}],
+)
+def test_a_line_of_something_else_is_no_verdict(tmp_path, changed):
+    kept = tmp_path / selfcheck.KEPT
+    kept.write_text("".join(json.dumps(trial(**each)) + "\n" for each in ({}, changed)))
+    assert selfcheck._known(kept) == [trial()]
 
 
 def test_a_check_without_verdicts_does_not_pass(tmp_path, monkeypatch, capsys):
