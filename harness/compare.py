@@ -19,6 +19,7 @@ from harness.judge.comparison import TOLERANCE, TOLERANCE_HELP, Row, check_toler
 from harness.machine import facts as machine_facts
 from harness.records.files import plain
 from harness.records.run import Run
+from harness.reports import matched
 from harness.reports.two_runs import Change, notes, rows
 from harness.show import terminal
 from harness.show.markdown import as_code, cut, table
@@ -26,9 +27,10 @@ from harness.show.terminal import seconds
 from implementations import command_line as cli
 
 EXIT_CODES = "exit codes: 0 no regression; 1 some row is slower, worse or fails; 2 the runs can't be compared"
-DROPPED = ("by", "memory B / A", "DEM error", "A", "B", "workload")
+DROPPED = ("memory B / A", "DEM error", "A", "B", "by", "workload")
 """The columns that a narrow terminal goes without, the first of them first."""
-SHOWN = ("status", "reason", "median_s", "cpu_s", "n", "peak_rss_mb", "truth_dem_error", "gate", "doubts")
+SHOWN = """status reason median_s cpu_s n peak_rss_mb peak_device_mb truth_dem_error gate doubts accuracy
+    leaves_out""".split()
 
 
 def _parser() -> cli.Parser:
@@ -56,13 +58,18 @@ def listed(found: Sequence[Change], every: bool) -> list[Change]:
 
 def summary(found: Sequence[Change]) -> str:
     """How many rows there are of each verdict."""
-    verdicts = pd.Series([row.verdict for row in found]).value_counts()
-    return f"{len(found)} rows: " + ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
+    verdicts = pd.Series([row.verdict.partition(":")[0] for row in found]).value_counts()
+    return f"{len(found)} rows: " + "; ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
 
 
 def markdown(found: Sequence[Change], head: str = "", every: bool = False) -> str:
     """The rows that are listed, as a table, and what the rest is; fit for a comment."""
-    texts = [_texts(row) | {"solver": f"`{row.solver}`", "why": as_code(_why(row))} for row in listed(found, every)]
+    changes = listed(found, every)
+    names = _named(changes)
+    texts = [
+        _texts(row) | {"solver": f"`{row.solver}`{name.removeprefix(row.solver)}", "why": as_code(_why(row))}
+        for row, name in zip(changes, names, strict=True)
+    ]
     rows = [list(text.values()) for text in texts]
     return cut([head, table(["", *list(texts[0])[1:]], rows) if texts else "", summary(found)])
 
@@ -70,10 +77,11 @@ def markdown(found: Sequence[Change], head: str = "", every: bool = False) -> st
 def show(console: Console, found: Sequence[Change], every: bool) -> None:
     """The same as a table for a terminal, reasons below."""
     changes = listed(found, every)
-    texts = [_texts(change) for change in changes]
+    texts = [_texts(change) | {"solver": name} for change, name in zip(changes, _named(changes), strict=True)]
     for text in texts:
         text["verdict"] = text["verdict"].partition(":")[0]  # why it is undecided stands below
-    names = terminal.fitting(console.width, texts, DROPPED) if texts else {}
+    several = len({change.row["dataset"] for change in changes}) > 1
+    names = terminal.fitting(console.width, texts, DROPPED[: len(DROPPED) - several]) if texts else {}
     view = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
     for name, width in names.items():
         side = "left" if name in ("verdict", "solver", "workload", "by") else "right"
@@ -84,11 +92,21 @@ def show(console: Console, found: Sequence[Change], every: bool) -> None:
     if texts:
         console.print(view)
         terminal.say_left_out(console, texts, names, "; --json has every figure")
-    for change in changes:
+    for change, text in zip(changes, texts, strict=True):
         if why := "; ".join(filter(None, (change.verdict.partition(": ")[2], _why(change)))):
-            where = f"{change.row['pixels']} x {change.row['bins']}"
-            console.print(Text(f"{change.solver} at {where}: {why}", "dim"), soft_wrap=not console.is_terminal)
+            where = f"{change.row['dataset']}, " * several + text["pixels x bins"]
+            console.print(Text(f"{text['solver']} at {where}: {why}", "dim"), soft_wrap=not console.is_terminal)
     console.print(summary(found), soft_wrap=not console.is_terminal)
+
+
+def _named(changes: Sequence[Change]) -> list[str]:
+    """Their solvers, with the threads and seeds by which rows of one solver differ."""
+    told = []
+    for change in changes:
+        alike = [other.row for other in changes if other.solver == change.solver]
+        apart = [name for name in ("threads", "seed") if len({row[name] for row in alike}) > 1]
+        told.append(", ".join([change.solver, *(f"{name} {change.row[name]}" for name in apart)]))
+    return told
 
 
 def _why(change: Change) -> str:
@@ -163,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_tolerances(given.tolerance, every.to_dict("records"))
         found = list(rows(*runs, tolerance, _chosen(given, every)))
         if not found:
-            raise ValueError("no row is of the solvers and cells asked for")
+            raise ValueError(_why_none(*runs, _chosen(given, every)))
     except ValueError as error:
         parser.error(" ".join(str(error).split()))
     said = notes(*runs)
@@ -177,6 +195,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console.print(line, soft_wrap=not console.is_terminal)
         show(console, found, given.all)
     return cli.GATE_FAILED if any(row.regression for row in found) else cli.OK
+
+
+def _why_none(a: Run, b: Run, chosen: Callable[[Row], bool]) -> str:
+    """Why no row is compared of those that are asked for."""
+    after = matched.by_key(b)
+    edited = [after[key]["dataset"] for key in matched.edited(matched.by_key(a), after) if chosen(after[key])]
+    if edited:
+        return f"the workload was edited in between, {matched.some(edited)}: nothing else is asked for"
+    return "no row is of the solvers and cells asked for"
 
 
 def _head(runs: Sequence[Run], said: Sequence[str]) -> list[str]:

@@ -46,7 +46,7 @@ from implementations import command_line as cli
 EXIT_CODES = f"""exit codes: 0 none of these; {SLOWER} slower; {GATE_VIOLATED} a gate violated; {FAILED} a cell failed;
 {WORSE} a DEM's error grew, or memory doubled; their sum when several are so; 2 the call can't be carried out as given;
 130 interrupted. What the base has already is shown, and not counted."""
-DROPPED = ("by", "peak MB", "DEM err", "base", "head", "gate")
+DROPPED = ("peak MB", "DEM err", "base", "head", "by", "gate")
 """The columns that a narrow terminal goes without, the first of them first."""
 STYLES = {FAILED: "bold red", GATE_VIOLATED: "bold red", WORSE: "bold red", SLOWER: "yellow"}
 

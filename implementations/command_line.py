@@ -9,7 +9,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,6 +27,12 @@ def called(module: str) -> str:
     return f"{SCRIPT} {words[0]}" if Path(script).stem == SCRIPT and words else f"python -m {module}"
 
 
+def complain(text: str) -> None:
+    """Say that on standard error, if anybody can be told: that one can't is no reason for another exit code."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+
+
 class _Output(io.FileIO):
     """Standard output that ends the command: without a word when its reader has left, with one when a disk is full."""
 
@@ -38,7 +44,7 @@ class _Output(io.FileIO):
             raise SystemExit(READER_GONE) from None
         except OSError as error:
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
-            print(f"standard output can't be written: {error.strerror}", file=sys.stderr)
+            complain(f"standard output can't be written: {error.strerror}")
             raise SystemExit(USAGE) from None
 
 
@@ -54,7 +60,7 @@ def run(main: Callable[[], int]) -> NoReturn:
     except KeyboardInterrupt:
         code = INTERRUPTED
     except Exception:
-        traceback.print_exc()
+        complain(traceback.format_exc().rstrip())
         code = OWN_ERROR
     finally:
         print(end="", flush=True)
@@ -69,7 +75,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with 2."""
-        print(f"{self.prog}: {message}", file=sys.stderr)
+        complain(f"{self.prog}: {message}")
         raise SystemExit(USAGE)
 
     def parse(self, arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -115,9 +115,9 @@ class Comparison:
 
     @property
     def heavier(self) -> bool:
-        """The peak of memory is a multiple of what it was."""
-        a, b = self._both("peak_rss_mb")
-        return self._measured and b >= MORE_MEMORY * a and b - a > OF_COMPILING_MB
+        """The peak of memory, the host's or a device's, is a multiple of what it was."""
+        peaks = [self._both(name) for name in ("peak_rss_mb", "peak_device_mb")]
+        return self._measured and any(b >= MORE_MEMORY * a and b - a > OF_COMPILING_MB for a, b in peaks)
 
     @property
     def _measured(self) -> bool:
@@ -181,10 +181,16 @@ class Comparison:
 
     @property
     def reason(self) -> str:
-        """Why there is no result, or what the gate says; "" where there is nothing to say."""
+        """Why there is no result, what the gate says, and what is gone; "" where there is nothing to say."""
         if self.head is None:
             return ""
-        return str(self.head.get("reason") or self.head.get("gate_reasons") or self._looser)
+        said = [str(self.head.get("reason") or self.head.get("gate_reasons") or "")]
+        if self._measured:
+            (a, b), gone = self.error, sorted(_left_out(self.head) - _left_out(self.base))
+            said += [f"doesn't give {', '.join(gone)} any more"] if gone else []
+            said += ["the DEM's error isn't known any more"] if a == a and b != b else []
+            said += [self._looser]
+        return "; ".join(filter(None, said))
 
     @property
     def _looser(self) -> str:

@@ -20,6 +20,11 @@ REFERENCE = "baseline"
 GRID_OPTIONS = "datasets pixels bins solvers threads seed repeats max_seconds rel_ci plugins maps step".split()
 
 
+NUMBER, COUNT = int | float, int | None
+PLAIN = {"threads": int, "seed": COUNT, "repeats": COUNT, "max_seconds": NUMBER, "rel_ci": NUMBER, "step": str}
+"""What a plan has of which kind; the rest are lists."""
+
+
 def threads_of(spec: str, threads: int) -> int:
     """Threads of a solver: its own tunable where it names one, else those of the sweep; at least one a worker."""
     given = {"threads": threads, "workers": 1} | {k: v for k, v in parse(spec)[1].items() if v is not None}
@@ -125,6 +130,11 @@ class Plan:
     def from_json(cls, values: dict[str, Any]) -> "Plan":
         """The plan that `to_json` wrote. ValueError, in one line, when these values are none."""
         known = {f.name for f in fields(cls)}
+        for name in known & values.keys():
+            kind = PLAIN.get(name, list | tuple)
+            if not isinstance(values[name], kind):
+                said = f"{name} {values[name]!r:.40}"
+                raise ValueError(f"the grid of a run holds something else than a sweep writes: {said}")
         given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
         try:
             return cls(**given)

@@ -61,11 +61,11 @@ def differ(a: Row, b: Row, column: str) -> bool:
 
 
 def versions(a: Run, b: Run, of: Sequence[str] = ()) -> list[str]:
-    """Packages of which the runs have other versions, those named or all."""
+    """Packages of which the runs have other versions; of those named only what both runs say."""
     old, new = a.provenance["software"], b.provenance["software"]
     either = {name: (old.get(name, "none"), new.get(name, "none")) for name in sorted(old | new)}
     return [
         f"{name} {mine}, not {other}"
         for name, (mine, other) in either.items()
-        if mine != other and (not of or name in of)
+        if mine != other and (not of or (name in of and "none" not in (mine, other)))
     ]

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.stats import median_abs_deviation
 
 from harness.judge import clocks, intervals
-from harness.judge.comparison import NO_ESTIMATE, SETTLED, Comparison, Row, Tolerance, bounded
+from harness.judge.comparison import NO_ESTIMATE, SETTLED, WITHIN, Comparison, Row, Tolerance, bounded
 from harness.judge.intervals import Array, Estimate
 from harness.machine import facts as machine_facts
 from harness.measure.plan import threads_of
@@ -30,8 +30,10 @@ FEWEST_ALIKE, SURE = 4, 2.58
 """Rows of unchanged source by whose scatter two runs are known to differ more; so many times that scatter is rare."""
 UNSHARED = 2.0
 """By no more than this a machine is taken to slow one solver and not the baseline of its cell."""
-BENEATH = ("python", "numpy", "scipy", "numba", "llvmlite", "cupy-cuda12x", "cupy-cuda13x")
-"""Packages that solvers' time stands on: where they differ, an unchanged source doesn't tell of the machine."""
+BENEATH = ("python", "numpy", "scipy", "numba", "llvmlite", "dask", "joblib", "demregpy", "utu", "EMToolKit")
+ON_DEVICE = ("cupy-cuda12x", "cupy-cuda13x")
+"""Packages that solvers' time stands on: where they differ, an unchanged source doesn't tell of the machine, except the
+baseline's; those of devices are of solvers there alone."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,7 @@ def rows(a: Run, b: Run, tolerance: Tolerance, chosen: Callable[[Row], bool] = l
         raise ValueError(f"{a.folder} and {b.folder} have no row in common: {matched.apart(before, after, edited)}")
     baselines = matched.baselines(a, b)
     confined = machine_facts.unlike(*machines)
-    told = of_the_machine(a, b)
-    between, few = scatter(told), told.size < FEWEST_ALIKE
+    between = scatter(of_the_machine(a, b))
     for key in dict.fromkeys([*before, *after]):
         base, head = before.get(key), after.get(key)
         row = head or base
@@ -91,8 +92,7 @@ def rows(a: Run, b: Run, tolerance: Tolerance, chosen: Callable[[Row], bool] = l
             yield Change(row["solver"], base, head, NO_ESTIMATE, tolerance(row), doubt=doubt)
             continue
         pair = baselines[0].get(key[:4]), baselines[1].get(key[:4])
-        apart = max(between, _moved(*pair)) if few else between
-        found = judged(base, head, pair, tolerance(row), apart)
+        found = judged(base, head, pair, tolerance(row), between)
         if confined and found.clock == clocks.WALL:
             found = replace(found, doubt=f"its clock is the wall, and A had another part of the machine: {confined}")
         yield found
@@ -106,7 +106,9 @@ def _why_missing(name: str, run: Run, row: Row) -> str:
     asked = {"solver": "solvers", "dataset": "datasets", "pixels": "pixels", "bins": "bins"}
     unfinished = all(row[one] in grid.get(several, ()) for one, several in asked.items())
     threads = threads_of(row["solver"], grid.get("threads", 1))
-    unfinished &= grid.get("seed") in (None, row["seed"]) and threads == row["threads"]
+    table = run.table()
+    seeds = set(table.seed[table.dataset == row["dataset"]]) if grid.get("seed") is None else {grid["seed"]}
+    unfinished &= (not seeds or row["seed"] in seeds) and threads == row["threads"]
     return f"{name} isn't finished, and has no record of it yet" if unfinished else ""
 
 
@@ -118,29 +120,37 @@ def scatter(logs: Array) -> float:
     return max(BETWEEN_RUNS, float(np.expm1(apart)))
 
 
-def _moved(base: Row | None, head: Row | None) -> float:
-    """By what share a cell's baselines of one source differ: where few rows tell, the machine may have made it all."""
-    apart = abs(_moved_by(base, head))
+def _of_baselines(base: Row | None, head: Row | None) -> Estimate:
+    """What a cell's baselines of one source differ by, for all that is known; NaN where there are none."""
+    if base is None or head is None or matched.differ(base, head, "source"):
+        return NO_ESTIMATE
+    return bounded(of_times(base, head)[0])
+
+
+def _moved(baselines: Estimate) -> float:
+    """By what share a cell's baselines differ, whether surely or not: as far may the machine have moved all others."""
+    apart = abs(math.log(baselines.value))
     return math.expm1(apart) if math.isfinite(apart) else 0.0
 
 
-def _moved_by(base: Row | None, head: Row | None) -> float:
-    """The logarithm of what a cell's baselines of one source differ by; NaN where there are none."""
-    if base is None or head is None or matched.differ(base, head, "source"):
-        return math.nan
-    return math.log(of_times(base, head)[0].value)
+def _beyond(ratio: Estimate, baselines: Estimate, times: float = UNSHARED) -> bool:
+    """Whether a ratio is so many times beyond what a cell's baselines may differ by, which no machine makes."""
+    return ratio.low > times * baselines.high or ratio.high < baselines.low / times
 
 
 def of_the_machine(a: Run, b: Run) -> Array:
     """Logarithms of those ratios of times that only the machine can have made, and that say something of it."""
     before, after, baselines, told = matched.by_key(a), matched.by_key(b), matched.baselines(a, b), []
-    both = (before.keys() & after.keys()) - matched.edited(before, after)
-    for key in sorted(both) if not matched.versions(a, b, BENEATH) else ():
+    other, on_device = matched.versions(a, b, BENEATH), matched.versions(a, b, ON_DEVICE)
+    for key in sorted((before.keys() & after.keys()) - matched.edited(before, after)):
         base, head = before[key], after[key]
+        pair = baselines[0].get(key[:4]), baselines[1].get(key[:4])
+        of_host = head["device"] == "cpu"
+        if (other and (pair[1] is None or pair[1]["solver"] != head["solver"])) or (on_device and not of_host):
+            continue
         ratio, clock = of_times(base, head)
         doubted = clock == clocks.WALL and _doubt(base, head, clock)  # others' work, and not a lasting difference
-        moved = _moved_by(*(run.get(key[:4]) for run in baselines))
-        beyond = abs(math.log(ratio.value) - moved) > math.log(UNSHARED)
+        beyond = of_host and _beyond(Estimate(*[ratio.value] * 3), _of_baselines(*pair))
         if base["source"] and base["source"] == head["source"] and not doubted and not beyond:
             told.append(math.log(ratio.value))
     logs = np.array(told)
@@ -151,8 +161,13 @@ def judged(
     base: Row, head: Row, baselines: tuple[Row | None, Row | None], tolerance: float, between: float = BETWEEN_RUNS
 ) -> Change:
     """Two rows of a solver in a cell, beside the two runs' baselines in it; same code may differ by `between`."""
+    moved = _of_baselines(*baselines)
+    between = max(between, _moved(moved))
     ratio, clock = of_times(base, head, between)
-    doubt = _doubt(base, head, clock) or machine_differed(*baselines) if clock else ""
+    doubt = _doubt(base, head, clock) or machine_differed(moved) if clock else ""
+    times = WITHIN if clocks.was_busy(base) or clocks.was_busy(head) else UNSHARED
+    if clock == clocks.CPU and head["device"] == "cpu" and _beyond(bounded(ratio, between), moved, times):
+        doubt = ""
     return Change(head["solver"], base, head, ratio, tolerance, clock, doubt, between)
 
 
@@ -185,13 +200,10 @@ def _doubt(base: Row, head: Row, clock: str) -> str:
     return "the machine was busy, and its clock is the wall" if clocks.was_busy(base) else ""
 
 
-def machine_differed(base: Row | None, head: Row | None) -> str:
+def machine_differed(baselines: Estimate) -> str:
     """What a cell's baselines say of the machine: that it took another time though it is the same; "" otherwise."""
-    if base is None or head is None or matched.differ(base, head, "source"):
-        return ""
-    ratio = bounded(of_times(base, head)[0])
-    apart = ratio.low > 1 + clocks.MATTERS or ratio.high < 1 / (1 + clocks.MATTERS)
-    return f"the machine differed (the baseline took {ratio.value:.2f} times as long in B)" if apart else ""
+    apart = baselines.low > 1 + clocks.MATTERS or baselines.high < 1 / (1 + clocks.MATTERS)
+    return f"the machine differed (the baseline took {baselines.value:.2f} times as long in B)" if apart else ""
 
 
 def notes(a: Run, b: Run) -> list[str]:

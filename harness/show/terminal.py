@@ -3,7 +3,6 @@
 import math
 import os
 import re
-import shutil
 from collections.abc import Iterable, Sequence
 
 import pandas as pd
@@ -44,11 +43,12 @@ GATE_STYLE = {"pass": "green", "fail": "bold red", "none": "dim"}
 def console() -> Console:
     """Standard output, taking text as it comes: as wide as COLUMNS says or the terminal, or 100 where it is none."""
     asked = os.environ.get("COLUMNS", "")
-    width = int(asked) if asked.isdecimal() and int(asked) else None
-    if asked and width is None:  # Rich takes a superscript for a digit
-        width = shutil.get_terminal_size((PLAIN_WIDTH, 24)).columns
-    made = Console(markup=False, emoji=False, highlight=False, width=width)
-    if width is None and not made.is_terminal:
+    if not asked.isdecimal():
+        os.environ.pop("COLUMNS", None)  # Rich takes a superscript for a digit
+    made = Console(markup=False, emoji=False, highlight=False)
+    if asked.isdecimal() and int(asked):
+        made.width = int(asked)
+    elif not made.is_terminal:
         made.width = PLAIN_WIDTH
     return made
 

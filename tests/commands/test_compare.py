@@ -181,17 +181,21 @@ def test_runs_that_scatter_are_told_apart_by_more(tmp_path):
 EVERY = {"baseline": records.slow} | {f"fast{i}": records.fast for i in range(8)}
 
 
+SOFTWARE = {"numba": "1", "cupy-cuda12x": "1", "matplotlib": "1"}
+
+
 def moved(tmp_path, share, baseline=1.0, software=(), **more):
     """Two runs of a baseline and eight solvers of one source; these take `share` times as long in the second one."""
 
-    def run(name, share, baseline, more, software):
+    def run(name, share, baseline, more, software=()):
         shares = {solver: baseline if solver == "baseline" else share for solver in EVERY}
         columns = {solver: slowed(s * T, median_s=s * T, source="1") | dict(more) for solver, s in shares.items()}
         made = records.write_run(tmp_path / name, EVERY, pixels=(200,), bins=(34,), **columns)
-        made.provenance["software"] = dict(software)
+        made.provenance["software"] = SOFTWARE | dict(software)
         return made
 
-    return run("a", 1.0, 1.0, (), ()), run("b", share, baseline, more, software)
+    of_both = {name: more[name] for name in ("device",) if name in more}
+    return run("a", 1.0, 1.0, of_both), run("b", share, baseline, more, software)
 
 
 def test_only_rows_that_can_tell_of_the_machine_do(tmp_path):
@@ -200,10 +204,17 @@ def test_only_rows_that_can_tell_of_the_machine_do(tmp_path):
     assert two_runs.of_the_machine(*moved(tmp_path / "unknown", 1.25, source="")).size == 0, "may be the code's"
     beside = {"cpu_s": np.nan, "others_cores": 1.5}
     assert two_runs.of_the_machine(*moved(tmp_path / "load", 1.25, **beside)).size == 0, "is no lasting difference"
-    numba = {"numba": "0.1"}
-    assert two_runs.of_the_machine(*moved(tmp_path / "numba", 1.25, software=numba)).size == 0, "may be Numba's"
-    drawn = {"matplotlib": "1"}
-    assert two_runs.of_the_machine(*moved(tmp_path / "drawn", 1.25, software=drawn)).size == 9
+    numba = two_runs.of_the_machine(*moved(tmp_path / "numba", 1.25, software={"numba": "2"}))
+    assert numba == pytest.approx([0.0]), "may be Numba's, but for the baseline's"
+    for name, value in (("matplotlib", "2"), ("cupy-cuda12x", "2"), ("numba", "none")):
+        told = two_runs.of_the_machine(*moved(tmp_path / f"{name}{value}", 1.25, software={name: value}))
+        assert told.size == 9, "of no solver here, or not known"
+    cupy = moved(tmp_path / "gpu", 1.25, software={"cupy-cuda12x": "2"}, device="gpu")
+    assert two_runs.of_the_machine(*cupy).size == 0
+    throttled = moved(tmp_path / "throttled", 2.5, device="gpu")
+    assert two_runs.of_the_machine(*throttled).size == 9, "of a device's clock the baseline knows nothing"
+    rough = {"cpu_low_s": np.nan, "cpu_high_s": np.nan}
+    assert two_runs.of_the_machine(*moved(tmp_path / "rough", 2.5, **rough)).size == 9, "nor one of few rounds"
     assert two_runs.of_the_machine(*moved(tmp_path / "far", 2.5)) == pytest.approx([0.0]), "no machine does that"
     assert two_runs.of_the_machine(*moved(tmp_path / "all", 2.5, 2.5)).size == 9, "unless to the baseline too"
 
@@ -212,8 +223,9 @@ def test_only_rows_that_can_tell_of_the_machine_do(tmp_path):
     ("share", "baseline", "software", "verdict"),
     [
         (10.0, 1.0, (), "SLOWER"),
-        (1.3, 1.0, {"numba": "0.1"}, "SLOWER"),
-        (1.3, 1.3, {"numba": "0.1"}, "undecided"),
+        (1.3, 1.0, {"numba": "2"}, "SLOWER"),
+        (1.3, 1.3, {"numba": "2"}, "undecided"),
+        (10.0, 1.25, (), "SLOWER"),
         (1.3, 1.0, (), "undecided"),
         (2.5, 2.5, (), "undecided"),
     ],
@@ -479,6 +491,104 @@ def test_records_that_neither_run_can_use_are_said(tmp_path, capsys):
     for form in ("--markdown", "--json"):
         compare.main([*folders, form])
         assert "that can't be used: random-response-p200-b34-s1--fast.json" in capsys.readouterr().out
+
+
+def of_one_cell(tmp_path, share, baseline, **interval):
+    """Two runs of four unchanged solvers and a baseline in five cells, of which one took so many times as long."""
+    names = {"baseline": records.slow} | {f"fast{i}": records.fast for i in range(4)}
+    steady = {"cpu_s": 1.0, "cpu_low_s": 0.999, "cpu_high_s": 1.001, "source": "1"}
+
+    def run(name, own, base):
+        made = records.write_run(tmp_path / name, names, (1, 2, 3, 4), (34,), **dict.fromkeys(names, steady))
+        rng = np.random.default_rng(1)
+        for solver, law in names.items():
+            times = base | interval if solver == "baseline" else own
+            row = records.row(solver, law, 5, 34, rng, 0.0, {solver: steady | times})
+            made.add(Cell("random-response", 5, 34, 1), solver, row, {"turns": {}})
+        return made
+
+    return run("a", slowed(1.0), slowed(1.0)), run("b", slowed(share), slowed(baseline))
+
+
+@pytest.mark.parametrize("share", [1.15, 1.6, 3.0, 0.7])
+@pytest.mark.parametrize("wide", [NO_INTERVAL, {"cpu_low_s": 0.1, "cpu_high_s": 10.0}], ids=["few", "wide"])
+def test_a_cell_in_which_the_baseline_moved_as_far_is_undecided_however_many_others_agree(tmp_path, share, wide):
+    found = list(two_runs.rows(*of_one_cell(tmp_path, share, share, **wide), lambda _: 0.05))
+    assert {row.verdict.partition(":")[0] for row in found if row.row["pixels"] == 5} == {"undecided"}
+    assert {row.verdict for row in found if row.row["pixels"] != 5} == {"same"}
+
+
+def test_what_no_machine_makes_is_judged_where_the_machine_differed(tmp_path):
+    runs = pair(tmp_path, b=timed(100.0), baseline=slowed(1.25))
+    assert changes(runs)["fast"].verdict == "SLOWER"
+    busy = {"doubts": "busy machine: waited"}
+    for share, verdict in ((3.0, "undecided"), (10.0, "SLOWER"), (0.1, "faster")):
+        found = changes(pair(tmp_path / str(share), b=timed(share, **busy)))["fast"]
+        assert found.verdict.partition(":")[0] == verdict
+    device = pair(tmp_path / "gpu", a={"device": "gpu"}, b=timed(3.0, device="gpu"), baseline=slowed(1.25))
+    assert changes(device)["fast"].verdict.partition(":")[0] == "undecided"
+
+
+def test_a_row_of_another_seed_was_not_asked_for(tmp_path):
+    """Where the grid names none, each workload has its own."""
+    a, b = pair(tmp_path, b={"gate": "fail", "gate_reasons": "dem off"})
+    a.provenance["grid"] |= {"datasets": ["random-response"], "pixels": [200], "bins": [34], "seed": None}
+    other = records.row("fast", records.fast, 200, 34, np.random.default_rng(1), 0.0, {}) | {"seed": 2, "gate": "fail"}
+    b.add(Cell("random-response", 200, 34, 2), "fast", other, {"turns": {}})
+    (found,) = [row for row in two_runs.rows(a, b, lambda _: 0.05) if row.row["seed"] == 2]
+    assert found.verdict == "GATE VIOLATED"
+
+
+def test_a_devices_memory_counts_too(tmp_path):
+    runs = pair(tmp_path, a={"peak_device_mb": 100.0}, b=timed(1.0, peak_device_mb=2000.0))
+    assert changes(runs)["fast"].verdict == "MORE MEMORY, same"
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"leaves_out": "edem"}, "doesn't give edem any more"),
+        ({"truth_dem_error": np.nan}, "the DEM's error isn't known any more"),
+        (
+            {"accuracy": "approximate", "gate": "fail", "gate_reasons": "off"},
+            "off; it was exact, and is approximate now",
+        ),
+    ],
+)
+def test_what_is_worse_is_said(tmp_path, changed, reason):
+    assert changes(pair(tmp_path, b=timed(1.0, **changed)))["fast"].reason == reason
+
+
+def test_rows_of_one_solver_are_told_apart(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "90")
+    runs = []
+    for name in "ab":
+        run = records.write_run(tmp_path / name, {"fast": records.fast}, (200,), (34,), fast=timed(1.0))
+        rng = np.random.default_rng(1)
+        for seed, dataset in ((2, "random-response"), (1, "aia")):
+            made = records.row("fast", records.fast, 200, 34, rng, 0.0, {"fast": timed(1.0 if name == "a" else 2.0)})
+            run.add(Cell(dataset, 200, 34, seed), "fast", made | {"seed": seed, "dataset": dataset}, {"turns": {}})
+        runs.append(str(run.folder))
+    assert compare.main([*runs, "--all"]) == cli.GATE_FAILED
+    shown = capsys.readouterr().out
+    assert "seed 2" in shown
+    assert "aia" in shown
+    compare.main([*runs, "--markdown"])
+    assert "`fast`, seed 2" in capsys.readouterr().out
+
+
+def test_rows_whose_workload_was_edited_are_there(tmp_path, capsys):
+    runs = pair(tmp_path, a={"workload": "1"}, b={"workload": "2"})
+    with pytest.raises(SystemExit, match="2"):
+        compare.main([*(str(run.folder) for run in runs), "--solvers", "fast"])
+    assert "the workload was edited in between, random-response" in capsys.readouterr().err
+
+
+def test_verdicts_are_counted_by_what_they_are(tmp_path):
+    found = [changes(pair(tmp_path / str(f), b=timed(f), baseline=slowed(f)))["fast"] for f in (1.2, 1.3)]
+    assert compare.summary(found) == "2 rows: 2 undecided"
+    worse = changes(pair(tmp_path / "worse", b=timed(1.0, truth_dem_error=2.0)))["fast"]
+    assert compare.summary([*found, worse]) == "3 rows: 2 undecided; 1 WORSE, same"
 
 
 def test_many_names_are_some_of_them(tmp_path):

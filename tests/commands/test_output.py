@@ -115,6 +115,13 @@ def test_a_disk_that_is_full_is_one_line():
     assert (done.returncode, done.stderr) == (command_line.USAGE, said)
 
 
+@pytest.mark.parametrize("words", [["nowhere", "nowhere"], [REFERENCE, REFERENCE, "--all"]])
+def test_where_nobody_can_be_told_the_exit_code_is_the_same(words):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "harness.compare", *words], stdout=full, stderr=full, check=False)
+    assert done.returncode == command_line.USAGE
+
+
 @pytest.mark.parametrize(("typed", "answer"), [("", False), ("\n", False), ("Yes\n", True)])
 def test_the_end_of_what_is_typed_is_a_no(monkeypatch, typed, answer):
     monkeypatch.setattr(sys, "stdin", io.StringIO(typed))

@@ -93,7 +93,15 @@ def test_rates_have_intervals_and_aims_are_missed_only_surely():
 
 def test_compare_reads_two_runs_of_a_solver(monkeypatch):
     row = dict.fromkeys(("ci_low_s", "ci_high_s", "median_s", "truth_dem_error"), 1.0) | {"solver": "x", "status": "ok"}
-    row |= {"doubts": "", "source": "1", "gate": "pass", "cpu_s": 1.0, "cpu_low_s": 0.999, "cpu_high_s": 1.001}
+    row |= {
+        "doubts": "",
+        "source": "1",
+        "device": "cpu",
+        "gate": "pass",
+        "cpu_s": 1.0,
+        "cpu_low_s": 0.999,
+        "cpu_high_s": 1.001,
+    }
     slow = row | {name: 1.1 * row[name] for name in ("cpu_s", "cpu_low_s", "cpu_high_s")}
     same, slower = trials.compare("arrays, 0.2 ms", (0.0, 0.1), [row], [row, row, slow])
     assert (same["seen"], slower["seen"], slower["ratio"]) == (False, True, 1.1)

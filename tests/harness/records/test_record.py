@@ -241,6 +241,10 @@ def test_a_run_file_of_something_else_is_said_in_one_line(tmp_path, changed):
         Run.open(run.folder)
 
 
+GRID_OF_NONE = [("pixels", None), ("bins", [[]]), ("threads", "x"), ("rel_ci", {}), ("bins", "34"), ("datasets", "abc")]
+GRID_OF_NONE += [("pixels", {"a": 1}), ("step", 5), ("threads", None)]
+
+
 def test_half_a_character_in_a_run_file_is_said_in_one_line(tmp_path):
     run = records.write_run(tmp_path / "run", {"fast": records.fast})
     facts = json.loads((run.folder / RUN_FILE).read_text())
@@ -249,7 +253,7 @@ def test_half_a_character_in_a_run_file_is_said_in_one_line(tmp_path):
         Run.open(run.folder)
 
 
-@pytest.mark.parametrize(("key", "value"), [("pixels", None), ("bins", [[]]), ("threads", "x"), ("rel_ci", {})])
+@pytest.mark.parametrize(("key", "value"), GRID_OF_NONE)
 def test_a_grid_that_no_sweep_writes_is_said_in_one_line(key, value):
     with pytest.raises(ValueError, match=r"^the grid of a run holds something else than a sweep writes: .+$"):
         Plan.from_json(Plan().to_json() | {key: value})
