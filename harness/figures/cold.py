@@ -33,7 +33,7 @@ def first_calls(record: dict[str, Any]) -> Figure:
         grid[0, 0].set_ylabel("time, ms")
         grid[1, 0].set_ylabel("share of the call, %")
         handles, labels = grid[1, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=4)
+        figure.legend(handles, labels, loc="outside upper center", ncols=4)
         name = f"{record['solver']}: {cell['dataset']}, {cell['pixels']} pixels x {cell['bins']} bins"
         figure.suptitle(name, fontsize=10)
         made = f"{record['created'][:10]}; commit {record['commit']}; {machine_label(record['machine'])}"

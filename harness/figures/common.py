@@ -73,6 +73,8 @@ FREE = [(hue, shape) for hue in HUES for shape in MARKERS if (hue, shape) not in
 """What the others have, by their names, and what variants have."""
 
 
+MUTE = "random-response"
+"""What workloads' names begin with whose counts hold no information on temperature: their errors say nothing."""
 TELLING = ("aia", "solar-mix", "gaussian-response")
 """Workloads whose truth the counts can tell, the most telling first; with random responses they can't."""
 COLUMNS = 3
@@ -228,9 +230,10 @@ LONGEST_NAME = 30
 
 
 def folded(name: str, most: int) -> str:
-    """A name in lines of at most so many letters, broken where it has a blank, a comma, or a bracket opens."""
+    """A name in lines of at most so many letters, broken at blanks and commas and before brackets where it has them."""
     lines = [""]
-    for part in filter(None, re.findall(r"\[?[^ ,\[]*[ ,]?", name)):
+    words = filter(None, re.findall(r"\[?[^ ,\[]*[ ,]?", name))
+    for part in (word[n : n + most] for word in words for n in range(0, len(word), most)):
         if len(lines[-1]) + len(part) > most and lines[-1]:
             lines.append("")
         lines[-1] += part

@@ -7,26 +7,28 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.figures.common import TELLING, Measured, panels, span, style_of
+from harness.figures.common import MUTE, TELLING, Measured, folded, panels, span, style_of
 from harness.figures.labels import Label, beside, logarithmic
 from harness.figures.marks import mark
 from harness.show.terminal import ratio, threads
+
+NOTHING = "its counts hold no information on temperature: the error says nothing of a solver"
 
 
 def speed_against_quality(data: Measured) -> Figure | str:
     """DEM per second and core against the DEM's error, every solver a point with its name."""
     rows = _rows(data)
     if rows.empty:
-        return "no workload of these runs has a known truth"
+        return "no row of these runs has an error of the DEM"
     figure, (axes,) = panels([""], 4.6, width=7.6)
-    figure.suptitle(
-        _finding(rows) or f"{rows.dataset.iloc[0]}: speed against the DEM's error", fontsize=13, fontweight="bold"
-    )
-    axes.set_title(_below(rows), fontsize=8.5, alpha=0.8)
+    title = _finding(rows) or f"{rows.dataset.iloc[0]}: speed against the DEM's error"
+    figure.suptitle(folded(title, 70), fontsize=13, fontweight="bold")
+    axes.set_title(folded(_below(rows), 110), fontsize=8.5, alpha=0.8)
     for row in rows.itertuples():
         _point(axes, row)
     axes.set_xlabel("DEM / s and core: faster to the right")
-    axes.set_ylabel("median error of the DEM: lower is nearer to the truth")
+    mute = rows.dataset.iloc[0].startswith(MUTE)
+    axes.set_ylabel("median error of the DEM" + ": lower is nearer to the truth" * (not mute))
     axes.set_xlim(rows.rate.min() / 2.2, rows.rate.max() * 3.5)
     spread = max(np.ptp(rows.truth_dem_error), 0.2 * rows.truth_dem_error.max())
     axes.set_ylim(max(0, rows.truth_dem_error.min() - 0.35 * spread), rows.truth_dem_error.max() + 0.45 * spread)
@@ -94,4 +96,5 @@ def _below(rows: pd.DataFrame) -> str:
     hollow = "; hollow: a gate failed on some workload" if rows.failed.any() else ""
     of_threads = threads(most) if rows.threads.min() == most else f"{span(rows.threads)} threads"
     ringed = "; ringed: another method than DEMREG" if (rows.method != "demreg").any() else ""
-    return f"{row.dataset}, {row.pixels:,} pixels x {row.bins} bins, {of_threads}{hollow}{ringed}"
+    mute = f"; {NOTHING}" * row.dataset.startswith(MUTE)
+    return f"{row.dataset}, {row.pixels:,} pixels x {row.bins} bins, {of_threads}{hollow}{ringed}{mute}"

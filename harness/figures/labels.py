@@ -9,10 +9,11 @@ from matplotlib.axis import Axis
 from matplotlib.text import Annotation
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from harness.figures.common import folded
 from harness.figures.marks import mark
 
-SIZE = 8.5
-"""Points of a name's letters."""
+SIZE, WIDEST = 8.5, 34
+"""Points of a name's letters, and how many stand in a line."""
 PLACES = [(12, dy) for dy in (0, 12, -12)] + [(-12, 0), (12, 24), (12, -24), (-12, 12), (-12, -12), (12, 36), (12, -36)]
 """Where a name may stand, in points from its mark, the most wanted first."""
 FEW_DECADES = 1.3
@@ -38,6 +39,7 @@ def beside(axes: Axes, labels: Sequence[Label], lines: Sequence[float] = ()) -> 
 
     Limits and scales are set before.
     """
+    labels = [_narrow(label) for label in labels]
     size = _points(axes)
     marks = _fractions(axes, labels) * size
     taken = [np.array([x - 6, y - 6, x + 6, y + 6]) for x, y in marks]
@@ -49,7 +51,11 @@ def beside(axes: Axes, labels: Sequence[Label], lines: Sequence[float] = ()) -> 
         costs = [_overlap(box, taken) + _outside(box, size) + n for n, box in enumerate(boxes)]
         dx, dy = PLACES[int(np.argmin(costs))]
         taken.append(boxes[int(np.argmin(costs))])
-        _write(axes, label, (dx, dy), "offset points", "right" if dx < 0 else "left", leader=abs(dy) > 12)
+        _write(axes, label, (dx, dy), "offset points", "right" if dx < 0 else "left", leader=dy != 0)
+
+
+def _narrow(label: Label) -> Label:
+    return label._replace(text="\n".join(folded(line, WIDEST) for line in label.text.split("\n")))
 
 
 def _box(text: str, x: float, y: float, left: bool) -> Any:
@@ -72,6 +78,7 @@ def at_the_right(axes: Axes, labels: Sequence[Label]) -> None:
     """A column of names right of the axes, each as near to its line's end as the others let it, with a line to it."""
     if not labels:
         return
+    labels = [_narrow(label) for label in labels]
     height = _points(axes)[1]
     ends = np.clip(_fractions(axes, labels)[:, 1], 0.0, 1.0)
     order = np.argsort(ends, kind="stable")
@@ -114,6 +121,7 @@ def _fractions(axes: Axes, labels: Sequence[Label]) -> Any:
 
 def _write(axes: Axes, label: Label, place: Any, units: str, side: str, leader: bool) -> None:
     line = {"arrowstyle": "-", "lw": 0.6, "color": label.colour, "alpha": 0.7, "shrinkA": 1, "shrinkB": 3}
+    line["relpos"] = (0 if side == "left" else 1, 0.5)  # or it crosses other names
     text: Annotation = axes.annotate(
         label.text,
         (label.x, label.y),
@@ -136,7 +144,9 @@ def logarithmic(axes: Axes, which: str) -> None:
     getattr(axes, f"set_{which}scale")("log")
     low, high = getattr(axes, f"get_{which}lim")()
     decades = np.log10(high / low)
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < FEW_DECADES else (1,), numticks=8))
+    powers = np.floor(np.log10(high)) - np.ceil(np.log10(low)) + 1
+    few = decades < FEW_DECADES or powers < 2
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=8))
     written(axis, short=low > SHORT[0] and high < SHORT[1])
 
 

@@ -12,6 +12,8 @@ from harness.advice.evidence import Evidence
 from harness.advice.growth_law import LEVEL, Law
 from harness.figures.common import STYLE, panels, style_of
 from harness.figures.labels import Label, at_the_right, logarithmic
+from harness.figures.marks import beneath
+from harness.machine.facts import machine_label
 
 FEWEST_PIXELS, MOST_PIXELS = 1.0, 4096.0**2
 CAPTION = f"""Lines are the fitted laws, bands their {LEVEL:.0%} intervals, dots the times they were fitted to. Dotted
@@ -50,6 +52,8 @@ def predicted_times(evidence: Evidence, dataset: str, legs: Sequence[Leg]) -> Fi
                 if leg.bins == count and leg.needs == "exact" and leg.from_pixels > FEWEST_PIXELS:
                     axis.axvline(leg.from_pixels, ls=":", color="0.4", lw=1)
             at_the_right(axis, ends)
+        label = machine_label(evidence.machine) if "cores" in evidence.machine else str(evidence.machine["id"])
+        beneath(figure, f"{label}; runs {', '.join(evidence.used)}")
     return figure
 
 

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from harness.figures.common import Measured, by_panel, by_solver, panels, rows_high, style_of
 from harness.figures.labels import SIZE, Label, at_the_right, beside, logarithmic
-from harness.figures.marks import mark, mark_each
+from harness.figures.marks import bars, mark, mark_each
 from harness.figures.speed import beyond, offsets
 from harness.machine import limits as machine_limits
 from harness.show.terminal import threads
@@ -93,6 +93,17 @@ def _family(spec: str) -> str:
     return re.sub(r"(threads|workers)=\d+,?", "", spec).replace(",]", "]").replace("[]", "")
 
 
+def efficiency(rows: pd.DataFrame) -> list[pd.Series]:
+    """One thread's time (columns `..._one`) over a row's and its threads; its interval, to which both times' add."""
+    value = rows.median_s_one / rows.median_s / rows.threads.astype(float)
+    of_one, of_row = (
+        [np.log(rows[f"ci_{side}_s{end}"] / rows[f"median_s{end}"]).abs() for side in ("low", "high")]
+        for end in ("_one", "")
+    )
+    low, high = np.hypot(of_one[0], of_row[1]), np.hypot(of_one[1], of_row[0])
+    return [value, value * np.exp(-low), (value * np.exp(high)).where(rows.threads > 1, np.nan)]
+
+
 def parallel_efficiency(data: Measured) -> Figure | str:
     """Speedup over one thread, per thread."""
     rows = data.table.assign(family=data.table.solver.map(_family), number=data.table.index)
@@ -101,19 +112,22 @@ def parallel_efficiency(data: Measured) -> Figure | str:
     several = several[several.groupby(cell).threads.transform("min") == 1]
     if several.empty:
         return "no solver was timed on one thread and on several in the same run"
-    one_thread = several[several.threads == 1].set_index(cell).median_s
-    several = several.set_index(cell).assign(one=one_thread).reset_index()
-    several["efficiency"] = several.one / several.median_s / several.threads.astype(float)
+    one_thread = several[several.threads == 1].set_index(cell)[["median_s", "ci_low_s", "ci_high_s"]]
+    several = several.join(one_thread.add_suffix("_one"), on=cell)
+    several = several.assign(**dict(zip(("efficiency", "low", "high"), efficiency(several), strict=True)))
     groups = by_panel(several)
     figure, axes = panels([name for name, _ in groups], 3.4, width=4.8)
     for one, (_, group) in zip(axes, groups, strict=True):
-        one.set(xlabel="threads", ylim=(0, 1.15), ylabel="speedup over one thread / threads")
+        top = max(1.15, 1.1 * several.efficiency.max())
+        one.set(xlabel="threads", ylim=(0, top), ylabel="speedup over one thread / threads")
         ends = []
         for n, ((family, pixels), points) in enumerate(group.groupby(["family", "pixels"], sort=False)):
             points, (colour, shape) = points.sort_values("threads"), style_of(family)
             (line,) = one.plot(points.threads, points.efficiency, color=colour, ls=("-", "--", ":", "-.")[n % 4])
             last = points.iloc[-1]
             mark(last.number, line, values=False)
+            known = points.set_index("number")
+            bars(one, known, colour, [known.threads] * 2, [known.low, known.high], lw=2.2, alpha=0.5)
             (marks,) = one.plot(points.threads, points.efficiency, shape, color=colour)
             mark_each(points.number, marks)
             ends.append(Label(last.threads, last.efficiency, f"{family},\n{pixels:,} pixels", colour, last.number))

@@ -1,6 +1,5 @@
 """How right: chi-squared, recovered DEMs, and their distance to the truth."""
 
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.figures.common import Measured, by_panel, by_solver, panels, rows_high, style_of
+from harness.figures.common import MUTE, Measured, by_panel, by_solver, folded, panels, rows_high, style_of
 from harness.figures.labels import SIZE, Label, at_the_right, logarithmic
 from harness.figures.marks import mark
 from harness.judge.excerpt import unpack
@@ -122,7 +121,7 @@ def _recovery(axes: Axes, drawn: list[tuple[Any, Shown, list[str]]], number: int
         points, _, errors = axes.errorbar(*some, shape, color=colour, ms=3.2, lw=0, elinewidth=0.6)
         mark(row.Index, line, points)
         mark(row.Index, *errors, values=False)
-        said = textwrap.fill(", ".join(names), 24, break_on_hyphens=False)
+        said = folded(", ".join(names), 24)
         ends.append(Label(logt[-1], float(dem[-1]), said, colour, row.Index))
         best = max(best, np.nanmax(dem), np.nanmax(np.nan_to_num(truth)))
     axes.set_ylim(best / DECADES, 3 * best)  # bins at or below zero lie under the axis
@@ -134,14 +133,15 @@ def truth(data: Measured) -> Figure | str:
     """Error, distance of the peak and coverage: a row of panels for each workload, in them one for each solver."""
     known = data.telling
     if known.empty:
-        return "no workload of these runs has a known truth"
+        return "no row of these runs has an error of the DEM"
     quantities = {
         "truth_dem_error": "relative error of the DEM",
         "truth_peak_logt_error": "distance of the peak, dex",
         "truth_coverage": "truth within one edem",
     }
     groups = by_panel(known, len(quantities))
-    names = [name.replace("\n", ", ") for name, _ in groups for _ in quantities]
+    about = [f"{name} (no information on temperature)" if name.startswith(MUTE) else name for name, _ in groups]
+    names = [name.replace("\n", ", ") for name in about for _ in quantities]
     heights = [high for high in rows_high(groups) for _ in quantities]
     figure, axes = panels(names, heights, width=4.4, columns=len(quantities))
     for n, (_, rows) in enumerate(groups):

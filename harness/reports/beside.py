@@ -10,6 +10,7 @@ import pandas as pd
 
 from harness.advice.evidence import without_threads
 from harness.figures.common import TELLING
+from harness.figures.machine import efficiency
 from harness.show.terminal import ratio, seconds
 
 OURS = "numba"
@@ -77,10 +78,16 @@ def threads(table: pd.DataFrame) -> list[str]:
     for (panel, family), group in rows.groupby(["panel", "family"], sort=False):
         one = group[group.threads == 1]
         for row in group[group.threads > 1].itertuples() if len(one) else ():
-            gain = one.median_s.iloc[0] / row.median_s
+            pair = pd.DataFrame([row]).assign(
+                **{f"{name}_one": one[name].iloc[0] for name in ("median_s", "ci_low_s", "ci_high_s")}
+            )
+            value, low, high = (float(each.iloc[0]) for each in efficiency(pair))
+            interval = f" [{low:.0%}, {high:.0%}]" if low == low else ""
+            doubted = "; these times are doubted" * bool(row.doubts or one.doubts.iloc[0])
+            gain, alone = ratio(value * row.threads), seconds(one.median_s.iloc[0])
+            times = f"{seconds(row.median_s)}, one {alone}: {gain} as fast"
             said.append(
                 f"**{family}**, {str(panel).partition(chr(10))[0]}, {row.pixels:,} pixels: {row.threads} threads take "
-                f"{seconds(row.median_s)}, one {seconds(one.median_s.iloc[0])}: {ratio(gain)} as fast, an efficiency "
-                f"of {gain / row.threads:.0%}."
+                f"{times}, an efficiency of {value:.0%}{interval}{doubted}."
             )
     return said or ["These runs have no solver that was timed on one thread and on several."]

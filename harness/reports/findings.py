@@ -92,9 +92,9 @@ def gates(table: pd.DataFrame) -> list[str]:
     """How many rows passed, and which did not, with the reason."""
     passed = int((table.gate == "pass").sum())
     said = [f"{passed} of {len(table)} measured rows passed their gate."]
-    for solver, rows in table[table.gate != "pass"].groupby("solver", sort=False):
-        sizes = ", ".join(f"{r.pixels} px x {r.bins} bins" for r in rows.itertuples())
-        said.append(f"**{solver}** did not ({sizes}): {rows.gate_reasons.iloc[0] or 'it was not judged'}.")
+    for (solver, reason), rows in table[table.gate != "pass"].groupby(["solver", "gate_reasons"], sort=False):
+        places = ", ".join(f"{r.dataset}, {r.pixels} px x {r.bins} bins" for r in rows.itertuples())
+        said.append(f"**{solver}** did not ({places}): {reason or 'it was not judged'}.")
     return said
 
 

@@ -14,8 +14,9 @@ from harness.show import terminal
 from harness.show.html import Picture, Pointed, Section, Switch
 
 ABOUT = """Each solver ran in processes of its own, in shuffled rounds with the others. Speedups are ratios to the
-baseline in the same rounds; 99% intervals are over turns and processes. A gate compares all five outputs with the
-baseline's (exact solvers), or holds a solver to what it declares to give up (approximate ones)."""
+baseline in the same rounds, by CPU time where a solver has one thread; times are by the wall; 99% intervals are over
+turns and processes. A gate compares what a solver gives with the baseline's (exact solvers), or holds it to what it
+declares to give up (approximate ones)."""
 
 
 POINT = """Point at a mark for its values and its record; click it to keep them there. Solvers are switched on and off

@@ -142,7 +142,8 @@ def svg(figure: Figure) -> str:
     It is laid out here, once for all: a PNG made afterwards has the same layout.
     """
     if layout := figure.get_layout_engine():
-        layout.execute(figure)
+        with mpl.rc_context({"text.hinting": "no_hinting"}):  # or letters are narrower here than when they are drawn
+            layout.execute(figure)
         figure.set_layout_engine("none")
     stream = io.StringIO()
     FigureCanvasSVG(figure).print_svg(stream, metadata={"Date": None})

@@ -93,6 +93,7 @@ function close() {
   kept = false;
   tip.hidden = true;
   tip.replaceChildren();
+  document.querySelectorAll("svg .faint").forEach((mark) => mark.classList.remove("faint"));
 }
 
 for (const svg of document.querySelectorAll("figure svg")) {
@@ -117,27 +118,24 @@ for (const svg of document.querySelectorAll("figure svg")) {
     return best?.dataset.row;
   };
   const single = (number) => {
-    const solver = number === undefined ? null : pointed[number][0];
-    for (const one of mine) one.classList.toggle("faint", solver !== null && one.dataset.solver !== solver);
+    for (const one of mine) one.classList.toggle("faint", one.dataset.solver !== pointed[number][0]);
   };
 
   svg.addEventListener("pointermove", (event) => {
     if (kept) return;
     const number = nearest(event);
+    if (number === undefined) return close();
     single(number);
-    if (number === undefined) close();
-    else tell(number, event.clientX, event.clientY);
+    tell(number, event.clientX, event.clientY);
   });
   svg.addEventListener("pointerleave", () => {
-    if (kept) return;
-    single();
-    close();
+    if (!kept) close();
   });
   svg.addEventListener("click", (event) => {
     const number = nearest(event);
-    single(number);
     close();
     if (number === undefined) return;
+    single(number);
     tell(number, event.clientX, event.clientY);
     kept = true;
   });

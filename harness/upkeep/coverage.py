@@ -171,8 +171,9 @@ def figure(data: dict[str, object]) -> Figure:
             one.set_xlabel("within one edem of the draws' mean" if n == 0 else "within one edem of the truth")
         drawn.legend(loc="outside upper center", ncols=len(solvers), frameon=False)
         day = [str(data["created"])[:10]] if "created" in data else []
+        key = f"dotted: {NOMINAL:.0%}, a normal distribution's"
         said = [f"{data['draws']} draws of the noise", f"{data['bins']} bins", *day, f"commit {data['commit']}"]
-        beneath(drawn, "; ".join(said))
+        beneath(drawn, key, "; ".join(said))
     return drawn
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from harness.advice import breakeven, evidence
 from harness.advice.candidates import Request
 from harness.figures import processes
-from harness.figures.common import STYLE
+from harness.figures.common import STYLE, span
 from harness.machine import facts as machine_facts
 from harness.records import files
 from harness.records.run import Run
@@ -224,7 +224,8 @@ def draw() -> None:
     run = _opened(CONTENTION)
     if run is not None:
         with mpl.rc_context(STYLE), files.replacing(PICTURE) as whole:
-            figure = processes.draw(contention.of_run(run), f"{_label(run.provenance)}; medians")
+            origin = f"{_label(run.provenance)}; medians, n = {span(run.table().n.dropna())}"
+            figure = processes.draw(contention.of_run(run), origin)
             figure.savefig(whole, format="svg", metadata={"Date": None})
             plt.close(figure)
 

@@ -147,7 +147,7 @@ def _dems(figure: Figure, axes: list[Any], maps: DemMaps, number: int, groups: l
         first = maps.logt[group.start] - maps.dlogt[group.start] / 2
         last = maps.logt[group.stop - 1] + maps.dlogt[group.stop - 1] / 2
         ax.set_title(f"log T {first:.2f} to {last:.2f} ({10 ** (first - 6):.2g} to {10 ** (last - 6):.2g} MK)")
-    bar = figure.colorbar(image, ax=axes, location="bottom", shrink=0.6, aspect=50, pad=0.01, extend="max")
+    bar = figure.colorbar(image, ax=axes, location="bottom", shrink=0.6, aspect=50, pad=0.01, extend="both")
     bar.set_label("DEM, cm$^{-5}$ K$^{-1}$")
     _legend(figure, maps, number)
 

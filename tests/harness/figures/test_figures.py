@@ -6,6 +6,7 @@ import re
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import records
 from matplotlib.figure import Figure
@@ -237,6 +238,36 @@ def test_a_workload_whose_truth_can_be_told_goes_first(tmp_path):
     assert title.startswith("aia, ")
 
 
+@pytest.mark.parametrize(("dataset", "tells"), [("aia", True), ("random-response-loci", False)])
+def test_an_error_that_says_nothing_says_so(tmp_path, dataset, tells):
+    names = {name: {"dataset": dataset} for name in LAWS}
+    data = common.measured([records.write_run(tmp_path / "run", LAWS, **names)])
+    axes = headline.speed_against_quality(data).axes[0]
+    assert axes.get_ylabel().endswith("nearer to the truth") is tells
+    assert (headline.NOTHING in " ".join(axes.get_title().split())) is not tells
+    assert ("no information" in quality.truth(data).axes[0].get_title()) is not tells
+
+
+def test_parallel_efficiency_has_the_interval_of_both_times(made):
+    figure = machine.parallel_efficiency(common.measured([made]))
+    (drawn,) = {len(axes.collections) for axes in figure.axes}
+    assert drawn >= 1
+    table = {"median_s": 1.0, "ci_low_s": 0.9, "ci_high_s": 1.2, "threads": 2}
+    one = {"median_s_one": 2.0, "ci_low_s_one": 1.8, "ci_high_s_one": 2.0}
+    value, low, high = (each.iloc[0] for each in machine.efficiency(pd.DataFrame([table | one])))
+    assert value == 1.0
+    assert low == pytest.approx(np.exp(-np.hypot(np.log(1.2), np.log(1 / 0.9))))
+    assert high == pytest.approx(np.exp(np.hypot(0.0, np.log(1 / 0.9))))
+
+
+def test_a_logarithmic_axis_within_a_decade_or_two_has_several_numbers():
+    figure, axes = plt.subplots()
+    axes.set_ylim(0.15, 6)
+    labels.logarithmic(axes, "y")
+    figure.canvas.draw()
+    assert {"0.2", "1", "5"} <= {label.get_text() for label in axes.yaxis.get_ticklabels()}
+
+
 def test_a_figure_that_cannot_be_drawn_costs_no_other(made):
     def broken(data):
         raise ValueError("Axis limits cannot be NaN or Inf")
@@ -258,7 +289,7 @@ def test_long_names_are_folded_where_they_can_be():
     spec = "regularisation.numba-parallel[threads=2,outputs=float32]"
     assert common.folded(spec, 30) == "regularisation.numba-parallel\n[threads=2,outputs=float32]"
     assert common.folded("one two three", 8) == "one two\nthree"
-    assert common.folded("a" * 50, 30) == "a" * 50
+    assert common.folded("a" * 50, 30) == "a" * 30 + "\n" + "a" * 20
 
 
 @pytest.mark.parametrize(("limits", "texts"), [((0.5, 2e3), ["1", "10", "100", "1,000"]), ((2e3, 5e7), ["10⁴", "10⁵"])])

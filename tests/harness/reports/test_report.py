@@ -180,8 +180,10 @@ def test_a_mark_tells_its_values_and_its_record_and_a_solver_is_switched_off(pag
         link = tip.query_selector("a").evaluate("a => a.href")
         assert Path(url2pathname(urlparse(link).path)).is_file()
         assert Path(url2pathname(urlparse(link).path)).suffix == ".json"
+        assert browser.query_selector("svg .faint")
         browser.keyboard.press("Escape")
         assert not tip.is_visible()
+        assert not browser.query_selector("svg .faint"), "others come back"
         browser.click(".switches summary")
         browser.uncheck(".switches input[value=fast]")
         gone = "[...document.querySelectorAll('[data-solver=fast]')].every(e => getComputedStyle(e).display === 'none')"

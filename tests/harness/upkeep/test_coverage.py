@@ -23,7 +23,7 @@ def test_the_command_writes_and_draws(tmp_path, capsys):
     ]
     assert all(0 < row["noise"] < 1 and 0 <= row["truth"] < 1 and row["bias"] > 0 for row in rows)
     assert capsys.readouterr().out.count("noise 0.") == 4
-    assert b"30 draws of the noise; 14 bins; commit " in drawn.read_bytes()
+    assert b"30 draws of the noise; 14 bins; 2" in drawn.read_bytes()
     again = tmp_path / "again.svg"
     coverage.main([*FEW, "--out", str(out), "--draw", str(again), "--solvers", "l2,plowman"])
     assert again.read_bytes() == drawn.read_bytes()
