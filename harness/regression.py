@@ -34,9 +34,9 @@ from harness.judge.comparison import (
     tolerances,
 )
 from harness.machine import facts
-from harness.measure.plan import Plan
+from harness.measure.plan import Plan, threads_of
 from harness.records.files import plain
-from harness.records.schema import Cell
+from harness.records.schema import Cell, solver_slug
 from harness.reports.checkout import check_out
 from harness.reports.two_commits import Match
 from harness.show import markdown, terminal
@@ -130,6 +130,10 @@ def _match(given: argparse.Namespace, scratch: Path) -> Match:
         workload.check_source(workload.load(name))
     for pixels, bins in ((p, b) for p in given.pixels for b in given.bins):
         workload.check_sizes(pixels, bins)
+    for spec in given.solvers or ():
+        threads_of(spec, plan.threads)
+    if len(set(map(solver_slug, given.solvers or ()))) != len(given.solvers or ()):
+        raise ValueError(f"--solvers names something twice: {', '.join(given.solvers)}")
     base, head = check_out(given.base, scratch / "base"), check_out(given.head, scratch / "head")
     match = Match(base, head, plan, tolerance, scratch, given.solvers or ())
     sizes = itertools.product(match.solvers, given.pixels, given.bins)

@@ -129,16 +129,13 @@ class Plan:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Plan":
         """The plan that `to_json` wrote. ValueError, in one line, when these values are none."""
-        known = {f.name for f in fields(cls)}
-        for name in known & values.keys():
-            kind = PLAIN.get(name, list | tuple)
-            if not isinstance(values[name], kind):
-                said = f"{name} {values[name]!r:.40}"
-                raise ValueError(f"the grid of a run holds something else than a sweep writes: {said}")
-        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
+        names = {f.name for f in fields(cls)} & values.keys()
+        given: dict[str, Any] = {k: tuple(values[k]) if isinstance(values[k], list) else values[k] for k in names}
         try:
+            if odd := [name for name in sorted(names) if not isinstance(values[name], PLAIN.get(name, list | tuple))]:
+                raise TypeError(f"{odd[0]} {values[odd[0]]!r:.40}")
             return cls(**given)
-        except TypeError as error:  # of what is no number, or no list of names
+        except TypeError as error:
             raise ValueError(f"the grid of a run holds something else than a sweep writes: {error}") from error
 
 

@@ -15,7 +15,7 @@ from harness.measure import cell as measure_cell
 from harness.measure import record_row
 from harness.measure.contender import Contender
 from harness.measure.plan import Plan, threads_of
-from harness.records.schema import Cell, solver_slug
+from harness.records.schema import Cell
 from harness.reports.checkout import Checkout
 from implementations.solver_spec import UnknownNameError, parse
 
@@ -46,8 +46,6 @@ class Match:
         self.solvers = list(solvers or every)
         for spec in solvers:
             self._check(spec)
-        if len({solver_slug(spec) for spec in solvers}) != len(solvers):
-            raise ValueError(f"--solvers names something twice: {', '.join(solvers)}")
         self.unstaged: set[Checkout] = set()
         """Whose workers don't know what problem of its own a run of this harness has."""
 

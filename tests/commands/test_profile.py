@@ -56,8 +56,8 @@ def plugin(tmp_path):
     return file
 
 
-SLOW = ("dask", "numba", "numba-float32", "numba-regmap-parallel", "numpy-regmap")
-"""Whose likes are profiled in the normal run (dask-delayed, numba-regmap), or whose stages are
+SLOW = ("dask", "dask-delayed", "numba", "numba-float32", "numba-regmap-parallel", "numpy-regmap")
+"""Whose likes are profiled in the normal run (processes, numba-regmap), or whose stages are
 (tests/harness/profiling)."""
 
 

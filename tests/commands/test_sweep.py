@@ -261,10 +261,15 @@ def test_bad_input_is_one_line_and_writes_nothing(tmp_path, arguments, message):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_resume_of_another_grid_or_machine_is_refused(good_run):
+def test_a_resume_of_another_grid_or_machine_is_refused(good_run, capsys):
     folder, _ = good_run
-    done = sweep("--resume", folder, "--pixels", "9", check=2)
-    assert "is of another grid: its pixels are (8,), not (9,)" in done.stderr
+
+    def refused(*words):
+        with pytest.raises(SystemExit, match="2"):
+            harness_sweep.main(["--resume", *map(str, words)])
+        return capsys.readouterr().err
+
+    assert "is of another grid: its pixels are (8,), not (9,)" in refused(folder, "--pixels", "9")
     other = folder.parent / "other"
     other.mkdir()
     for change, message in (
@@ -277,9 +282,9 @@ def test_a_resume_of_another_grid_or_machine_is_refused(good_run):
         for key, changed in change.items():
             facts[key] |= changed
         (other / "run.json").write_text(json.dumps(facts))
-        done = sweep("--resume", other, check=2)
-        assert message in done.stderr
-        assert len(done.stderr.splitlines()) == 1
+        said = refused(other)
+        assert message in said
+        assert len(said.splitlines()) == 1
 
 
 def test_an_edited_plugin_is_not_resumed_and_a_row_says_what_commit_it_is_of(tmp_path):
