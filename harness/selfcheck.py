@@ -128,13 +128,13 @@ def _is_verdict(trial: Any) -> bool:
 
 
 def _quick(seconds: float) -> Iterator[Trial]:
-    """As many verdicts as the time allows, the commands one after another; the kinds of solver in turn."""
+    """As many verdicts as the time allows, one command after another; each kind twice, so that two are compared."""
     earlier: Rows = {}
     for command, share in SHARES.items():
-        deadline, seed = time.monotonic() + share * seconds, 0
+        deadline, seed = time.monotonic() + share * seconds, 1
         while time.monotonic() < deadline:
             seed += 1
-            yield from _cell(command, QUICK_KINDS[seed % len(QUICK_KINDS)], QUICK[0], 0, seed, earlier)
+            yield from _cell(command, QUICK_KINDS[seed // 2 % len(QUICK_KINDS)], QUICK[0], 0, seed, earlier)
 
 
 def _full(cells: int, known: list[Trial]) -> Iterator[Trial]:
@@ -147,7 +147,7 @@ def _full(cells: int, known: list[Trial]) -> Iterator[Trial]:
     while open_ones := [key for key, missing in asked.items() if missing > 0]:
         seed += 1
         for command, count in open_ones:
-            kind, more = QUICK_KINDS[seed % len(QUICK_KINDS)], FULL[seed % len(FULL)]
+            kind, more = QUICK_KINDS[seed // 2 % len(QUICK_KINDS)], FULL[seed % len(FULL)]
             for trial in _cell(command, kind, more, count, seed, earlier):
                 asked[command, count] -= trial["command"] == command and _counts(trial)
                 yield trial

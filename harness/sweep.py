@@ -109,6 +109,8 @@ def _carried_out(arguments: Sequence[str] | None) -> int:
             Sweep(plan, table, run, {key: here[key] for key in ORIGIN}).measure_all(console)
             return _conclude(console, run, given.strict)
         except OSError as error:
+            if isinstance(error.__context__, cli.Stopped):  # of something that was being ended
+                return _stopped(console, run, error.__context__)
             parser.error(_trouble(run, error))
         except cli.Stopped as stop:
             return _stopped(console, run, stop)

@@ -170,9 +170,10 @@ def figure(data: dict[str, object]) -> Figure:
             one.tick_params(labelleft=True)
             one.set_xlabel("within one edem of the draws' mean" if n == 0 else "within one edem of the truth")
         drawn.legend(loc="outside upper center", ncols=len(solvers), frameon=False)
-        day = [str(data["created"])[:10]] if "created" in data else []
+        made = [str(data["created"])[:10]] if "created" in data else []
+        made += [f"commit {data['commit'] or 'unknown'}"]
         key = f"dotted: {NOMINAL:.0%}, a normal distribution's"
-        said = [f"{data['draws']} draws of the noise", f"{data['bins']} bins", *day, f"commit {data['commit']}"]
+        said = [f"{data['draws']} draws of the noise", f"{data['bins']} bins", *made]
         beneath(drawn, key, "; ".join(said))
     return drawn
 

@@ -21,6 +21,7 @@ from harness.advice import evidence
 from harness.machine import facts
 from harness.records.run import Run
 from harness.records.schema import COLUMNS
+from implementations import command_line
 
 QUICK = ("--pixels", "8", "--bins", "12", "--max-seconds", "20", "--repeats", "3")
 GOOD = "baseline,vectorized"
@@ -210,6 +211,19 @@ def test_all_other_rows_are_complete(bad_run, solver):
     rows, _ = bad_run
     assert rows.gate[solver] == "pass"
     assert int(rows.n[solver]) == 3
+
+
+def test_a_fault_of_what_is_being_ended_is_none_of_the_sweeps(tmp_path, monkeypatch, capsys):
+    def stopped(self, console):
+        try:
+            raise command_line.Stopped(signal.SIGTERM)
+        finally:
+            os.close(-1)
+
+    monkeypatch.setattr(harness_sweep.Sweep, "measure_all", stopped)
+    code = harness_sweep.main(["--solvers", "baseline", *QUICK, "--out", str(tmp_path / "run")])
+    assert code == command_line.TERMINATED
+    assert "terminated; continue with --resume" in capsys.readouterr().out
 
 
 def test_exit_codes_tell_gates_from_cells(tmp_path):
