@@ -101,12 +101,15 @@ def show(console: Console, found: Sequence[Change], every: bool) -> None:
 
 def _named(changes: Sequence[Change]) -> list[str]:
     """Their solvers, with the threads and seeds by which rows of one solver differ."""
-    told = []
+    keys = ("threads", "seed")
+    values = {(change.solver, key): set[Any]() for change in changes for key in keys}
     for change in changes:
-        alike = [other.row for other in changes if other.solver == change.solver]
-        apart = [name for name in ("threads", "seed") if len({row[name] for row in alike}) > 1]
-        told.append(", ".join([change.solver, *(f"{name} {change.row[name]}" for name in apart)]))
-    return told
+        for key in keys:
+            values[change.solver, key].add(change.row[key])
+    return [
+        ", ".join([each.solver, *(f"{key} {each.row[key]}" for key in keys if len(values[each.solver, key]) > 1)])
+        for each in changes
+    ]
 
 
 def _why(change: Change) -> str:

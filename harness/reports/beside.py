@@ -77,15 +77,15 @@ def threads(table: pd.DataFrame) -> list[str]:
     rows = rows.assign(family=rows.solver.map(without_threads))
     for (panel, family), group in rows.groupby(["panel", "family"], sort=False):
         one = group[group.threads == 1]
-        for row in group[group.threads > 1].itertuples() if len(one) else ():
-            pair = pd.DataFrame([row]).assign(
-                **{f"{name}_one": one[name].iloc[0] for name in ("median_s", "ci_low_s", "ci_high_s")}
-            )
-            value, low, high = (float(each.iloc[0]) for each in efficiency(pair))
+        if one.empty:
+            continue
+        alone = {f"{name}_one": one[name].iloc[0] for name in ("median_s", "ci_low_s", "ci_high_s")}
+        several = group[group.threads > 1].assign(**alone)
+        for row, value, low, high in zip(several.itertuples(), *efficiency(several), strict=True):
             interval = f" [{low:.0%}, {high:.0%}]" if low == low else ""
             doubted = "; these times are doubted" * bool(row.doubts or one.doubts.iloc[0])
-            gain, alone = ratio(value * row.threads), seconds(one.median_s.iloc[0])
-            times = f"{seconds(row.median_s)}, one {alone}: {gain} as fast"
+            gain, of_one = ratio(value * row.threads), seconds(row.median_s_one)
+            times = f"{seconds(row.median_s)}, one {of_one}: {gain} as fast"
             said.append(
                 f"**{family}**, {str(panel).partition(chr(10))[0]}, {row.pixels:,} pixels: {row.threads} threads take "
                 f"{times}, an efficiency of {value:.0%}{interval}{doubted}."

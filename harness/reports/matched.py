@@ -18,16 +18,15 @@ def edited(before: dict[Key, Row], after: dict[Key, Row]) -> set[Key]:
     return {key for key in before.keys() & after.keys() if differ(before[key], after[key], "workload")}
 
 
-def baselines(a: Run, b: Run) -> tuple[dict[Key, Row], dict[Key, Row]]:
-    """Both runs' baselines by cell, as either run names them. ValueError, in one line, when a run's grid is none."""
+def baselines(a: Run, b: Run, *sides: dict[Key, Row]) -> list[dict[Key, Row]]:
+    """Of each side's rows the baselines by cell, as either run names them. ValueError when a run's grid is none."""
     references = set()
     for run in (a, b):
         try:
             references.add(Plan.from_json(run.provenance["grid"]).reference)
         except ValueError as error:
             raise ValueError(f"{run.folder}: {error}") from error
-    one, other = ({k[:4]: row for k, row in by_key(run).items() if row["solver"] in references} for run in (a, b))
-    return one, other
+    return [{key[:4]: row for key, row in side.items() if row["solver"] in references} for side in sides]
 
 
 def apart(before: dict[Key, Row], after: dict[Key, Row], edited: set[Key]) -> str:

@@ -79,7 +79,7 @@ def rows(a: Run, b: Run, tolerance: Tolerance, chosen: Callable[[Row], bool] = l
     edited = matched.edited(before, after)
     if not (before.keys() & after.keys()) - edited:
         raise ValueError(f"{a.folder} and {b.folder} have no row in common: {matched.apart(before, after, edited)}")
-    baselines = matched.baselines(a, b)
+    baselines = matched.baselines(a, b, before, after)
     confined = machine_facts.unlike(*machines)
     between = scatter(of_the_machine(a, b))
     for key in dict.fromkeys([*before, *after]):
@@ -88,7 +88,7 @@ def rows(a: Run, b: Run, tolerance: Tolerance, chosen: Callable[[Row], bool] = l
         if key in edited or row is None or not chosen(row):
             continue
         if base is None or head is None:
-            doubt = _why_missing(*(("B", b) if head is None else ("A", a)), row)
+            doubt = _why_missing(*(("B", b, after) if head is None else ("A", a, before)), row)
             yield Change(row["solver"], base, head, NO_ESTIMATE, tolerance(row), doubt=doubt)
             continue
         pair = baselines[0].get(key[:4]), baselines[1].get(key[:4])
@@ -98,7 +98,7 @@ def rows(a: Run, b: Run, tolerance: Tolerance, chosen: Callable[[Row], bool] = l
         yield found
 
 
-def _why_missing(name: str, run: Run, row: Row) -> str:
+def _why_missing(name: str, run: Run, known: dict[matched.Key, Row], row: Row) -> str:
     """Why a run that was asked for a row may be without it; "" where it wasn't asked."""
     if run.damaged(row):
         return f"its record in {name} can't be used"
@@ -106,8 +106,8 @@ def _why_missing(name: str, run: Run, row: Row) -> str:
     asked = {"solver": "solvers", "dataset": "datasets", "pixels": "pixels", "bins": "bins"}
     unfinished = all(row[one] in grid.get(several, ()) for one, several in asked.items())
     threads = threads_of(row["solver"], grid.get("threads", 1))
-    table = run.table()
-    seeds = set(table.seed[table.dataset == row["dataset"]]) if grid.get("seed") is None else {grid["seed"]}
+    own = {each["seed"] for each in known.values() if each["dataset"] == row["dataset"]}
+    seeds = own if grid.get("seed") is None else {grid["seed"]}
     unfinished &= (not seeds or row["seed"] in seeds) and threads == row["threads"]
     return f"{name} isn't finished, and has no record of it yet" if unfinished else ""
 
@@ -140,7 +140,8 @@ def _beyond(ratio: Estimate, baselines: Estimate, times: float = UNSHARED) -> bo
 
 def of_the_machine(a: Run, b: Run) -> Array:
     """Logarithms of those ratios of times that only the machine can have made, and that say something of it."""
-    before, after, baselines, told = matched.by_key(a), matched.by_key(b), matched.baselines(a, b), []
+    before, after, told = matched.by_key(a), matched.by_key(b), []
+    baselines = matched.baselines(a, b, before, after)
     other, on_device = matched.versions(a, b, BENEATH), matched.versions(a, b, ON_DEVICE)
     for key in sorted((before.keys() & after.keys()) - matched.edited(before, after)):
         base, head = before[key], after[key]
